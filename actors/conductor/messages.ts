@@ -1,0 +1,17 @@
+/**
+ * What may be said to a conductor: the one door to the store. Any of them answers (`conductor/any`).
+ * The parts: `messages/write.ts`, `read.ts`, `record.ts`, and for the embedded services `identity.ts`, `image.ts`;
+ * what hosts and nodes without a database ask is in `messages/host.ts`.
+ */
+import type { Ref } from '../../runtime/actor/address.ts';
+import { refTo } from '../../runtime/actor/address.ts';
+import type { HostDoorProtocol } from './messages/host.ts';
+import type { IdentityProtocol } from './messages/identity.ts';
+import type { ImageProtocol } from './messages/image.ts';
+import type { ReadProtocol } from './messages/read.ts';
+import type { RecordProtocol } from './messages/record.ts';
+import type { WriteProtocol } from './messages/write.ts';
+
+export type ConductorProtocol = WriteProtocol & ReadProtocol & RecordProtocol & HostDoorProtocol & IdentityProtocol & ImageProtocol;
+
+export const CONDUCTOR: Ref<ConductorProtocol> = refTo('conductor', 'any');

@@ -1,0 +1,7 @@
+/** The schema's steps in order, by the names under which cells remember them. A name never changes. */
+export const STEP_NAMES = ['001-first-schema'] as const satisfies readonly string[];
+export type StepName = (typeof STEP_NAMES)[number];
+
+export function isStepName(name: string): name is StepName {
+  return STEP_NAMES.some((step) => step === name);
+}

@@ -1,0 +1,32 @@
+/** Limits in force and what is used, in one statement. Limit: the user's row, else the project's, the class's, the configured one. */
+import { must } from '../../../runtime/base/check.ts';
+import { QUOTA_DEFAULTS, type QuotaLimits, type QuotaName, type QuotaNeed } from '../../model/quota.ts';
+import type { QuotaView } from '../messages/read.ts';
+import type { Query } from './query.ts';
+
+/** The only class that counts. */
+const CLASS = 'default';
+/** In the tables: the project as a whole. */
+const WHOLE_PROJECT = '';
+
+type Limits = { readonly [name in QuotaName]?: number };
+type QuotaRead = { of_user: Limits | null; of_project: Limits | null; of_class: Limits | null; used: QuotaNeed | null; key_pairs: string };
+
+const QUOTA = `select
+  (select json_object_agg(name, value) from quota_limit where project_id = $1 and user_id = $2 and user_id <> '${WHOLE_PROJECT}') as of_user,
+  (select json_object_agg(name, value) from quota_limit where project_id = $1 and user_id = '${WHOLE_PROJECT}') as of_project,
+  (select json_object_agg(name, value) from quota_class where class = '${CLASS}') as of_class,
+  (select json_build_object('instances', instances, 'cores', cores, 'ram', ram) from quota_use where project_id = $1 and user_id = $2) as used,
+  (select count(*) from key_pair where user_id = $2 and user_id <> '${WHOLE_PROJECT}') as key_pairs`;
+
+const NONE_USED: QuotaNeed = { instances: 0, cores: 0, ram: 0 };
+
+export async function readQuota(query: Query, projectId: string, userId: string | null, configured: QuotaLimits): Promise<QuotaView> {
+  const [row] = await query<QuotaRead>({ text: QUOTA, values: [projectId, userId ?? WHOLE_PROJECT] });
+  const { of_user, of_project, of_class, used, key_pairs } = must(row, 'a select without from has one row');
+  const limits: Record<QuotaName, number> = { ...configured };
+  for (const name of QUOTA_NAMES) limits[name] = of_user?.[name] ?? of_project?.[name] ?? of_class?.[name] ?? configured[name];
+  return { limits, used: used ?? NONE_USED, keyPairs: Number(key_pairs) };
+}
+
+export const QUOTA_NAMES = Object.keys(QUOTA_DEFAULTS).filter((name): name is QuotaName => name in QUOTA_DEFAULTS);

@@ -1,0 +1,24 @@
+/** Joins the plain records to the messages that ask for them and change them. */
+import type { MikroORM } from '@mikro-orm/postgresql';
+import type { ServiceKind } from '../../../runtime/actor/kind.ts';
+import type { RecordProtocol } from '../messages/record.ts';
+import { openQuery } from '../reads/query.ts';
+import type { ReadParts } from '../reads/serve.ts';
+import { flavorServe } from './flavors.ts';
+import { keyPairServe } from './key-pairs.ts';
+import { networkServe } from './networks.ts';
+import { quotaServe } from './quotas.ts';
+import { serviceServe } from './services.ts';
+
+export type RecordParts = ReadParts & { readonly orm: MikroORM };
+
+export function recordServe({ orm, pool, clock, settings }: RecordParts): ServiceKind<RecordProtocol>['serve'] {
+  const query = openQuery(pool);
+  return {
+    ...flavorServe(orm, query),
+    ...keyPairServe(orm, query),
+    ...quotaServe(orm, query),
+    ...networkServe(query),
+    ...serviceServe({ orm, query, clock, serviceDownMs: settings.serviceDownMs }),
+  };
+}

@@ -1,0 +1,280 @@
+/**
+ * The write batch as one function of the store, so that a batch is one statement: one flight, COMMIT included.
+ *
+ * It takes the cell's row first (batches are serial), then checks, then changes. Checks are statements after the one
+ * that took the row, each with its own snapshot (READ COMMITTED). An expected refusal is a value it returns; only a
+ * broken constraint is an error, and then nothing of the batch has happened. Order of checks, fixed:
+ *
+ *   epoch and version (P1) → host epoch and counters (P4) → addresses → quota
+ *
+ * Quota comes last: what it grants is what is written, so it is exact. A claim that is refused later in the order for
+ * another reason may make the batch refuse a neighbour's claim that would have fitted; that one bids again.
+ *
+ * Parameters are JSON arrays; `ord` numbers the batch's items from 1.
+ *   commits  one actor's record: fence, row columns, record, event
+ *   claims   changes of claims, by item
+ *   takes    addresses wanted, by item
+ *   uses     quota changes of commits, by item
+ *   orders   create orders: quota need, least count, idempotency key
+ *   rows     instances of the orders, by item and index
+ *   defaults configured quotas
+ * Answer: {revision, refused: {ord: why}, granted: {ord: count}, numbers: {instance: number}, seen: {ord: [ids]}, over: {ord: …}}
+ */
+import { INSTANCE_COLUMNS, INSTANCE_COLUMN_NAMES } from '../tables/instance-row.ts';
+
+const SETS = INSTANCE_COLUMN_NAMES.filter((name) => name !== 'id')
+  .map((name) => `${name} = c.${name}`)
+  .join(', ');
+const NAMES = INSTANCE_COLUMN_NAMES.join(', ');
+const ROW_VALUES = INSTANCE_COLUMN_NAMES.map((name) => `r.${name}`).join(', ');
+
+export const WRITE_FUNCTION = `
+create or replace function novact_write(commits json, claims json, takes json, uses json, orders json, rows json, defaults json)
+returns json language plpgsql as $write$
+#variable_conflict use_column
+declare
+  rev bigint;
+  num bigint;
+  items integer := greatest(
+    (select coalesce(max(c.ord), 0) from json_to_recordset(commits) as c(ord integer)),
+    (select coalesce(max(o.ord), 0) from json_to_recordset(orders) as o(ord integer)));
+  refused text[];
+  granted integer[];
+  over_ json[];
+  seen json[];
+  r record;
+  key text;
+  key2 text;
+  run_v bigint; run_m bigint; run_d bigint;
+  run_i bigint; run_c bigint; run_r bigint;
+  urun_i bigint; urun_c bigint; urun_r bigint;
+  take_count bigint;
+  changed boolean := false;
+  numbers json := '{}';
+begin
+  select revision + 1, last_number into rev, num from cell for update;
+  refused := array_fill(null::text, array[items]);
+  granted := array_fill(null::integer, array[items]);
+  over_ := array_fill(null::json, array[items]);
+  seen := array_fill(null::json, array[items]);
+
+  -- P1: the shard's epoch and the row's version.
+  for r in
+    select c.ord, case when s.epoch is distinct from c.epoch then 'epoch' else 'version' end as why
+    from json_to_recordset(commits) as c(ord integer, id uuid, shard smallint, epoch bigint, version bigint)
+    left join shard s on s.id = c.shard
+    left join instance i on i.id = c.id
+    where s.epoch is distinct from c.epoch or i.version is distinct from c.version
+  loop
+    refused[r.ord] := r.why;
+  end loop;
+
+  -- P4: claims in order, by host, with what the batch has granted already.
+  key := null;
+  for r in
+    select k.ord, k.host, k.host_epoch, k.vcpus, k.memory_mib, k.disk_gib, h.epoch,
+           h.vcpus - h.used_vcpus as free_v, h.memory_mib - h.used_memory_mib as free_m, h.disk_gib - h.used_disk_gib as free_d
+    from json_to_recordset(claims) as k(ord integer, op text, host text, host_epoch bigint, vcpus bigint, memory_mib bigint, disk_gib bigint)
+    left join host h on h.name = k.host and not h.deleted
+    where k.op = 'add' and refused[k.ord] is null
+    order by k.host, k.ord
+  loop
+    if r.host is distinct from key then
+      key := r.host; run_v := 0; run_m := 0; run_d := 0;
+    end if;
+    if r.epoch is null then
+      refused[r.ord] := 'hostGone';
+    elsif r.epoch <> r.host_epoch then
+      refused[r.ord] := 'hostEpoch';
+    elsif run_v + r.vcpus > r.free_v or run_m + r.memory_mib > r.free_m or run_d + r.disk_gib > r.free_d then
+      refused[r.ord] := 'hostFull';
+    else
+      run_v := run_v + r.vcpus; run_m := run_m + r.memory_mib; run_d := run_d + r.disk_gib;
+    end if;
+  end loop;
+
+  -- Addresses: free in the table, and not twice in this batch.
+  for r in
+    select t.ord
+    from (select k.*, row_number() over (partition by k.network_id, k.address order by k.ord) as turn
+          from json_to_recordset(takes) as k(ord integer, network_id uuid, address inet)
+          where refused[k.ord] is null) t
+    where t.turn > 1 or exists (select from fixed_ip f where f.network_id = t.network_id and f.address = t.address)
+  loop
+    refused[r.ord] := 'addressTaken';
+  end loop;
+
+  -- An idempotency key that was used: the instances of then, or a refusal when the body differs.
+  for r in
+    select o.ord, i.instances, i.body_hash = o.body_hash as same,
+           row_number() over (partition by o.project_id, o.key order by o.ord) as turn
+    from json_to_recordset(orders) as o(ord integer, project_id text, key text, body_hash text)
+    left join idempotency i on i.project_id = o.project_id and i.key = o.key
+    where o.key is not null
+  loop
+    if r.instances is not null then
+      refused[r.ord] := case when r.same then 'seen' else 'keyReused' end;
+      seen[r.ord] := to_json(r.instances);
+    elsif r.turn > 1 then
+      refused[r.ord] := 'again';
+    end if;
+  end loop;
+
+  -- Quota, exactly: project and user limits, with what the batch has granted already.
+  key := null; key2 := null;
+  for r in
+    select o.ord, o.project_id, o.user_id, o.count, o.min_count, o.instances, o.cores, o.ram,
+           lp.instances as lp_i, lp.cores as lp_c, lp.ram as lp_r, lu.instances as lu_i, lu.cores as lu_c, lu.ram as lu_r,
+           coalesce(up.instances, 0) as up_i, coalesce(up.cores, 0) as up_c, coalesce(up.ram, 0) as up_r,
+           coalesce(uu.instances, 0) as uu_i, coalesce(uu.cores, 0) as uu_c, coalesce(uu.ram, 0) as uu_r
+    from json_to_recordset(orders) as o(ord integer, project_id text, user_id text, count integer, min_count integer, instances bigint, cores bigint, ram bigint)
+    left join quota_use up on up.project_id = o.project_id and up.user_id = ''
+    left join quota_use uu on uu.project_id = o.project_id and uu.user_id = o.user_id
+    cross join lateral novact_limits(o.project_id, '', defaults) lp
+    cross join lateral novact_limits(o.project_id, o.user_id, null) lu
+    where refused[o.ord] is null
+    order by o.project_id, o.user_id, o.ord
+  loop
+    if r.project_id is distinct from key then
+      key := r.project_id; key2 := null; run_i := 0; run_c := 0; run_r := 0;
+    end if;
+    if r.user_id is distinct from key2 then
+      key2 := r.user_id; urun_i := 0; urun_c := 0; urun_r := 0;
+    end if;
+    take_count := least(r.count,
+      novact_room(r.lp_i, r.up_i + run_i, r.instances), novact_room(r.lp_c, r.up_c + run_c, r.cores), novact_room(r.lp_r, r.up_r + run_r, r.ram),
+      novact_room(r.lu_i, r.uu_i + urun_i, r.instances), novact_room(r.lu_c, r.uu_c + urun_c, r.cores), novact_room(r.lu_r, r.uu_r + urun_r, r.ram));
+    if take_count < r.min_count then
+      refused[r.ord] := 'quota';
+      over_[r.ord] := json_build_object(
+        'project', json_build_object('limit', json_build_array(r.lp_i, r.lp_c, r.lp_r), 'used', json_build_array(r.up_i + run_i, r.up_c + run_c, r.up_r + run_r)),
+        'user', json_build_object('limit', json_build_array(r.lu_i, r.lu_c, r.lu_r), 'used', json_build_array(r.uu_i + urun_i, r.uu_c + urun_c, r.uu_r + urun_r)));
+    else
+      granted[r.ord] := take_count;
+      run_i := run_i + take_count * r.instances; run_c := run_c + take_count * r.cores; run_r := run_r + take_count * r.ram;
+      urun_i := urun_i + take_count * r.instances; urun_c := urun_c + take_count * r.cores; urun_r := urun_r + take_count * r.ram;
+    end if;
+  end loop;
+
+  -- Nothing more is refused from here on.
+  if json_array_length(commits) > 0 then
+    update instance i set version = i.version + 1, revision = rev, open = c.open, due_at_ms = c.due_at_ms, ${SETS}
+    from json_to_recordset(commits) as c(ord integer, open boolean, due_at_ms bigint, ${INSTANCE_COLUMNS})
+    where i.id = c.id and refused[c.ord] is null;
+    changed := found;
+
+    if json_array_length(claims) > 0 then
+      with wanted as (
+        select * from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer, host text, vcpus integer, memory_mib bigint, disk_gib bigint)
+        where refused[k.ord] is null),
+      added as (
+        insert into claim (instance_id, generation, host, role, vcpus, memory_mib, disk_gib)
+        select instance_id, generation, host, 'active', vcpus, memory_mib, disk_gib from wanted where op = 'add'
+        returning host, vcpus, memory_mib, disk_gib),
+      dropped as (
+        delete from claim using wanted w
+        where w.op = 'drop' and claim.instance_id = w.instance_id and claim.generation = w.generation
+        returning claim.host, claim.vcpus, claim.memory_mib, claim.disk_gib),
+      doomed as (
+        update claim set role = 'doomed' from wanted w
+        where w.op = 'doom' and claim.instance_id = w.instance_id and claim.generation = w.generation),
+      delta as (
+        select host, sum(v) as v, sum(m) as m, sum(d) as d, sum(n) as n from (
+          select host, vcpus as v, memory_mib as m, disk_gib as d, 1 as n from added
+          union all select host, -vcpus, -memory_mib, -disk_gib, -1 from dropped) x
+        group by host)
+      update host h set used_vcpus = used_vcpus + delta.v, used_memory_mib = used_memory_mib + delta.m,
+        used_disk_gib = used_disk_gib + delta.d, claims = h.claims + delta.n
+      from delta where delta.host = h.name;
+    end if;
+
+    if json_array_length(takes) > 0 then
+      insert into fixed_ip (network_id, address, instance_id, mac)
+      select k.network_id, k.address, k.instance_id, k.mac
+      from json_to_recordset(takes) as k(ord integer, network_id uuid, address inet, instance_id uuid, mac text)
+      where refused[k.ord] is null;
+    end if;
+
+    delete from fixed_ip f using json_to_recordset(commits) as c(ord integer, id uuid, drop_addresses boolean)
+    where c.drop_addresses and f.instance_id = c.id and refused[c.ord] is null;
+  end if;
+
+  if json_array_length(orders) > 0 then
+    with made as (
+      insert into instance (number, shard, version, revision, open, due_at_ms, ${NAMES})
+      select num + row_number() over (order by r.ord, r.idx), r.shard, 1, rev, r.open, r.due_at_ms, ${ROW_VALUES}
+      from json_to_recordset(rows) as r(ord integer, idx integer, shard smallint, open boolean, due_at_ms bigint, ${INSTANCE_COLUMNS})
+      where r.idx < granted[r.ord]
+      returning id, number)
+    select coalesce(max(number), num), json_object_agg(id, number) into num, numbers from made;
+    changed := changed or numbers is not null;
+
+    insert into idempotency (project_id, key, body_hash, instances)
+    select o.project_id, o.key, o.body_hash,
+      (select array_agg(r.id order by r.idx) from json_to_recordset(rows) as r(ord integer, idx integer, id uuid) where r.ord = o.ord and r.idx < granted[o.ord])
+    from json_to_recordset(orders) as o(ord integer, project_id text, key text, body_hash text)
+    where o.key is not null and granted[o.ord] > 0;
+  end if;
+
+  -- Both the project's total (user '') and the user's own; rows first, since a check sees a row before its conflict.
+  insert into quota_use (project_id, user_id)
+  select distinct o.project_id, u.user_id
+  from json_to_recordset(orders) as o(ord integer, project_id text, user_id text)
+  cross join lateral (values (''), (o.user_id)) as u(user_id)
+  where granted[o.ord] > 0
+  order by 1, 2
+  on conflict do nothing;
+
+  update quota_use q set instances = q.instances + y.instances, cores = q.cores + y.cores, ram = q.ram + y.ram
+  from (
+    select x.project_id, u.user_id, sum(x.instances) as instances, sum(x.cores) as cores, sum(x.ram) as ram
+    from (
+      select o.project_id, o.user_id, granted[o.ord] * o.instances as instances, granted[o.ord] * o.cores as cores, granted[o.ord] * o.ram as ram
+      from json_to_recordset(orders) as o(ord integer, project_id text, user_id text, instances bigint, cores bigint, ram bigint)
+      where granted[o.ord] > 0
+      union all
+      select k.project_id, k.user_id, k.instances, k.cores, k.ram
+      from json_to_recordset(uses) as k(ord integer, project_id text, user_id text, instances bigint, cores bigint, ram bigint)
+      where refused[k.ord] is null) x
+    cross join lateral (values (''), (x.user_id)) as u(user_id)
+    group by x.project_id, u.user_id) y
+  where q.project_id = y.project_id and q.user_id = y.user_id;
+
+  if changed then
+    insert into event (revision, ord, id, project_id, body)
+    select rev, row_number() over (order by x.ord, x.idx), x.id, x.project_id, x.event
+    from (
+      select c.ord, 0 as idx, c.id, c.project_id, c.event
+      from json_to_recordset(commits) as c(ord integer, id uuid, project_id text, event json)
+      where refused[c.ord] is null and json_typeof(c.event) = 'object'
+      union all
+      select r.ord, r.idx, r.id, r.project_id, r.event
+      from json_to_recordset(rows) as r(ord integer, idx integer, id uuid, project_id text, event json)
+      where r.idx < granted[r.ord]) x;
+    update cell set revision = rev, last_number = num;
+  else
+    rev := rev - 1;
+  end if;
+
+  return json_build_object('revision', rev, 'refused', to_json(refused), 'granted', to_json(granted),
+    'numbers', coalesce(numbers, '{}'::json), 'seen', to_json(seen), 'over', to_json(over_));
+end
+$write$;
+`;
+
+/** Limits of a project (user '') or of one user of it; −1 is unlimited. A user without rows has no limit of its own. */
+export const LIMIT_FUNCTIONS = `
+create or replace function novact_limits(project text, who text, defaults json, out instances bigint, out cores bigint, out ram bigint)
+language sql stable as $limits$
+  select
+    coalesce(max(l.value) filter (where l.name = 'instances'), max(c.value) filter (where c.name = 'instances'), (defaults->>'instances')::bigint, -1),
+    coalesce(max(l.value) filter (where l.name = 'cores'), max(c.value) filter (where c.name = 'cores'), (defaults->>'cores')::bigint, -1),
+    coalesce(max(l.value) filter (where l.name = 'ram'), max(c.value) filter (where c.name = 'ram'), (defaults->>'ram')::bigint, -1)
+  from (select name, value from quota_limit q where q.project_id = project and q.user_id = who) l
+  full join (select name, value from quota_class q where q.class = 'default' and defaults is not null) c on false
+$limits$;
+
+create or replace function novact_room(allowed bigint, used bigint, each_ bigint) returns bigint language sql immutable as $room$
+  select case when allowed < 0 or each_ = 0 then 2147483647 else greatest(0, (allowed - used) / each_) end
+$room$;
+`;

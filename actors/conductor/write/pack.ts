@@ -1,0 +1,107 @@
+/** From the items of a batch to the parameters of `novact_write`, and from its answer back to each item's. Pure. */
+import { shardOf } from '../../../runtime/shard/ring.ts';
+import type { EventBatch, StatusEvent } from '../../model/event.ts';
+import { eventOf } from '../../model/events-of.ts';
+import type { InstanceRecord } from '../../model/instance.ts';
+import type { RefusedWhy } from '../../model/commit.ts';
+import { toInstanceRow } from '../tables/instance-row.ts';
+import type { CommitItem, OrderItem, QuotaState, WriteAnswer, WriteItem } from './item.ts';
+
+type Packed = { commits: object[]; claims: object[]; takes: object[]; uses: object[]; orders: object[]; rows: object[] };
+
+/** What the function answers. Arrays are indexed by ord − 1. */
+export type WriteReply = {
+  readonly revision: number;
+  readonly refused: readonly (string | null)[] | null;
+  readonly granted: readonly (number | null)[] | null;
+  readonly numbers: { readonly [instanceId: string]: number };
+  readonly seen: readonly (readonly string[] | null)[] | null;
+  readonly over: readonly (QuotaState | null)[] | null;
+};
+
+export function packBatch(items: readonly WriteItem[]): string[] {
+  const packed: Packed = { commits: [], claims: [], takes: [], uses: [], orders: [], rows: [] };
+  items.forEach((item, i) => (item.is === 'commit' ? packCommit(packed, item, i + 1) : packOrder(packed, item, i + 1)));
+  return [packed.commits, packed.claims, packed.takes, packed.uses, packed.orders, packed.rows].map((list) => JSON.stringify(list));
+}
+
+/** Each item's answer, and what the batch made visible. */
+export function unpackBatch(items: readonly WriteItem[], reply: WriteReply): { answers: WriteAnswer[]; written: EventBatch } {
+  const events: StatusEvent[] = [];
+  const answers = items.map((item, i): WriteAnswer => {
+    const refused = reply.refused?.[i] ?? null;
+    if (item.is === 'order') return orderAnswer(item, refused, i, reply, events);
+    if (refused !== null) return { is: 'refused', why: refused as RefusedWhy };
+    if (item.parts.event) events.push({ ...item.parts.event, revision: reply.revision });
+    return { is: 'done', version: item.version + 1, revision: reply.revision };
+  });
+  return { answers, written: { revision: reply.revision, events } };
+}
+
+function packCommit(packed: Packed, item: CommitItem, ord: number): void {
+  const { record, parts } = item;
+  packed.commits.push({
+    ord,
+    shard: item.shard,
+    epoch: item.epoch,
+    version: item.version,
+    open: item.open,
+    due_at_ms: item.dueAtMs,
+    drop_addresses: parts.dropAddresses,
+    event: parts.event,
+    ...toInstanceRow(record),
+  });
+  for (const claim of parts.claims) {
+    const base = { ord, op: claim.op, instance_id: record.id, generation: claim.generation };
+    if (claim.op !== 'add') packed.claims.push(base);
+    else {
+      const { vcpus, memoryMiB, diskGiB } = claim.need;
+      packed.claims.push({ ...base, host: claim.host, host_epoch: claim.hostEpoch, vcpus, memory_mib: memoryMiB, disk_gib: diskGiB });
+    }
+  }
+  for (const take of parts.takeAddresses) {
+    packed.takes.push({ ord, network_id: take.networkId, address: take.address, instance_id: record.id, mac: take.mac });
+  }
+  if (parts.quota) {
+    const { projectId, userId, instances, cores, ram } = parts.quota;
+    packed.uses.push({ ord, project_id: projectId, user_id: userId, instances, cores, ram });
+  }
+}
+
+function packOrder(packed: Packed, item: OrderItem, ord: number): void {
+  const { order } = item;
+  packed.orders.push({
+    ord,
+    project_id: order.projectId,
+    user_id: order.userId,
+    count: order.instances.length,
+    min_count: order.minCount,
+    ...order.needEach,
+    key: order.idempotency?.key ?? null,
+    body_hash: order.idempotency?.bodyHash ?? null,
+  });
+  order.instances.forEach((record, idx) => {
+    packed.rows.push({
+      ord,
+      idx,
+      shard: shardOf(`instance/${record.id}`),
+      open: record.operation !== null,
+      due_at_ms: record.operation?.stepDueMs ?? null,
+      event: eventOf(undefined, record),
+      ...toInstanceRow(record),
+    });
+  });
+}
+
+function orderAnswer(item: OrderItem, refused: string | null, i: number, reply: WriteReply, events: StatusEvent[]): WriteAnswer {
+  if (refused === 'again') return { is: 'again' };
+  if (refused === 'seen') return { is: 'seen', ids: reply.seen?.[i] ?? [] };
+  if (refused === 'keyReused') return { is: 'keyReused' };
+  if (refused === 'quota') return { is: 'overQuota', over: reply.over?.[i] as QuotaState };
+  const count = reply.granted?.[i] ?? 0;
+  const instances = item.order.instances.slice(0, count).map((record: InstanceRecord) => {
+    events.push({ ...eventOf(undefined, record), revision: reply.revision });
+    return { record: { ...record, number: reply.numbers[record.id] ?? 0 }, version: 1, revision: reply.revision };
+  });
+  return { is: 'accepted', instances };
+}

@@ -1,0 +1,22 @@
+/** Joins the room's files. One kind object per host: its jobs are bound to the driver of that host. */
+import { defineKind, type ActorKind } from '../../runtime/actor/kind.ts';
+import { decide } from './decide.ts';
+import type { HostProtocol } from './messages.ts';
+import { hostJobs, type HostParts } from './perform.ts';
+import type { HostSettings } from './settings.ts';
+import { newHost, type HostState } from './state.ts';
+
+/** A host is spoken to by all instances that are placed on it. */
+const MAILBOX_MAX = 4_096;
+
+export function hostKind(parts: HostParts, settings: HostSettings): ActorKind {
+  return defineKind<HostProtocol, HostState>({
+    kind: 'host',
+    home: 'node',
+    mailboxMax: MAILBOX_MAX,
+    passivateAfterMs: Number.POSITIVE_INFINITY,
+    load: (name) => newHost(name),
+    decide: (state, message, facts) => decide(state, message, facts, settings),
+    perform: hostJobs(parts, settings),
+  });
+}

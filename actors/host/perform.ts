@@ -1,0 +1,130 @@
+/**
+ * What a host does outside: the first look, driver verbs, reading consoles, clearing what the store records as gone.
+ * Bounded: at most `verbsAtOnce` verbs run at a time, the others wait in line until their time limit.
+ */
+import type { Actors } from '../../runtime/actor/ask.ts';
+import type { Job } from '../../runtime/actor/kind.ts';
+import { unreachable } from '../../runtime/base/check.ts';
+import type { Failpoint } from '../../runtime/base/failpoint.ts';
+import type { Log } from '../../runtime/base/log.ts';
+import type { GuestKey, GuestPower, HypervisorDriver } from '../../drivers/driver.ts';
+import { CONDUCTOR } from '../conductor/messages.ts';
+import { capacityOf } from '../model/resources.ts';
+import type { GuestVerb, HostBeginning } from './messages.ts';
+import type { HostSettings } from './settings.ts';
+
+export type HostParts = {
+  readonly driver: HypervisorDriver;
+  readonly actors: Actors;
+  readonly log: Log;
+  readonly failpoint: Failpoint;
+};
+
+type VerbArgs = GuestKey & { readonly verb: GuestVerb };
+type ClearArgs = { readonly host: string; readonly doomed: readonly GuestKey[]; readonly strays: readonly GuestKey[] };
+
+export function hostJobs(parts: HostParts, settings: HostSettings): { readonly [job: string]: Job } {
+  const gate = new Gate(settings.verbsAtOnce);
+  return {
+    begin: (args: { host: string }, signal) => begin(parts, settings, args.host, signal),
+    look: (args: { host: string }, signal) => look(parts, args.host, signal),
+    verb: (args: VerbArgs, signal) => gate.through(() => runVerb(parts, args, signal), signal),
+    console: (args: GuestKey & { maxBytes: number }, signal) => readConsole(parts.driver, args, signal),
+    clear: (args: ClearArgs, signal) => clear(parts, args, signal),
+  };
+}
+
+async function begin({ driver, actors }: HostParts, settings: HostSettings, host: string, signal: AbortSignal): Promise<HostBeginning> {
+  const inventory = await driver.inventory(signal);
+  const { vcpus, memoryMiB, diskGiB } = inventory;
+  const capacity = capacityOf({ vcpus, memoryMiB, diskGiB }, settings.reserved, settings.ratios);
+  const { node, driver: kind, zone } = settings;
+  // Claims are read before guests: a guest that is made meanwhile has its claim in a later look.
+  const start = await actors.ask(CONDUCTOR, { type: 'hostStart', host, node, driver: kind, inventory, capacity, zone }, { signal });
+  const guests = await driver.list(signal);
+  return { start, inventory, capacity, guests };
+}
+
+async function look({ driver, actors }: HostParts, host: string, signal: AbortSignal): Promise<object> {
+  const guests = await driver.list(signal);
+  const claims = await actors.ask(CONDUCTOR, { type: 'hostClaims', host, instanceId: null }, { signal });
+  return { claims, guests };
+}
+
+async function runVerb({ driver, failpoint }: HostParts, { verb, instanceId, generation }: VerbArgs, signal: AbortSignal): Promise<{ power: GuestPower | null }> {
+  const guest = { instanceId, generation };
+  failpoint(`verb.${verb.name}.before`);
+  const power = await runDriver(driver, verb, guest, signal);
+  failpoint(`verb.${verb.name}.after`);
+  return { power };
+}
+
+async function runDriver(driver: HypervisorDriver, verb: GuestVerb, guest: GuestKey, signal: AbortSignal): Promise<GuestPower | null> {
+  switch (verb.name) {
+    case 'spawn':
+      return (await driver.spawn(verb.spec, signal)).power;
+    case 'destroy':
+      await driver.destroy(guest, signal);
+      return null;
+    case 'start':
+      return (await driver.start(guest, signal)).power;
+    case 'stop':
+      return (await driver.stop(guest, { graceMs: verb.graceMs }, signal)).power;
+    case 'reboot':
+      return (await driver.reboot(guest, { kind: verb.kind, graceMs: verb.graceMs }, signal)).power;
+    default:
+      return unreachable(verb);
+  }
+}
+
+async function readConsole(driver: HypervisorDriver, args: GuestKey & { maxBytes: number }, signal: AbortSignal): Promise<{ base64: string }> {
+  const { instanceId, generation, maxBytes } = args;
+  const text = await driver.consoleOutput({ instanceId, generation }, { maxBytes }, signal);
+  return { base64: text.toString('base64') };
+}
+
+/** Destroys doomed guests and strays that the store records as gone; leaves and reports the rest. */
+async function clear({ driver, actors, log }: HostParts, { host, doomed, strays }: ClearArgs, signal: AbortSignal): Promise<object> {
+  const gone: GuestKey[] = [];
+  for (const guest of doomed) {
+    await driver.destroy(guest, signal);
+    await actors.ask(CONDUCTOR, { type: 'hostConfirmGone', host, ...guest }, { signal });
+    gone.push(guest);
+    log.info('doomed guest is gone', { host, ...guest });
+  }
+  if (strays.length === 0) return { gone };
+  const verdicts = await actors.ask(CONDUCTOR, { type: 'hostStrays', host, guests: strays }, { signal });
+  for (const { instanceId, generation, recordedGone } of verdicts) {
+    if (!recordedGone) {
+      log.warn('unknown guest is left alone', { host, instanceId, generation });
+      continue;
+    }
+    await driver.destroy({ instanceId, generation }, signal);
+    log.info('guest recorded as gone is destroyed', { host, instanceId, generation });
+  }
+  return { gone };
+}
+
+/** Lets so many through at once; who waits longer than its signal allows leaves the line. */
+class Gate {
+  readonly #max: number;
+  #inside = 0;
+  readonly #line: (() => void)[] = [];
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  async through<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    if (this.#inside >= this.#max) await new Promise<void>((resolve) => this.#line.push(resolve));
+    else this.#inside++;
+    try {
+      signal.throwIfAborted();
+      return await work();
+    } finally {
+      const next = this.#line.shift();
+      if (next) next();
+      else this.#inside--;
+    }
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * What a host actor remembers: memory only. The hypervisor knows the guests and the store knows the claims; a host
+ * actor that starts reads both anew under a higher epoch.
+ */
+import type { ReplyHandle } from '../../runtime/actor/effect.ts';
+import type { HostInventory } from '../../drivers/driver.ts';
+import type { HostReport } from '../model/placement.ts';
+import { NOTHING, plus, type Resources } from '../model/resources.ts';
+import type { GuestVerb, VerbAnswer } from './messages.ts';
+
+/** A share of this host. `until`: a promise runs out then; null: recorded in the store. */
+export type HeldClaim = { readonly instanceId: string; readonly generation: number; readonly need: Resources; readonly untilMs: number | null };
+
+/** The verbs of one guest, one at a time. */
+export type Lane = {
+  readonly operation: string;
+  readonly generation: number;
+  readonly verb: GuestVerb;
+  /** Newest shard epoch that spoke for this instance; older ones are not listened to. */
+  readonly epoch: number;
+  readonly running: boolean;
+  readonly answer: VerbAnswer | null;
+  readonly waiters: readonly ReplyHandle[];
+  /** Waits for the running one to end. */
+  readonly follower: Omit<Lane, 'running' | 'answer' | 'follower' | 'endedMs'> | null;
+  readonly endedMs: number;
+};
+
+export type HostState = {
+  readonly name: string;
+  /** `new`: nothing read yet. `starting`: the first look is under way. */
+  readonly phase: 'new' | 'starting' | 'ready';
+  readonly epoch: number;
+  readonly seen: number;
+  readonly enabled: boolean;
+  readonly zone: string;
+  readonly aggregates: HostReport['aggregates'];
+  readonly inventory: HostInventory | null;
+  readonly capacity: Resources;
+  readonly claims: ReadonlyMap<string, HeldClaim>;
+  readonly used: Resources;
+  readonly lanes: ReadonlyMap<string, Lane>;
+  readonly failures: number;
+};
+
+export function newHost(name: string): HostState {
+  return {
+    name,
+    phase: 'new',
+    epoch: 0,
+    seen: 0,
+    enabled: true,
+    zone: '',
+    aggregates: [],
+    inventory: null,
+    capacity: NOTHING,
+    claims: new Map(),
+    used: NOTHING,
+    lanes: new Map(),
+    failures: 0,
+  };
+}
+
+export function claimKey(instanceId: string, generation: number): string {
+  return `${instanceId}/${generation}`;
+}
+
+/** The state with these claims and what they use. */
+export function withClaims(state: HostState, claims: ReadonlyMap<string, HeldClaim>): HostState {
+  let used = NOTHING;
+  for (const claim of claims.values()) used = plus(used, claim.need);
+  return { ...state, claims, used, seen: state.seen + 1 };
+}
+
+export function withLane(state: HostState, instanceId: string, lane: Lane | null): HostState {
+  const lanes = new Map(state.lanes);
+  if (lane) lanes.set(instanceId, lane);
+  else lanes.delete(instanceId);
+  return { ...state, lanes };
+}
+
+export function reportOf(state: HostState): HostReport {
+  const { inventory } = state;
+  let ioOps = 0;
+  for (const lane of state.lanes.values()) if (lane.running && lane.verb.name === 'spawn') ioOps++;
+  return {
+    host: state.name,
+    epoch: state.epoch,
+    seen: state.seen,
+    zone: state.zone,
+    capacity: state.capacity,
+    used: state.used,
+    instances: state.claims.size,
+    ioOps,
+    enabled: state.enabled,
+    up: state.phase === 'ready',
+    hypervisorType: inventory?.hypervisorType ?? '',
+    hypervisorVersion: inventory?.hypervisorVersion ?? 0,
+    arch: inventory?.cpu.arch ?? '',
+    aggregates: state.aggregates,
+    failures: state.failures,
+  };
+}

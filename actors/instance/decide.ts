@@ -1,0 +1,196 @@
+/**
+ * What an instance does with each message. Pure: state and message in, state and effects out; the runtime commits a
+ * changed record first. One command at a time; delete alone replaces what runs.
+ */
+import { Fault, type FaultRecord } from '../../runtime/base/fault.ts';
+import { toIso } from '../../runtime/base/clock.ts';
+import { unreachable } from '../../runtime/base/check.ts';
+import type { Outcome } from '../../runtime/actor/effect.ts';
+import type { Facts, Next } from '../../runtime/actor/kind.ts';
+import type { MessageOf } from '../../runtime/actor/protocol.ts';
+import type { VerbAnswer } from '../host/messages.ts';
+import type { Nic } from '../model/addressing.ts';
+import type { Operation, OperationName } from '../model/operation.ts';
+import type { Bid, ClaimAnswer, Explanation } from '../model/placement.ts';
+import { refusal, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
+import type { Caller, InstanceChanges, InstanceProtocol, Verb } from './messages.ts';
+import { addressed, claimed, CREATE, placed, placementRefused, releaseAt } from './operations/create.ts';
+import { DELETE, gone } from './operations/delete.ts';
+import { REBOOT, START, STOP } from './operations/power.ts';
+import { verbEnded, type OperationRules } from './operations/rules.ts';
+import { powerSeen } from './power-sync.ts';
+import type { InstanceSettings } from './settings.ts';
+import { actionBegun, actionEnded, change, isWorking, next, NO_PARTS, NO_SOFT, tagOf, type InstanceState, type Living, type Working } from './state.ts';
+
+const RULES: Record<OperationName, OperationRules> = { create: CREATE, delete: DELETE, start: START, stop: STOP, reboot: REBOOT };
+
+export function decide(before: InstanceState, message: MessageOf<InstanceProtocol>, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  const state: InstanceState = before.parts === NO_PARTS ? before : { ...before, parts: NO_PARTS };
+  switch (message.type) {
+    case 'get':
+      return next(state, { do: 'replyStored' });
+    case 'act':
+      return isLiving(state) ? act(state, message.verb, message.caller, facts, settings) : next(state, refuse(notFound(state.id)));
+    case 'update':
+      return isLiving(state) ? update(state, message.changes, message.caller, facts) : next(state, refuse(notFound(state.id)));
+    case 'wake':
+      return isWorking(state) && facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : next(state);
+    case 'guestSeen':
+      return isLiving(state) ? powerSeen(state, message, facts, settings) : next(state);
+    case 'retry':
+      if (!isWorking(state) || message.tag !== tagOf(state)) return next(state);
+      return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : resume(state, facts, settings);
+    case 'placed':
+    case 'addressed':
+    case 'claimed':
+    case 'ran':
+      return answered(state, message, facts, settings);
+    default:
+      return unreachable(message);
+  }
+}
+
+/** After an activation: takes up the open operation. */
+export function recover(state: InstanceState, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  if (!isWorking(state)) return next(state);
+  return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : resume(state, facts, settings);
+}
+
+/** The store refused a commit by one of its rules. */
+export function refused(state: InstanceState, why: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  if (!isWorking(state) || state.record.operation.step !== 'place') throw new Error(`a commit was refused: ${why}`);
+  return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : placementRefused(state, why, settings);
+}
+
+/** Too many crashes: the operation ends with a fault, never in silence. */
+export function giveUp(state: InstanceState, fault: FaultRecord, facts: Facts): Next<InstanceState> {
+  if (!isWorking(state)) return next(state);
+  if (state.record.operation.name === 'delete') return gone(state, 'doom', facts);
+  const actions = actionEnded(state.record, facts, { fault });
+  return next({ ...change(state, { vmState: 'error', taskState: null, operation: null, fault: { ...fault, at: toIso(facts.nowMs) }, actions }, facts), soft: NO_SOFT });
+}
+
+export function resume(state: Working, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  return RULES[state.record.operation.name].resume(state, facts, settings);
+}
+
+function expire(state: Working, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  const { name, step } = state.record.operation;
+  const fault = new Fault('timeout', `operation.${name}.${step}`, `The server's ${name} did not end in time.`, { detail: `step ${step}` });
+  return RULES[name].failed(state, fault.toRecord(), facts, settings);
+}
+
+type AnswerMessage = Extract<MessageOf<InstanceProtocol>, { type: 'placed' | 'addressed' | 'claimed' | 'ran' }>;
+
+function answered(state: InstanceState, message: AnswerMessage, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  if (!isWorking(state) || message.tag !== tagOf(state)) return stale(state, message);
+  switch (message.type) {
+    case 'placed':
+      return placed(state, message.outcome as Outcome<{ bids: Bid[]; explanation: Explanation }>, facts, settings);
+    case 'addressed':
+      return addressed(state, message.outcome as Outcome<Nic>, facts, settings);
+    case 'claimed':
+      return claimed(state, message.outcome as Outcome<ClaimAnswer>, facts, settings);
+    case 'ran':
+      return verbEnded(state, message.outcome as Outcome<VerbAnswer>, RULES[state.record.operation.name], facts, settings);
+    default:
+      return unreachable(message);
+  }
+}
+
+/** An answer to a round that is over. A promise that nobody needs any more runs out by itself. */
+function stale(state: InstanceState, _message: AnswerMessage): Next<InstanceState> {
+  return next(state);
+}
+
+function act(state: Living, verb: Verb, caller: Caller, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  const { record } = state;
+  if (record.deleted) return next(state, refuse(notFound(record.id)));
+  if (verb.name === 'delete' && record.operation?.name === 'delete') return next(state, { do: 'replyStored' });
+  const illegal = checkLegal(state, ruleOf(verb), verb.name, caller);
+  if (illegal) return next(state, refuse(illegal));
+  const operation: Operation = {
+    name: verb.name,
+    id: facts.newId(),
+    step: verb.name === 'delete' ? 'destroy' : verb.name,
+    args: verb.name === 'reboot' ? { kind: verb.kind } : {},
+    requestId: caller.requestId,
+    startedAt: toIso(facts.nowMs),
+    stepDueMs: facts.nowMs + limitOf(verb, settings),
+    attempt: 0,
+    excludedHosts: [],
+  };
+  const called = record.operation ? actionEnded(record, facts, { fault: calledOff(verb.name) }) : record.actions;
+  const actions = actionBegun({ ...record, actions: called }, operation, caller);
+  // What the replaced operation had in flight is taken back; its answers are stale from here on.
+  const takenBack = state.soft.asked ? [releaseAt(state.soft.asked.host, record.id, record.generation + 1)] : [];
+  const begun = change({ ...state, soft: { ...NO_SOFT, round: state.soft.round + 1 } }, { operation, taskState: taskOf(verb), actions }, facts) as Working;
+  // A server that never reached a host needs no host to end: one commit.
+  if (verb.name === 'delete' && record.host === null) {
+    const ended = gone(begun, 'drop', facts);
+    return next(ended.state, { do: 'replyStored' }, ...takenBack, ...ended.effects);
+  }
+  const resumed = resume(begun, facts, settings);
+  return next(resumed.state, { do: 'replyStored' }, ...takenBack, ...resumed.effects);
+}
+
+function update(state: Living, changes: InstanceChanges, caller: Caller, facts: Facts): Next<InstanceState> {
+  if (state.record.deleted) return next(state, refuse(notFound(state.record.id)));
+  const rule: RuleName = changes.metadata || changes.tags ? 'metadata' : 'update';
+  const illegal = checkLegal(state, rule, 'update', caller);
+  if (illegal) return next(state, refuse(illegal));
+  return next(change(state, changes, facts), { do: 'replyStored' });
+}
+
+/** Why a verb may not begin now, as the API says it; undefined when it may. */
+function checkLegal(state: Living, rule: RuleName, verb: string, caller: Caller): FaultRecord | undefined {
+  const { record } = state;
+  if (record.locked && !caller.isAdmin) return new Fault('conflict', 'server.locked', `Instance ${record.id} is locked`).toRecord();
+  const illegal = refusal(rule, record);
+  if (!illegal) return undefined;
+  const message = `Cannot '${verb}' instance ${record.id} while it is in ${illegal.attribute} ${illegal.value}`;
+  return new Fault('conflict', 'server.state', message).toRecord();
+}
+
+function ruleOf(verb: Verb): RuleName {
+  return verb.name === 'reboot' ? (verb.kind === 'soft' ? 'rebootSoft' : 'rebootHard') : verb.name;
+}
+
+function taskOf(verb: Verb): TaskState {
+  switch (verb.name) {
+    case 'start':
+      return 'powering-on';
+    case 'stop':
+      return 'powering-off';
+    case 'reboot':
+      return verb.kind === 'soft' ? 'rebooting' : 'rebooting_hard';
+    case 'delete':
+      return 'deleting';
+    default:
+      return unreachable(verb);
+  }
+}
+
+function limitOf(verb: Verb, settings: InstanceSettings): number {
+  if (verb.name === 'delete') return settings.destroyLimitMs;
+  if (verb.name === 'stop') return settings.stopGraceMs + settings.powerLimitMs;
+  if (verb.name === 'reboot' && verb.kind === 'soft') return settings.rebootGraceMs + settings.powerLimitMs;
+  return settings.powerLimitMs;
+}
+
+function calledOff(verb: string): FaultRecord {
+  return new Fault('cancelled', `operation.replaced.${verb}`, `Called off by ${verb}.`).toRecord();
+}
+
+function notFound(id: string): FaultRecord {
+  return new Fault('notFound', 'server.unknown', `Instance ${id} could not be found.`).toRecord();
+}
+
+function refuse(fault: FaultRecord): { do: 'refuse'; fault: FaultRecord } {
+  return { do: 'refuse', fault };
+}
+
+function isLiving(state: InstanceState): state is Living {
+  return state.record !== undefined;
+}
+

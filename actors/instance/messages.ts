@@ -1,0 +1,55 @@
+/**
+ * What may be said to an instance. Verbs are refused with Fault `conflict` when the table in model/server-state.ts
+ * says so; `notFound` when there is no such instance. A verb is accepted when its operation is in the row.
+ */
+import type { Answer } from '../../runtime/actor/effect.ts';
+import type { Ref } from '../../runtime/actor/address.ts';
+import { refTo } from '../../runtime/actor/address.ts';
+import type { InstanceRecord, Stored } from '../model/instance.ts';
+import type { PowerState } from '../model/server-state.ts';
+
+export type Caller = { readonly userId: string; readonly projectId: string; readonly isAdmin: boolean; readonly requestId: string };
+
+export type Snapshot = Stored<InstanceRecord>;
+
+export type Verb =
+  | { readonly name: 'start' }
+  | { readonly name: 'stop' }
+  | { readonly name: 'reboot'; readonly kind: 'soft' | 'hard' }
+  | { readonly name: 'delete' };
+
+/** Members left out stay as they are. */
+export type InstanceChanges = {
+  readonly name?: string;
+  readonly description?: string | null;
+  readonly hostname?: string;
+  readonly diskConfig?: 'AUTO' | 'MANUAL';
+  readonly accessIpV4?: string | null;
+  readonly accessIpV6?: string | null;
+  readonly metadata?: { readonly [key: string]: string };
+  readonly tags?: readonly string[];
+};
+
+export type InstanceProtocol = {
+  /** From memory; never creates work. null: no such instance. */
+  get: { body: object; reply: Snapshot | null };
+  /** Accepts a verb; the reply is the record with the operation begun (or ended, when there was nothing to do). */
+  act: { body: { verb: Verb; caller: Caller }; reply: Snapshot };
+  /** Changes what is only remembered: name, metadata, tags and the like. */
+  update: { body: { changes: InstanceChanges; caller: Caller }; reply: Snapshot };
+  /** A hint: look at your row. Loading it takes up what is open; nothing else happens. */
+  wake: { body: object; reply: undefined };
+  /** From the host: a guest was seen in this power state without us asking for it. */
+  guestSeen: { body: { host: string; generation: number; power: PowerState }; reply: undefined };
+
+  // Its own: answers to what it asked, and timers.
+  placed: { body: Omit<Answer, 'type'>; reply: undefined };
+  addressed: { body: Omit<Answer, 'type'>; reply: undefined };
+  claimed: { body: Omit<Answer, 'type'>; reply: undefined };
+  ran: { body: Omit<Answer, 'type'>; reply: undefined };
+  retry: { body: { tag: string }; reply: undefined };
+};
+
+export function instanceRef(id: string): Ref<InstanceProtocol> {
+  return refTo('instance', id);
+}

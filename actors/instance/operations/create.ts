@@ -1,0 +1,285 @@
+/**
+ * Create: place → spawn → active. What fails is undone before the next host is tried.
+ *
+ *   place    bids of the schedulers and addresses of the networks, side by side; then the host's promise; then one
+ *            commit with claim, addresses and generation, which checks host epoch, counters and addresses (P4)
+ *   spawn    the driver makes and starts the guest (idempotent: asked again after a crash, the guest is the answer)
+ *   unspawn  a host that failed is cleared, then its claim and addresses go back and another host is tried
+ */
+import type { Effect, Outcome } from '../../../runtime/actor/effect.ts';
+import type { Facts, Next } from '../../../runtime/actor/kind.ts';
+import { toIso } from '../../../runtime/base/clock.ts';
+import { Fault, type FaultRecord, type Json } from '../../../runtime/base/fault.ts';
+import { hostRef } from '../../host/messages.ts';
+import type { Nic } from '../../model/addressing.ts';
+import type { Bid, ClaimAnswer, Explanation, PlacementRequest } from '../../model/placement.ts';
+import { needOf } from '../../model/resources.ts';
+import { networkRef } from '../../network/messages.ts';
+import { schedulerRef } from '../../scheduler/messages.ts';
+import { toGuestSpec } from '../guest-spec.ts';
+import type { InstanceSettings } from '../settings.ts';
+import { actionEnded, atStep, change, next, soften, tagOf, NO_SOFT, type InstanceState, type Parts, type Working } from '../state.ts';
+import { later, runVerb, type OperationRules } from './rules.ts';
+
+const BIDS_WANTED = 3;
+const PLACE_ASK_MS = 5_000;
+const CLAIM_ASK_MS = 2_000;
+/** A scheduler that knows no host at all may only just have started: it is asked again for so long. */
+const NO_HOSTS_GRACE_MS = 10_000;
+
+export const CREATE: OperationRules = {
+  resume(state, _facts, settings) {
+    switch (state.record.operation.step) {
+      case 'place':
+        return place(state, settings);
+      case 'spawn':
+        return runVerb(state, hostOf(state), { name: 'spawn', spec: toGuestSpec(state.record) }, settings);
+      default:
+        return runVerb(state, hostOf(state), { name: 'destroy' }, settings);
+    }
+  },
+
+  verbDone(state, power, facts, settings) {
+    if (state.record.operation.step === 'unspawn') return cleared(state, 'drop', facts, settings);
+    const { record } = state;
+    const active = change(
+      state,
+      {
+        vmState: 'active',
+        taskState: null,
+        powerState: power ?? 'running',
+        launchedAt: record.launchedAt ?? toIso(facts.nowMs),
+        operation: null,
+        actions: actionEnded(record, facts, { fault: null, host: record.host }),
+      },
+      facts,
+    );
+    return next({ ...active, soft: NO_SOFT });
+  },
+
+  failed(state, fault, facts, settings) {
+    const { record } = state;
+    switch (record.operation.step) {
+      case 'place':
+        return giveUp(state, fault, facts, null);
+      case 'spawn': {
+        // The fault of the first failure is what the user reads if no other host does better.
+        const unspawn = atStep(record, 'unspawn', settings.destroyLimitMs, facts, { args: { ...record.operation.args, fault: fault as Json } });
+        const undoing = change(state, unspawn, facts) as Working;
+        const resumed = CREATE.resume(undoing, facts, settings);
+        return resumed;
+      }
+      default:
+        // The host doesn't answer: what is left there is recorded as doomed, and the host has to confirm its end.
+        return cleared(state, 'doom', facts, settings);
+    }
+  },
+};
+
+/** Asks all schedulers and networks at once. */
+function place(state: Working, settings: InstanceSettings): Next<InstanceState> {
+  const { record } = state;
+  const round = state.soft.round + 1;
+  const wanted = record.wantedNetworks;
+  const begun = soften(state, { ...NO_SOFT, round, slicesLeft: settings.schedulerSlices, nicsLeft: wanted.length, nics: [] });
+  const tag = tagOf(begun as Working);
+  const request = requestOf(state);
+  const effects: Effect[] = [];
+  for (let slice = 0; slice < settings.schedulerSlices; slice++) {
+    const message = { type: 'place', request, wanted: BIDS_WANTED } as { type: string };
+    effects.push({ do: 'ask', to: schedulerRef(slice), message, as: 'placed', tag, timeoutMs: PLACE_ASK_MS });
+  }
+  for (const { networkId, address } of wanted) {
+    const message = { type: 'propose', instanceId: record.id, wanted: address } as { type: string };
+    effects.push({ do: 'ask', to: networkRef(networkId), message, as: 'addressed', tag, timeoutMs: PLACE_ASK_MS });
+  }
+  return next(begun, ...effects);
+}
+
+function requestOf(state: Working): PlacementRequest {
+  const { record } = state;
+  return {
+    instanceId: record.id,
+    projectId: record.projectId,
+    count: 1,
+    need: needOf(record.flavor),
+    zone: record.requestedZone,
+    onlyHost: record.requestedHost,
+    skipFilters: record.operation.args['forcedHost'] === true,
+    excludedHosts: record.operation.excludedHosts,
+    extraSpecs: record.flavor.extraSpecs,
+    imageProperties: record.image.properties,
+    hints: record.schedulerHints,
+  };
+}
+
+/** One slice has answered. */
+export function placed(state: Working, outcome: Outcome<{ bids: Bid[]; explanation: Explanation }>, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  const { soft } = state;
+  const slicesLeft = soft.slicesLeft - 1;
+  // A silent slice is left out: the others' hosts will do. Only when all are silent is it tried again.
+  const bids = outcome.ok ? [...soft.bids, ...outcome.value.bids].sort((a, b) => b.score - a.score) : soft.bids;
+  const explanation = outcome.ok ? addUp(soft.explanation, outcome.value.explanation) : soft.explanation;
+  const known = soften(state, { slicesLeft, bids, explanation }) as Working;
+  return proceed(known, facts, settings);
+}
+
+/** One network has proposed an address. */
+export function addressed(state: Working, outcome: Outcome<Nic>, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  if (!outcome.ok) {
+    const fault = Fault.fromRecord(outcome.fault);
+    return fault.retryable ? later(state, outcome.fault) : giveUp(state, outcome.fault, facts, null);
+  }
+  const known = soften(state, { nicsLeft: state.soft.nicsLeft - 1, nics: [...state.soft.nics, outcome.value] }) as Working;
+  return proceed(known, facts, settings);
+}
+
+/** When bids and addresses are there: ask the best host for its promise. */
+function proceed(state: Working, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  const { soft } = state;
+  if (soft.slicesLeft > 0 || soft.nicsLeft > 0 || soft.asked !== null) return next(state);
+  const [best] = soft.bids;
+  if (best) return askForClaim(state, best);
+  if (soft.explanation === null) return later(state, new Fault('unavailable', 'scheduler.silent', 'No scheduler answers.').toRecord());
+  const begunMs = state.record.operation.stepDueMs - settings.placeLimitMs;
+  const mayStillCome = soft.refusals.length > 0 || (soft.explanation.considered === 0 && facts.nowMs - begunMs < NO_HOSTS_GRACE_MS);
+  if (mayStillCome) return later(state, new Fault('unavailable', 'scheduler.noHosts', 'No host is known yet.').toRecord());
+  return giveUp(state, noValidHost(soft.explanation), facts, soft.explanation);
+}
+
+function askForClaim(state: Working, bid: Bid): Next<InstanceState> {
+  const { record } = state;
+  const asking = soften(state, { asked: bid, bids: state.soft.bids.slice(1) });
+  const message = { type: 'claim', instanceId: record.id, generation: record.generation + 1, need: needOf(record.flavor) } as { type: string };
+  return next(asking, { do: 'ask', to: hostRef(bid.host), message, as: 'claimed', tag: tagOf(asking as Working), timeoutMs: CLAIM_ASK_MS });
+}
+
+/** The host granted or refused its promise. Granted: one commit makes it lasting. */
+export function claimed(state: Working, outcome: Outcome<ClaimAnswer>, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  const { record, soft } = state;
+  const { asked } = soft;
+  if (!asked) return next(state);
+  if (!outcome.ok || !outcome.value.granted) {
+    const why = !outcome.ok ? outcome.fault.reason : outcome.value.granted ? '' : outcome.value.why;
+    const refused = soften(state, { asked: null, refusals: [...soft.refusals, { host: asked.host, why }] }) as Working;
+    const onward = proceed(refused, facts, settings);
+    // The bid was counted as used by its scheduler; a silent host may still have granted it.
+    return next(onward.state, ...unbid(asked, record.id, settings), releaseAt(asked.host, record.id, record.generation + 1), ...onward.effects);
+  }
+  const need = needOf(record.flavor);
+  const generation = record.generation + 1;
+  const spawning = change(
+    state,
+    {
+      ...atStep(record, 'spawn', settings.spawnLimitMs, facts),
+      host: asked.host,
+      zone: asked.zone,
+      generation,
+      taskState: 'spawning',
+      nics: soft.nics,
+      actions: explained(record.actions, record.operation.requestId, asked.host, soft),
+    },
+    facts,
+    {
+      claims: [{ op: 'add', generation, host: asked.host, hostEpoch: outcome.value.hostEpoch, need }],
+      takeAddresses: soft.nics.map(({ networkId, address, mac }) => ({ networkId, address, mac })),
+    },
+  ) as Working;
+  return CREATE.resume(spawning, facts, settings);
+}
+
+/** The store refused the placement: the promise is given back and everything is asked anew. */
+export function placementRefused(state: Working, why: string, settings: InstanceSettings): Next<InstanceState> {
+  const { record, soft } = state;
+  const effects: Effect[] = [];
+  if (soft.asked) effects.push(releaseAt(soft.asked.host, record.id, record.generation + 1), ...unbid(soft.asked, record.id, settings));
+  const again = place(soften(state, { refusals: [...soft.refusals, { host: soft.asked?.host ?? '', why }] }) as Working, settings);
+  return next(again.state, ...effects, ...again.effects);
+}
+
+/** A host that failed is cleared (or doomed): the next host, or the end. */
+function cleared(state: Working, op: 'drop' | 'doom', facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  const { record } = state;
+  const { operation } = record;
+  const fault = operation.args['fault'] as FaultRecord;
+  const attempt = operation.attempt + 1;
+  const parts = { claims: [{ op, generation: record.generation }] as const, dropAddresses: true };
+  const freed = { host: null, nics: [] };
+  if (attempt >= settings.attemptsMax) {
+    const message = `Exceeded maximum number of retries. Exhausted all hosts available for retrying build failures for instance ${record.id}.`;
+    return giveUp(state, { ...fault, message: fault.code === 'internal' ? message : fault.message }, facts, null, { freed, parts });
+  }
+  const excludedHosts = record.host === null ? operation.excludedHosts : [...operation.excludedHosts, record.host];
+  const again = change(state, { ...atStep(record, 'place', settings.placeLimitMs, facts, { attempt, excludedHosts }), ...freed, taskState: 'scheduling' }, facts, parts) as Working;
+  const resumed = CREATE.resume({ ...again, soft: { ...NO_SOFT, round: state.soft.round } }, facts, settings);
+  return next(resumed.state, ...freeAddresses(record.id, record.nics), ...resumed.effects);
+}
+
+function giveUp(
+  state: Working,
+  fault: FaultRecord,
+  facts: Facts,
+  explanation: Explanation | null,
+  undone?: { freed: { host: null; nics: readonly Nic[] }; parts: Partial<Parts> },
+): Next<InstanceState> {
+  const { record } = state;
+  const ended = change(
+    state,
+    {
+      vmState: 'error',
+      taskState: null,
+      fault: { ...fault, at: toIso(facts.nowMs) },
+      operation: null,
+      ...undone?.freed,
+      actions: actionEnded(record, facts, { fault, ...(explanation && { explanation: explanation as unknown as Json }) }),
+    },
+    facts,
+    undone?.parts,
+  );
+  return next({ ...ended, soft: NO_SOFT }, ...freeAddresses(record.id, record.nics.length > 0 ? record.nics : state.soft.nics));
+}
+
+/** "No valid host" says which filter left none. */
+function noValidHost(explanation: Explanation): FaultRecord {
+  const removed = Object.entries(explanation.removed).map(([filter, count]) => `${filter} ${count}`);
+  const why = explanation.considered === 0 ? 'There are no hosts.' : `Of ${explanation.considered} hosts none is left: ${removed.join(', ')}.`;
+  return new Fault('unavailable', 'placement.noValidHost', `No valid host was found. ${why}`).toRecord();
+}
+
+function explained(actions: Working['record']['actions'], requestId: string, host: string, soft: InstanceState['soft']): Working['record']['actions'] {
+  const explanation = { ...soft.explanation, refusals: soft.refusals, winner: host } as unknown as Json;
+  return actions.map((action) => {
+    if (action.requestId !== requestId) return action;
+    return { ...action, events: action.events.map((event) => (event.finishedAt === null ? { ...event, host, explanation } : event)) };
+  });
+}
+
+function addUp(a: Explanation | null, b: Explanation): Explanation {
+  if (!a) return b;
+  const removed: Record<string, number> = { ...a.removed };
+  for (const [filter, count] of Object.entries(b.removed)) removed[filter] = (removed[filter] ?? 0) + count;
+  return { considered: a.considered + b.considered, removed, bids: [...a.bids, ...b.bids] };
+}
+
+function unbid(bid: Bid, instanceId: string, settings: InstanceSettings): Effect[] {
+  const effects: Effect[] = [];
+  for (let slice = 0; slice < settings.schedulerSlices; slice++) {
+    effects.push({ do: 'tell', to: schedulerRef(slice), message: { type: 'unclaimed', host: bid.host, instanceId } as { type: string } });
+  }
+  return effects;
+}
+
+export function releaseAt(host: string, instanceId: string, generation: number): Effect {
+  return { do: 'tell', to: hostRef(host), message: { type: 'release', instanceId, generation } as { type: string } };
+}
+
+/** Addresses that are not used (any more) may be proposed again. */
+export function freeAddresses(instanceId: string, nics: readonly Nic[]): Effect[] {
+  return nics.map(({ networkId, address }) => ({ do: 'tell', to: networkRef(networkId), message: { type: 'free', instanceId, address } as { type: string } }));
+}
+
+function hostOf(state: Working): string {
+  const { host } = state.record;
+  if (host === null) throw new Error(`step ${state.record.operation.step} without a host`);
+  return host;
+}

@@ -1,0 +1,30 @@
+/** What an operator may set about operations on instances. Milliseconds unless said otherwise. */
+export type InstanceSettings = {
+  /** Placing, with all retries. */
+  readonly placeLimitMs: number;
+  readonly spawnLimitMs: number;
+  /** Past it a deleted server is gone for the user, and its claim stays doomed until the host confirms. */
+  readonly destroyLimitMs: number;
+  /** How long a guest may take to shut down by itself. */
+  readonly stopGraceMs: number;
+  readonly rebootGraceMs: number;
+  /** Above the grace: what a verb itself may take. */
+  readonly powerLimitMs: number;
+  /** How long a host keeps an ask for a verb's end open; shorter than any ask may last. */
+  readonly verbWaitMs: number;
+  /** Hosts that may fail a create before it ends in error. */
+  readonly attemptsMax: number;
+  readonly schedulerSlices: number;
+};
+
+export const INSTANCE_DEFAULTS: InstanceSettings = {
+  placeLimitMs: 60_000,
+  spawnLimitMs: 300_000,
+  destroyLimitMs: 60_000,
+  stopGraceMs: 60_000,
+  rebootGraceMs: 120_000,
+  powerLimitMs: 60_000,
+  verbWaitMs: 20_000,
+  attemptsMax: 3,
+  schedulerSlices: 1,
+};

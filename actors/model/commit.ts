@@ -1,0 +1,30 @@
+/**
+ * What one commit of an instance changes besides its record: all of it or nothing. The store's write batch checks it
+ * (actors/conductor/write); the memory twin in test/doubles does the same.
+ */
+import type { Resources } from './resources.ts';
+import type { StatusEvent } from './event.ts';
+
+export type ClaimChange =
+  /** Records a granted claim: refused when the host's epoch moved (`hostEpoch`) or its counters are full (`hostFull`). */
+  | { readonly op: 'add'; readonly generation: number; readonly host: string; readonly hostEpoch: number; readonly need: Resources }
+  /** The guest of that generation is gone for certain. */
+  | { readonly op: 'drop'; readonly generation: number }
+  /** The guest may still be there; the host has to confirm that it is gone. */
+  | { readonly op: 'doom'; readonly generation: number };
+
+export type AddressTake = { readonly networkId: string; readonly address: string; readonly mac: string };
+
+/** Signed changes of what a project and a user have in use. */
+export type QuotaChange = { readonly projectId: string; readonly userId: string; readonly instances: number; readonly cores: number; readonly ram: number };
+
+export type InstanceParts = {
+  readonly claims: readonly ClaimChange[];
+  readonly takeAddresses: readonly AddressTake[];
+  readonly dropAddresses: boolean;
+  readonly quota: QuotaChange | null;
+  readonly event: Omit<StatusEvent, 'revision'> | null;
+};
+
+/** Why the store refuses a commit; `epoch` and `version` are fences, the rest are for the actor to decide on. */
+export type RefusedWhy = 'epoch' | 'version' | 'hostEpoch' | 'hostFull' | 'hostGone' | 'addressTaken' | 'quota';

@@ -1,0 +1,65 @@
+/**
+ * The best few of a slice for one request: filter, weigh, take the best; among near-equals by chance, so that many
+ * schedulers and many requests do not all ask the same host. Pure.
+ */
+import { minus, type Resources } from '../model/resources.ts';
+import type { Bid, Explanation, PlacementRequest } from '../model/placement.ts';
+import { FILTERS } from './filters/all.ts';
+import type { Candidate } from './filters/filter.ts';
+import type { SchedulerState } from './state.ts';
+import { WEIGHERS } from './weighers/all.ts';
+
+/** Scores so close that chance may decide. */
+const NEAR = 0.05;
+
+export function bidFor(state: SchedulerState, request: PlacementRequest, wanted: number, chance: () => number): { bids: Bid[]; explanation: Explanation } {
+  const open = openByHost(state);
+  const removed: Record<string, number> = {};
+  const left: Candidate[] = [];
+  for (const report of state.hosts.values()) {
+    const taken = open.get(report.host);
+    const free = minus(report.capacity, report.used);
+    const candidate: Candidate = { report, free: taken ? minus(free, taken) : free };
+    const failed = failing(candidate, request);
+    if (failed === undefined) left.push(candidate);
+    else removed[failed] = (removed[failed] ?? 0) + 1;
+  }
+  const bids = best(score(left), wanted, chance);
+  return { bids, explanation: { considered: state.hosts.size, removed, bids } };
+}
+
+function failing(candidate: Candidate, request: PlacementRequest): string | undefined {
+  // A forced host (`zone:host` of an administrator) is asked nothing but whether it is the one.
+  if (request.skipFilters) return candidate.report.host === request.onlyHost ? undefined : 'RequestedHostFilter';
+  return FILTERS.find((filter) => !filter.passes(candidate, request))?.name;
+}
+
+function score(candidates: readonly Candidate[]): { candidate: Candidate; score: number }[] {
+  const scored = candidates.map((candidate) => ({ candidate, score: 0 }));
+  for (const { weigh, multiplier } of WEIGHERS) {
+    const weights = candidates.map(weigh);
+    const low = Math.min(...weights);
+    const span = Math.max(...weights) - low;
+    if (span === 0) continue;
+    scored.forEach((entry, i) => (entry.score += (multiplier * ((weights[i] ?? low) - low)) / span));
+  }
+  return scored;
+}
+
+function best(scored: { candidate: Candidate; score: number }[], wanted: number, chance: () => number): Bid[] {
+  scored.sort((a, b) => b.score - a.score);
+  const top = scored[0]?.score ?? 0;
+  const near = scored.filter((entry) => top - entry.score <= NEAR).length;
+  const first = Math.floor(chance() * near);
+  const order = [...scored.slice(first, near), ...scored.slice(0, first), ...scored.slice(near)];
+  return order.slice(0, wanted).map(({ candidate: { report }, score: points }) => ({ host: report.host, zone: report.zone, score: points, seen: report.seen }));
+}
+
+function openByHost(state: SchedulerState): Map<string, Resources> {
+  const sums = new Map<string, Resources>();
+  for (const { host, need } of state.open.values()) {
+    const sum = sums.get(host);
+    sums.set(host, sum ? { vcpus: sum.vcpus + need.vcpus, memoryMiB: sum.memoryMiB + need.memoryMiB, diskGiB: sum.diskGiB + need.diskGiB } : need);
+  }
+  return sums;
+}

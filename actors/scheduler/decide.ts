@@ -1,0 +1,60 @@
+/** What a slice does with each message. Pure but for the chance that the turn draws. */
+import { unreachable } from '../../runtime/base/check.ts';
+import type { Facts, Next } from '../../runtime/actor/kind.ts';
+import type { MessageOf } from '../../runtime/actor/protocol.ts';
+import type { HostReport } from '../model/placement.ts';
+import { bidFor } from './bid.ts';
+import type { SchedulerProtocol } from './messages.ts';
+import type { OpenBid, SchedulerState } from './state.ts';
+
+/** An open bid counts as used for so long at most: the claim that follows takes milliseconds. */
+const OPEN_BID_MS = 2_000;
+
+export function decide(state: SchedulerState, message: MessageOf<SchedulerProtocol>, facts: Facts): Next<SchedulerState> {
+  switch (message.type) {
+    case 'place': {
+      const current = withoutOld(state, facts.nowMs);
+      const answer = bidFor(current, message.request, message.wanted, facts.chance);
+      const [first] = answer.bids;
+      const bidding = first ? withOpen(current, message.request.instanceId, { host: first.host, need: message.request.need, untilMs: facts.nowMs + OPEN_BID_MS }) : current;
+      return { state: bidding, effects: [{ do: 'reply', value: answer }] };
+    }
+    case 'report':
+      return { state: reported(state, message.report, message.granted), effects: [{ do: 'reply', value: undefined }] };
+    case 'unclaimed':
+      return { state: withoutOpen(state, message.instanceId), effects: [{ do: 'reply', value: undefined }] };
+    default:
+      return unreachable(message);
+  }
+}
+
+function reported(state: SchedulerState, report: HostReport, granted: string | null): SchedulerState {
+  const known = state.hosts.get(report.host);
+  const isOld = known && (report.epoch < known.epoch || (report.epoch === known.epoch && report.seen < known.seen));
+  const settled = granted === null ? state : withoutOpen(state, granted);
+  if (isOld) return settled;
+  const hosts = new Map(settled.hosts);
+  hosts.set(report.host, report);
+  return { ...settled, hosts };
+}
+
+function withOpen(state: SchedulerState, instanceId: string, bid: OpenBid): SchedulerState {
+  const open = new Map(state.open);
+  open.delete(instanceId); // the newest stands last
+  open.set(instanceId, bid);
+  return { ...state, open };
+}
+
+function withoutOpen(state: SchedulerState, instanceId: string): SchedulerState {
+  if (!state.open.has(instanceId)) return state;
+  const open = new Map(state.open);
+  open.delete(instanceId);
+  return { ...state, open };
+}
+
+/** Open bids stand in order of time: the old ones are in front. */
+function withoutOld(state: SchedulerState, nowMs: number): SchedulerState {
+  const [oldest] = state.open.values();
+  if (!oldest || oldest.untilMs > nowMs) return state;
+  return { ...state, open: new Map([...state.open].filter(([, bid]) => bid.untilMs > nowMs)) };
+}

@@ -1,0 +1,257 @@
+/**
+ * The cloud's part of the configuration, joined with the runtime's into the one that a node runs with. Every setting
+ * has a default here or in its owner's room; `cluster.config.ts` says only what differs.
+ */
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import type { DriverSettings } from '../drivers/open.ts';
+import { resolveConfig, type Assignment, type Loaded, type Problem, type Rule } from '../runtime/node/config.ts';
+import { environmentAssignments, fileAssignments, setAssignments } from '../runtime/node/config-sources.ts';
+import {
+  bytes, choice, cidr, count, either, folder, httpUrl, listOf, matching, milliseconds, name, port, ratio, secret, someOf, text,
+} from '../runtime/node/setting.ts';
+import {
+  leaseRule, portRule, reachableAddress, RUNTIME_DEFAULTS, RUNTIME_LEASES, RUNTIME_PORTS, runtimeLeases, runtimePorts, runtimeShape, withOffset,
+} from '../runtime/node/settings.ts';
+import { INSTANCE_DEFAULTS, type InstanceSettings } from './instance/settings.ts';
+import { QUOTA_DEFAULTS } from './model/quota.ts';
+
+export const ROLES = ['api', 'metadata', 'control', 'compute', 'network', 'console'] as const;
+export type Role = (typeof ROLES)[number];
+
+const HOUR_MS = 3_600_000;
+const GIB = 1024 ** 3;
+const HOSTS_MAX = 100_000;
+
+const latency = either(
+  [milliseconds(0, HOUR_MS), z.strictObject({ fromMs: milliseconds(0, HOUR_MS), toMs: milliseconds(0, HOUR_MS) })],
+  'milliseconds, or a range { fromMs, toMs }',
+).exactOptional();
+
+const capacity = z.strictObject({ vcpus: count(1, 100_000), memoryMiB: count(64, 2 ** 31), diskGiB: count(1, 2 ** 31) });
+
+const simulatedDriver = z.strictObject({
+  kind: z.literal('simulated'),
+  capacity: capacity.exactOptional(),
+  latency: z
+    .strictObject({
+      inventoryMs: latency, spawnMs: latency, destroyMs: latency, startMs: latency, stopMs: latency, rebootMs: latency,
+      consoleOutputMs: latency, listMs: latency, shutdownMs: latency,
+    })
+    .exactOptional(),
+});
+
+const libvirtDriver = z.strictObject({
+  kind: z.literal('libvirt'),
+  uri: matching(/^[a-z]+:\/\/\S*$/, 'a libvirt URI such as qemu:///system').default('qemu:///system'),
+  /** Where libvirtd listens, when not at its usual place. */
+  socketPath: folder().exactOptional(),
+  virtType: choice(['qemu', 'kvm']).default('kvm'),
+  bridge: name().exactOptional(),
+});
+
+const hostGroup = z.strictObject({
+  /** `{n}` counts from 1; without it a group is one host. */
+  name: matching(/^[A-Za-z0-9](?:[A-Za-z0-9._-]|\{n\}){0,60}$/, 'a host name, in which {n} stands for the number').default('host-{n}'),
+  count: count(1, HOSTS_MAX).default(1),
+  driver: z.discriminatedUnion('kind', [simulatedDriver, libvirtDriver]),
+});
+
+const quota = () => count(-1, 2 ** 31 - 1);
+const quotas = Object.fromEntries(Object.keys(QUOTA_DEFAULTS).map((key) => [key, quota()])) as { [key in keyof typeof QUOTA_DEFAULTS]: ReturnType<typeof quota> };
+
+const operations = {
+  placeLimitMs: milliseconds(1_000, HOUR_MS),
+  spawnLimitMs: milliseconds(1_000, 24 * HOUR_MS),
+  destroyLimitMs: milliseconds(1_000, HOUR_MS),
+  stopGraceMs: milliseconds(0, HOUR_MS),
+  rebootGraceMs: milliseconds(0, HOUR_MS),
+  powerLimitMs: milliseconds(1_000, HOUR_MS),
+  verbWaitMs: milliseconds(100, 55_000),
+  attemptsMax: count(1, 100),
+} satisfies { [key in keyof Omit<InstanceSettings, 'schedulerSlices'>]: z.ZodType };
+
+const account = { username: text(), password: secret(), project: text(), userDomain: text(), projectDomain: text() };
+
+export const clusterSchema = z.strictObject({
+  ...runtimeShape,
+  roles: someOf(ROLES),
+  region: name(),
+  /** Zone of hosts that no aggregate puts elsewhere. */
+  zone: name(),
+  ports: z.strictObject({
+    ...runtimePorts,
+    identity: port(), image: port(), compute: port(), metadata: port(), ec2: port(), objectstore: port(), inspector: port(),
+  }),
+  leases: z.strictObject({ ...runtimeLeases, hostMs: milliseconds(500, HOUR_MS) }),
+  /** What this node drives (role `compute`). */
+  hosts: listOf(hostGroup, 0, 1_000),
+  /** How often a host's resources may be given out. */
+  ratios: z.strictObject({ cpu: ratio(0.1, 64), ram: ratio(0.1, 16), disk: ratio(0.1, 16) }),
+  /** Kept for the machine itself, per host. */
+  reserved: z.strictObject({ vcpus: count(0, 100_000), memoryMiB: count(0, 2 ** 31), diskGiB: count(0, 2 ** 31) }),
+  identity: either([z.literal('embedded'), z.strictObject({ url: httpUrl(), ...account })], 'embedded, or a section { url, username, password, project, userDomain, projectDomain }'),
+  /** Without `url` the image service is found in the catalog. */
+  image: either([z.literal('embedded'), z.strictObject({ url: httpUrl().exactOptional() })], 'embedded, or a section { url }'),
+  quotas: z.strictObject(quotas),
+  limits: z.strictObject({ pageMax: count(1, 10_000), bodyBytes: bytes(1_024, 64 * 1024 ** 2), imageBytes: bytes(1_024, 1_024 * GIB) }),
+  operations: z.strictObject(operations),
+  scheduler: z.strictObject({
+    slices: count(1, 64),
+    /** Names of filters that are left out. */
+    withoutFilters: listOf(name(), 0, 64),
+    /** Weight by weigher; 0 switches it off. */
+    weights: z.record(name(), ratio(-1_000, 1_000)),
+  }),
+  network: z.strictObject({ label: name(), cidr: cidr(29) }),
+});
+
+/** A configuration in force: complete, ports with their offset, `publicAddress` filled in, `dataDir` absolute. */
+export type ClusterConfig = z.output<typeof clusterSchema> & { publicAddress: string };
+
+/** What a configuration file may say: anything of it, in part. Lists are taken whole. */
+export type ClusterSettings = Partially<z.input<typeof clusterSchema>>;
+type Partially<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: Partially<T[K]> | undefined } : T;
+
+const { schedulerSlices, ...OPERATION_DEFAULTS } = INSTANCE_DEFAULTS;
+
+/** All defaults but `name` and `dataDir`'s place, which are the machine's. */
+export const CLUSTER_DEFAULTS = {
+  ...RUNTIME_DEFAULTS,
+  roles: [...ROLES],
+  region: 'RegionOne',
+  zone: 'nova',
+  ports: { identity: 5000, image: 9292, compute: 8774, metadata: 8775, ec2: 8773, objectstore: 3333, inspector: 8780, ...RUNTIME_PORTS },
+  leases: { ...RUNTIME_LEASES, hostMs: 15_000 },
+  hosts: [{ name: 'host-{n}', count: 8, driver: { kind: 'simulated', capacity: { vcpus: 64, memoryMiB: 262_144, diskGiB: 4_096 } } }],
+  ratios: { cpu: 4, ram: 1, disk: 1 },
+  reserved: { vcpus: 0, memoryMiB: 0, diskGiB: 0 },
+  identity: 'embedded',
+  image: 'embedded',
+  quotas: { ...QUOTA_DEFAULTS },
+  limits: { pageMax: 1_000, bodyBytes: 114_688, imageBytes: 64 * GIB },
+  operations: OPERATION_DEFAULTS,
+  scheduler: { slices: schedulerSlices, withoutFilters: [], weights: {} },
+  network: { label: 'private', cidr: '10.20.0.0/16' },
+} satisfies Omit<z.input<typeof clusterSchema>, 'name'>;
+
+/** Joins assignments over the defaults. Fault `invalid` (reason `config`) that lists every problem. */
+export function resolveCluster(machine: { name: string; dataDir: string }, assignments: readonly Assignment[], problems: readonly Problem[] = []): Loaded<ClusterConfig> {
+  const loaded = resolveConfig({ schema: clusterSchema, defaults: { ...CLUSTER_DEFAULTS, ...machine }, assignments, rules: RULES, problems });
+  const config: ClusterConfig = {
+    ...loaded.config,
+    ports: withOffset(loaded.config.ports, loaded.config.portOffset),
+    publicAddress: loaded.config.publicAddress ?? reachableAddress(loaded.config.bind),
+  };
+  const offset = config.portOffset;
+  const settings = loaded.settings.map((setting) =>
+    offset > 0 && setting.path.startsWith('ports.') ? { ...setting, value: `${Number(setting.value) + offset}`, source: `${setting.source}, plus portOffset` } : setting,
+  );
+  return { config, settings };
+}
+
+/** As the command line gives them: text, or nothing. */
+export type Flags = {
+  readonly config?: string;
+  readonly data?: string;
+  readonly portOffset?: string;
+  readonly driver?: string;
+  readonly hosts?: string;
+  readonly roles?: string;
+  readonly logLevel?: string;
+  readonly set?: readonly string[];
+};
+export type Surroundings = { readonly flags: Flags; readonly env: NodeJS.ProcessEnv; readonly cwd: string };
+
+/** Variables with a name of their own; any other setting is `NOVACT_SET_<section>__<setting>`. */
+const VARIABLES = {
+  NOVACT_DATA: 'dataDir',
+  NOVACT_PORT_OFFSET: 'portOffset',
+  NOVACT_DATABASE_URL: 'database.url',
+  NOVACT_LOG_LEVEL: 'log.level',
+} as const;
+
+/** Defaults < file < environment < flags. Fault `invalid`, reason `config` (lists every problem) or `config.file`. */
+export async function loadConfig(surroundings: Surroundings): Promise<ClusterConfig> {
+  return (await explainConfig(surroundings)).config;
+}
+
+/** The same, with each setting's value fit to be shown and where it came from. */
+export async function explainConfig({ flags, env, cwd }: Surroundings): Promise<Loaded<ClusterConfig>> {
+  const machine = { name: hostname().replaceAll(/[^A-Za-z0-9._-]/g, '-').slice(0, 63) || 'node', dataDir: resolve(cwd, CLUSTER_DEFAULTS.dataDir) };
+  const named = flags.config ?? env['NOVACT_CONFIG'];
+  const file = await fileAssignments(named === '' ? undefined : named, cwd, clusterSchema);
+  const variables = environmentAssignments(env, VARIABLES);
+  const sets = setAssignments(flags.set ?? []);
+  const given = [...variables.assignments, ...sets.assignments, ...flagAssignments(flags, machine.name)].map((assignment) => placed(assignment, cwd));
+  return resolveCluster(machine, [...file, ...given], [...variables.problems, ...sets.problems]);
+}
+
+function flagAssignments(flags: Flags, machineName: string): Assignment[] {
+  const simple = [['--data', 'dataDir', flags.data], ['--port-offset', 'portOffset', flags.portOffset], ['--roles', 'roles', flags.roles], ['--log-level', 'log.level', flags.logLevel]] as const;
+  const assignments: Assignment[] = simple.flatMap(([source, path, value]) => (value === undefined ? [] : [{ source, path: path.split('.'), value, isText: true }]));
+  // Before the number, which then goes to the group that this makes.
+  if (flags.driver !== undefined) assignments.push({ source: '--driver', path: ['hosts'], value: [groupFor(flags.driver, machineName, flags.hosts !== undefined)], isText: false });
+  if (flags.hosts !== undefined) assignments.push({ source: '--hosts', path: ['hosts', '0', 'count'], value: flags.hosts, isText: true });
+  return assignments;
+}
+
+/** One machine has one libvirt; simulated hosts are as many as the defaults say. */
+function groupFor(kind: string, machineName: string, isCounted: boolean): object {
+  const [usual] = CLUSTER_DEFAULTS.hosts;
+  if (kind === 'simulated') return { ...usual };
+  return { name: isCounted ? usual?.name : machineName, driver: { kind } };
+}
+
+/** A relative path on the command line or in a variable is taken from where the program was started. */
+function placed(assignment: Assignment, cwd: string): Assignment {
+  const isDataDir = assignment.path.join('.').toLowerCase() === 'datadir';
+  return isDataDir && typeof assignment.value === 'string' ? { ...assignment, value: resolve(cwd, assignment.value) } : assignment;
+}
+
+export type HostSettings = { readonly name: string; readonly driver: DriverSettings };
+
+/** Each host of this node with its driver's settings; `directoryOf` names its folder. */
+export function hostsOf(config: Pick<ClusterConfig, 'hosts'>, directoryOf: (host: string) => string): HostSettings[] {
+  return config.hosts.flatMap(({ name: pattern, count: howMany, driver }) =>
+    Array.from({ length: howMany }, (_, index) => {
+      const host = pattern.replaceAll('{n}', String(index + 1));
+      const directory = directoryOf(host);
+      return { name: host, driver: driver.kind === 'simulated' ? { ...driver, directory } : { ...driver, stateDir: directory } };
+    }),
+  );
+}
+
+export function instanceSettingsOf(config: Pick<ClusterConfig, 'operations' | 'scheduler'>): InstanceSettings {
+  return { ...config.operations, schedulerSlices: config.scheduler.slices };
+}
+
+type Parsed = z.output<typeof clusterSchema>;
+
+const RULES: readonly Rule<Parsed>[] = [
+  leaseRule,
+  portRule,
+  ({ leases }) => (leases.hostMs > leases.beatMs + leases.marginMs ? [] : [{ path: ['leases', 'hostMs'], text: `is ${leases.hostMs}: must be more than leases.beatMs + leases.marginMs (${leases.beatMs + leases.marginMs})` }]),
+  ({ hosts }) => hosts.flatMap((group, index) => (group.count > 1 && !group.name.includes('{n}') ? [{ path: ['hosts', String(index), 'name'], text: `is "${group.name}": must contain {n}, since the group has ${group.count} hosts` }] : [])),
+  hostNameRule,
+  ({ operations: limits }) => (limits.verbWaitMs < limits.powerLimitMs ? [] : [{ path: ['operations', 'verbWaitMs'], text: `is ${limits.verbWaitMs}: must be less than operations.powerLimitMs (${limits.powerLimitMs})` }]),
+  ({ identity, image }) => (identity === 'embedded' && image !== 'embedded' && image.url === undefined ? [{ path: ['image'], text: 'has no url: with the embedded identity service there is no catalog to find it in' }] : []),
+];
+
+function hostNameRule({ hosts }: Parsed): { path: string[]; text: string }[] {
+  const owner = new Map<string, number>();
+  const problems: { path: string[]; text: string }[] = [];
+  const total = hosts.reduce((sum, group) => sum + group.count, 0);
+  if (total > HOSTS_MAX) return [{ path: ['hosts'], text: `has ${total} hosts: must be at most ${HOSTS_MAX} on one node` }];
+  for (const [index, group] of hosts.entries()) {
+    for (const host of hostsOf({ hosts: [group] }, () => '')) {
+      const other = owner.get(host.name);
+      owner.set(host.name, index);
+      if (other === undefined || other === index) continue;
+      problems.push({ path: ['hosts', String(index), 'name'], text: `is "${group.name}": ${host.name} is a host of hosts.${other} too; every name must be one host's` });
+      break;
+    }
+  }
+  return problems;
+}

@@ -1,0 +1,136 @@
+/**
+ * The hypervisor contract. A driver speaks a foreign protocol; it decides nothing and stores nothing of the cloud.
+ *
+ * - A guest is named by instance id and generation. Every verb is idempotent: asked again after a crash, it finds
+ *   what it did and answers the same. Verbs of one guest come in order, one at a time (the host actor's lane).
+ * - Every verb takes an AbortSignal and ends soon after it fires, with Fault `cancelled`; what it half made is
+ *   either finished or found by the next `spawn`, `destroy` or `list`.
+ * - Faults: `invalid` (spec can't be run here), `notFound` (no such guest), `conflict` (wrong power state),
+ *   `overloaded` (the machine is full), `unavailable` (the hypervisor doesn't answer; retryable), `timeout`, `cancelled`.
+ *   Texts may be shown to users: no paths, no secrets; those go to `detail`.
+ * - An ability that a hypervisor may lack is a member that a driver may lack; the compiler makes the caller ask.
+ *
+ * The suite in test/contract/driver.ts is this page as code: each driver passes it.
+ */
+import type { Readable } from 'node:stream';
+
+/** As the Compute API numbers them (0 pending, 1 running, 3 paused, 4 shutdown, 6 crashed, 7 suspended). */
+export type GuestPower = 'pending' | 'running' | 'paused' | 'shutdown' | 'crashed' | 'suspended';
+
+export type GuestKey = { readonly instanceId: string; readonly generation: number };
+
+export type GuestNic = {
+  readonly network: string;
+  readonly mac: string;
+  /** Address with prefix length, `10.20.0.5/16`. */
+  readonly address: string;
+  readonly gateway: string | null;
+};
+
+export type GuestImage = {
+  readonly id: string;
+  /** What the image service says it is; the driver checks before any tool opens it. */
+  readonly diskFormat: string;
+  readonly sizeBytes: number;
+  /** Hash that the bytes must have, or null when the service has none. */
+  readonly hash: { readonly algorithm: 'sha512' | 'sha256' | 'md5'; readonly hex: string } | null;
+  readonly properties: { readonly [key: string]: string };
+};
+
+export type GuestSpec = GuestKey & {
+  /** Name on the hypervisor, `instance-0000002a`; unique per cell. */
+  readonly name: string;
+  readonly displayName: string;
+  readonly hostname: string;
+  readonly projectId: string;
+  readonly userId: string;
+  readonly vcpus: number;
+  readonly memoryMiB: number;
+  /** 0: as large as the image. */
+  readonly rootGiB: number;
+  readonly ephemeralGiB: number;
+  readonly swapMiB: number;
+  readonly image: GuestImage;
+  /** Present when the image names a kernel to boot directly. */
+  readonly kernel?: GuestImage;
+  readonly ramdisk?: GuestImage;
+  readonly nics: readonly GuestNic[];
+  /** base64, as the user gave it. */
+  readonly userData: string | null;
+  readonly metadata: { readonly [key: string]: string };
+};
+
+/** What `list` finds on the hypervisor, whoever made it. `instanceId` null: not one of ours. */
+export type GuestSeen = {
+  readonly instanceId: string | null;
+  readonly generation: number;
+  readonly name: string;
+  readonly power: GuestPower;
+};
+
+/** A change that the hypervisor reported by itself. */
+export type GuestEvent = GuestKey & { readonly power: GuestPower };
+
+export type HostInventory = {
+  readonly vcpus: number;
+  readonly memoryMiB: number;
+  readonly diskGiB: number;
+  /** `QEMU`, `simulated`, …; as `hypervisor_type` in the Compute API. */
+  readonly hypervisorType: string;
+  /** 7002000 for 7.2.0. */
+  readonly hypervisorVersion: number;
+  readonly hostIp: string;
+  /** `x86_64`; shown as `cpu_info` with model and topology. */
+  readonly cpu: {
+    readonly arch: string;
+    readonly model: string;
+    readonly vendor: string;
+    readonly topology: { readonly sockets: number; readonly cores: number; readonly threads: number };
+    readonly features: readonly string[];
+  };
+};
+
+/** Where image bytes come from. Filled by the image service's client; a driver knows no service. */
+export interface ImageSource {
+  /** The bytes of an image as stored, from the start. Faults: `notFound`, `forbidden`, `unavailable`. */
+  open(imageId: string, signal: AbortSignal): Promise<Readable>;
+}
+
+export interface HypervisorDriver {
+  /** What this host can give in all, used or not. Reads only. */
+  inventory(signal: AbortSignal): Promise<HostInventory>;
+
+  /**
+   * Defines the guest and starts it; resolves when it runs. An existing guest of this instance and generation is
+   * the answer (it is started when it is off). One of the same instance and a lower generation is destroyed first;
+   * one of a higher generation is a `conflict`.
+   */
+  spawn(spec: GuestSpec, signal: AbortSignal): Promise<{ power: GuestPower }>;
+
+  /** Removes guest, disks and log. No error when it is gone already. Never touches another generation. */
+  destroy(guest: GuestKey, signal: AbortSignal): Promise<void>;
+
+  /** Starts a defined guest. No error when it runs. */
+  start(guest: GuestKey, signal: AbortSignal): Promise<{ power: GuestPower }>;
+
+  /** Asks the guest to shut down, waits `graceMs`, then pulls the plug (0: at once). No error when it is off. */
+  stop(guest: GuestKey, options: { graceMs: number }, signal: AbortSignal): Promise<{ power: GuestPower }>;
+
+  /** `soft` asks the guest and turns hard after `graceMs`; `hard` resets. Resolves when the guest runs again. */
+  reboot(guest: GuestKey, options: { kind: 'soft' | 'hard'; graceMs: number }, signal: AbortSignal): Promise<{ power: GuestPower }>;
+
+  /** The end of what the guest wrote to its console: at most `maxBytes`, oldest first. Empty when it wrote nothing. */
+  consoleOutput(guest: GuestKey, options: { maxBytes: number }, signal: AbortSignal): Promise<Buffer>;
+
+  /** Every guest on this host, foreign ones too. */
+  list(signal: AbortSignal): Promise<GuestSeen[]>;
+
+  /**
+   * Calls `onEvent` for each change of power until `close`. Events may repeat and may be lost while the connection
+   * is down: the caller lists again when `onEvent` gets null.
+   */
+  watch(onEvent: (event: GuestEvent | null) => void): void;
+
+  /** Ends connections and watches; guests go on. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,109 @@
+/**
+ * libvirt's domains as this driver uses them: found by uuid, marked with a generation, changed and looked at. Short
+ * calls go over one connection, those that may take long over another, since libvirtd works on five of one connection
+ * at a time. A change that was asked for is waited for, even when the caller gave up meanwhile: an answer that nobody
+ * awaits would let the next verb run beside it.
+ */
+import type { GuestPower } from '../driver.ts';
+import type { Clock } from '../../runtime/base/clock.ts';
+import type { LibvirtConnection } from './connection.ts';
+import { cancelled, hasReason } from './errors.ts';
+import { powerOfState } from './events.ts';
+import { METADATA_URI } from './domain-xml.ts';
+import { DEFINE_VALIDATE, METADATA_ELEMENT, PROCEDURES, UNDEFINE_ALL, type Domain, type Procedure } from './procedures.ts';
+
+export type { Domain } from './procedures.ts';
+
+export const SHORT_MS = 15_000;
+/** Starting a QEMU under load, or ending one that hangs in the kernel. */
+const SLOW_MS = 120_000;
+/** How long a verb that was cancelled waits for the change that is under way. */
+const PATIENCE_MS = 10_000;
+
+export type DomainsOptions = { readonly short: LibvirtConnection; readonly slow: LibvirtConnection; readonly clock: Clock };
+
+export class Domains {
+  readonly #options: DomainsOptions;
+
+  constructor(options: DomainsOptions) {
+    this.#options = options;
+  }
+
+  async find(uuid: string, signal: AbortSignal): Promise<Domain | undefined> {
+    try {
+      return (await this.#options.short.call(PROCEDURES.domainLookupByUuid, { uuid }, { timeoutMs: SHORT_MS, signal })).dom;
+    } catch (error) {
+      if (hasReason(error, 'libvirt.noDomain')) return undefined;
+      throw error;
+    }
+  }
+
+  async all(signal: AbortSignal): Promise<readonly Domain[]> {
+    const args = { needResults: 1, flags: 0 };
+    return (await this.#options.short.call(PROCEDURES.connectListAllDomains, args, { timeoutMs: SHORT_MS, signal })).domains;
+  }
+
+  /** Undefined: not one of ours, or gone. */
+  async generation(dom: Domain, signal: AbortSignal): Promise<number | undefined> {
+    try {
+      const args = { dom, type: METADATA_ELEMENT, uri: METADATA_URI, flags: 0 };
+      const { metadata } = await this.#options.short.call(PROCEDURES.domainGetMetadata, args, { timeoutMs: SHORT_MS, signal });
+      const found = /\sgeneration=["'](\d{1,15})["']/.exec(metadata)?.[1];
+      return found === undefined ? undefined : Number(found);
+    } catch (error) {
+      if (hasReason(error, 'libvirt.noMetadata') || hasReason(error, 'libvirt.noDomain')) return undefined;
+      throw error;
+    }
+  }
+
+  async power(dom: Domain, signal: AbortSignal): Promise<GuestPower> {
+    const { state, reason } = await this.#options.short.call(PROCEDURES.domainGetState, { dom, flags: 0 }, { timeoutMs: SHORT_MS, signal });
+    return powerOfState(state, reason);
+  }
+
+  async define(xml: string, validate: boolean, signal: AbortSignal): Promise<Domain> {
+    return (await this.#change(PROCEDURES.domainDefineXmlFlags, { xml, flags: validate ? DEFINE_VALIDATE : 0 }, signal)).dom;
+  }
+
+  /** No error when it runs already. */
+  async start(dom: Domain, signal: AbortSignal): Promise<void> {
+    await this.#change(PROCEDURES.domainCreateWithFlags, { dom, flags: 0 }, signal).catch(unlessAlready);
+  }
+
+  /** Presses the power button. */
+  async press(dom: Domain, signal: AbortSignal): Promise<void> {
+    await this.#change(PROCEDURES.domainShutdownFlags, { dom, flags: 0 }, signal).catch(unlessAlready);
+  }
+
+  /** Pulls the plug. No error when it is off. */
+  async cut(dom: Domain, signal: AbortSignal): Promise<void> {
+    await this.#change(PROCEDURES.domainDestroyFlags, { dom, flags: 0 }, signal).catch(unlessAlready);
+  }
+
+  /** Takes the description away; the guest is off. */
+  async undefine(dom: Domain, signal: AbortSignal): Promise<void> {
+    await this.#change(PROCEDURES.domainUndefineFlags, { dom, flags: UNDEFINE_ALL }, signal).catch((error: unknown) => {
+      if (!hasReason(error, 'libvirt.noDomain')) throw error;
+    });
+  }
+
+  async #change<A, R>(procedure: Procedure<A, R>, args: A, signal: AbortSignal): Promise<R> {
+    if (signal.aborted) throw cancelled();
+    const answer = this.#options.slow.call(procedure, args, { timeoutMs: SLOW_MS });
+    const given = Promise.withResolvers<never>();
+    let timer = { cancel: (): void => {} };
+    const abort = (): void => void (timer = this.#options.clock.after(PATIENCE_MS, () => given.reject(cancelled())));
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await Promise.race([answer, given.promise]);
+    } finally {
+      timer.cancel();
+      signal.removeEventListener('abort', abort);
+    }
+  }
+}
+
+/** libvirt's "operation invalid" here means that the guest is in the wanted state, or will be seen not to be. */
+function unlessAlready(error: unknown): void {
+  if (!hasReason(error, 'libvirt.operationInvalid')) throw error;
+}

@@ -1,0 +1,128 @@
+/**
+ * The simulated hypervisor: no machine behind it, but honest. Guests stay on their disk when the process is killed,
+ * and it refuses what a real hypervisor refuses: a full machine, an unknown guest, another generation, a wrong spec.
+ *
+ * A verb waits first (scripted blows, latency) and then changes disk and memory in one synchronous step that looks
+ * at everything anew: an abort leaves a guest as it was, or as it should be. Only a spawn with a latency has a state
+ * in between, defined and off; the next `spawn` starts it. It never reads image bytes.
+ */
+import type { Clock } from '../../runtime/base/clock.ts';
+import { Fault } from '../../runtime/base/fault.ts';
+import { silentLog } from '../../runtime/base/log.ts';
+import type { Log } from '../../runtime/base/log.ts';
+import type { Random } from '../../runtime/base/random.ts';
+import type { GuestEvent, GuestKey, GuestSpec, HypervisorDriver } from '../driver.ts';
+import type { GuestDisk } from './disk.ts';
+import type { FaultScript, Verb } from './faults.ts';
+import { fileDisk } from './file-disk.ts';
+import { openGate } from './gate.ts';
+import type { Call, Gate } from './gate.ts';
+import { openGuests } from './guests.ts';
+import { DEFAULT_CAPACITY, toInventory } from './limits.ts';
+import type { Capacity } from './limits.ts';
+import { drawMs, withDefaults } from './latency.ts';
+import type { Latencies } from './latency.ts';
+import { openMachine } from './machine.ts';
+import type { Machine, Powered } from './machine.ts';
+
+export type SimulatedOptions = {
+  /** Name of the host, as its guests' consoles show it. */
+  readonly host: string;
+  /** For this hypervisor alone; made when missing. Not touched when `disk` is given. */
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log?: Log;
+  readonly latency?: Partial<Latencies>;
+  readonly faults?: FaultScript;
+  readonly capacity?: Capacity;
+  /** Where guests outlive the driver; files under `directory` when left out. */
+  readonly disk?: GuestDisk;
+};
+
+/** Faults: `conflict` when another process drives this directory, `unavailable` when it can't be read or written. */
+export async function openSimulatedDriver(options: SimulatedOptions): Promise<HypervisorDriver> {
+  const { host, clock, random, faults, capacity = DEFAULT_CAPACITY } = options;
+  const latency = withDefaults(options.latency);
+  const drawn = (name: keyof Latencies): number => drawMs(latency[name], random);
+  const shelf = await (options.disk ?? fileDisk(options.directory)).take();
+  const guests = openGuests(shelf, options.log ?? silentLog);
+  const machine = openMachine({ host, guests, clock, capacity });
+  const gate = openGate(clock, faults);
+  const watchers = new Set<(event: GuestEvent | null) => void>();
+  faults?.attach(toTarget(machine, gate, (event) => watchers.forEach((watcher) => watcher(event))));
+
+  function call(verb: Verb, guest: GuestKey | null, signal: AbortSignal): Call {
+    return { verb, instanceId: guest?.instanceId ?? null, waitMs: drawn(`${verb}Ms`), signal };
+  }
+
+  async function spawn(spec: GuestSpec, signal: AbortSignal): Promise<Powered> {
+    const halfMs = drawn('spawnMs') / 2;
+    return gate.pass({ verb: 'spawn', instanceId: spec.instanceId, waitMs: halfMs, signal }, async () => {
+      if (halfMs <= 0) return { power: machine.make(spec, 'running').power };
+      const { made } = machine.make(spec, 'shutdown');
+      await gate.wait(halfMs, signal);
+      try {
+        return machine.switchOn(spec);
+      } catch (error) {
+        // The host filled up meanwhile: of a guest that it refuses nothing stays.
+        if (made && Fault.is(error, 'overloaded')) machine.remove(spec);
+        throw error;
+      }
+    });
+  }
+
+  /** Asks the guest to go down and waits as long as it gets. Says whether it went by itself. */
+  async function askDown(guest: GuestKey, graceMs: number, signal: AbortSignal): Promise<boolean> {
+    const needMs = drawn('shutdownMs');
+    if (machine.find(guest).power !== 'running' || graceMs <= 0) return false;
+    await gate.wait(Math.min(needMs, graceMs), signal);
+    return needMs <= graceMs;
+  }
+
+  return {
+    spawn,
+    inventory: (signal) => gate.pass(call('inventory', null, signal), () => toInventory(capacity)),
+    destroy: (guest, signal) => gate.pass(call('destroy', guest, signal), () => machine.remove(guest)),
+    start: (guest, signal) => gate.pass(call('start', guest, signal), () => machine.switchOn(guest)),
+    stop: (guest, { graceMs }, signal) =>
+      gate.pass(call('stop', guest, signal), async () =>
+        machine.switchOff(guest, await askDown(guest, graceMs, signal)),
+      ),
+    reboot: (guest, { kind, graceMs }, signal) =>
+      gate.pass(call('reboot', guest, signal), async () =>
+        machine.restart(guest, kind === 'soft' && (await askDown(guest, graceMs, signal))),
+      ),
+    consoleOutput: (guest, { maxBytes }, signal) =>
+      gate.pass(call('consoleOutput', guest, signal), () => machine.console(guest, maxBytes)),
+    list: (signal) =>
+      gate.pass(call('list', null, signal), () =>
+        Array.from(guests.all(), ({ instanceId, generation, name, power }) => ({ instanceId, generation, name, power })),
+      ),
+    watch(onEvent) {
+      watchers.add(onEvent);
+    },
+    async close() {
+      watchers.clear();
+      gate.close();
+      shelf.release();
+    },
+  };
+}
+
+/** What a fault script may do here. Events of a hypervisor that is away are lost, as they are in life. */
+function toTarget(machine: Machine, gate: Gate, tell: (event: GuestEvent | null) => void) {
+  return {
+    setPower(instanceId: string, power: 'shutdown' | 'crashed'): boolean {
+      const event = machine.drop(instanceId, power);
+      if (event !== undefined && gate.reachable) tell(event);
+      return event !== undefined;
+    },
+    plant: (name: string, memoryMiB: number) => machine.plant(name, memoryMiB),
+    setReachable(reachable: boolean): void {
+      const was = gate.reachable;
+      gate.setReachable(reachable);
+      if (!was && gate.reachable) tell(null);
+    },
+  };
+}

@@ -1,0 +1,31 @@
+/** Every route of the Compute API that is served: the resources' tables, joined. */
+import type { ComputeRoute } from './parts.ts';
+import { EXTENSION_ROUTES } from './extensions.ts';
+import { FLAVOR_ROUTES } from './flavors/flavors.ts';
+import { FLAVOR_ACCESS_ROUTES } from './flavors/access.ts';
+import { EXTRA_SPEC_ROUTES } from './flavors/extra-specs.ts';
+import { HYPERVISOR_ROUTES } from './hosts/hypervisors.ts';
+import { SERVICE_ROUTES } from './hosts/services.ts';
+import { ZONE_ROUTES } from './hosts/zones.ts';
+import { KEY_PAIR_ROUTES } from './projects/key-pairs.ts';
+import { LIMIT_ROUTES } from './projects/limits.ts';
+import { QUOTA_CLASS_ROUTES } from './projects/quota-classes.ts';
+import { QUOTA_ROUTES } from './projects/quota-sets.ts';
+import { IMAGE_ROUTES } from './proxies/images.ts';
+import { SERVER_ROUTES } from './servers/servers.ts';
+
+export const ROUTES: readonly ComputeRoute[] = [
+  ...EXTENSION_ROUTES,
+  ...FLAVOR_ROUTES,
+  ...FLAVOR_ACCESS_ROUTES,
+  ...EXTRA_SPEC_ROUTES,
+  ...IMAGE_ROUTES,
+  ...LIMIT_ROUTES,
+  ...QUOTA_ROUTES,
+  ...QUOTA_CLASS_ROUTES,
+  ...KEY_PAIR_ROUTES,
+  ...ZONE_ROUTES,
+  ...HYPERVISOR_ROUTES,
+  ...SERVICE_ROUTES,
+  ...SERVER_ROUTES,
+];

@@ -1,0 +1,21 @@
+/** Everything under `/servers`, joined. */
+import type { ComputeRoute } from '../parts.ts';
+import { SERVER_ACTION_ROUTES } from './actions.ts';
+import { SERVER_CREATE_ROUTES } from './create.ts';
+import { SERVER_LIST_ROUTES } from './list.ts';
+import { ACTION_HISTORY_ROUTES } from './parts/action-history.ts';
+import { ADDRESS_ROUTES } from './parts/addresses.ts';
+import { METADATA_ROUTES } from './parts/metadata.ts';
+import { TAG_ROUTES } from './parts/tags.ts';
+import { SERVER_ROUTES_OF_ONE } from './show.ts';
+
+export const SERVER_ROUTES: readonly ComputeRoute[] = [
+  ...SERVER_LIST_ROUTES,
+  ...SERVER_CREATE_ROUTES,
+  ...SERVER_ROUTES_OF_ONE,
+  ...SERVER_ACTION_ROUTES,
+  ...METADATA_ROUTES,
+  ...ADDRESS_ROUTES,
+  ...TAG_ROUTES,
+  ...ACTION_HISTORY_ROUTES,
+];

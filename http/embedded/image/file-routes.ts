@@ -1,0 +1,153 @@
+/**
+ * The bytes of an image: upload once, download whole or a part, both as streams of bounded number.
+ *
+ * queued → saving (one uploader wins) → active, when file and record are both on disk. A broken upload leaves no file
+ * and the image queued. If it can't be known whether the last commit happened, the file stays for the next start to
+ * judge by the record.
+ */
+import type { FileHandle } from 'node:fs/promises';
+import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
+import type { ImageRecord } from '../../../actors/conductor/messages/image.ts';
+import { Fault } from '../../../runtime/base/fault.ts';
+import type { Call, Route } from '../wire.ts';
+import type { ImageService } from './api.ts';
+import type { Written } from './blobs.ts';
+import { callerOf, ownImage, visibleImage } from './caller.ts';
+import { about, invalid, refuse } from './error.ts';
+
+const UPLOADS_MAX = 32;
+const DOWNLOADS_MAX = 256;
+
+export function fileRoutes(service: ImageService): Route[] {
+  const uploads = gate(UPLOADS_MAX);
+  const downloads = gate(DOWNLOADS_MAX);
+  return [
+    ['PUT', '/v2/images/:id/file', (call) => uploads(call, () => upload(service, call))],
+    ['GET', '/v2/images/:id/file', (call) => downloads(call, () => download(service, call))],
+    ['HEAD', '/v2/images/:id/file', (call) => describe(service, call)],
+  ];
+}
+
+/** So many at once, counted until the answer has ended. */
+function gate(max: number): (call: Call, run: () => Promise<void>) => Promise<void> {
+  let open = 0;
+  return async ({ ctx }, run) => {
+    if (open >= max) throw new Fault('overloaded', 'image.streams', 'Too many image transfers at once.');
+    open++;
+    ctx.res.once('close', () => void open--);
+    await run();
+  };
+}
+
+async function upload(service: ImageService, call: Call): Promise<void> {
+  const { actors, blobs, busy, clock, random, settings, log } = service;
+  const { ctx } = call;
+  const type = ctx.get('content-type').split(';')[0]?.trim();
+  if (type !== 'application/octet-stream') throw new Fault('invalid', 'mediaType', `Unsupported Content-Type: ${type ?? ''}; image data is application/octet-stream.`);
+  const { image } = await ownImage(call, service, 'upload data to');
+  const { id } = image;
+  const missing = [...(image.containerFormat === null ? ['container_format'] : []), ...(image.diskFormat === null ? ['disk_format'] : [])];
+  if (missing.length > 0) throw invalid(`Properties ${missing.join(', ')} must be set prior to saving data.`);
+  if (Number(ctx.get('content-length') || 0) > settings.sizeMaxBytes) throw new Fault('tooLarge', 'image.size', `The image is larger than ${settings.sizeMaxBytes} bytes.`);
+  if (busy.has(id)) throw inTheWay(image);
+  busy.add(id);
+  try {
+    const uploadId = random.uuid();
+    await about(id, begin(service, image, uploadId));
+    try {
+      const written = await blobs.write(id, uploadId, ctx.req, settings.sizeMaxBytes);
+      await finish(service, image, uploadId, written);
+    } catch (error) {
+      await actors.ask(CONDUCTOR, { type: 'imageAbortUpload', id, uploadId, nowMs: clock.wallMs() }).catch((second: unknown) => {
+        log.warn('an upload could not be taken back; the next start does', { image: id, error: second });
+      });
+      throw error;
+    }
+  } finally {
+    busy.delete(id);
+  }
+  ctx.status = 204;
+}
+
+async function begin({ actors, clock }: ImageService, image: ImageRecord, uploadId: string): Promise<void> {
+  try {
+    await actors.ask(CONDUCTOR, { type: 'imageBeginUpload', id: image.id, uploadId, nowMs: clock.wallMs() });
+  } catch (error) {
+    throw Fault.is(error, 'conflict') ? inTheWay(image) : error;
+  }
+}
+
+async function finish({ actors, blobs, clock }: ImageService, { id }: ImageRecord, uploadId: string, written: Written): Promise<void> {
+  try {
+    await actors.ask(CONDUCTOR, { type: 'imageEndUpload', id, uploadId, ...written, nowMs: clock.wallMs() });
+  } catch (error) {
+    const refused = Fault.is(error, 'conflict') || Fault.is(error, 'notFound');
+    if (!refused) throw error;
+    await blobs.remove(id);
+    throw new Fault('notFound', 'image.none', `Image ${id} could not be found after upload. The image may have been deleted during the upload.`);
+  }
+}
+
+function inTheWay({ id, status }: ImageRecord): Fault {
+  return new Fault('conflict', 'image.status', `Image ${id} has its data already, or is getting it (status ${status}).`);
+}
+
+async function download(service: ImageService, call: Call): Promise<void> {
+  const { ctx } = call;
+  const image = await readable(service, call);
+  if (image === undefined) return;
+  const file = await service.blobs.open(image.id);
+  if (!file) {
+    service.log.error('an image has lost its file', { image: image.id });
+    throw new Fault('notFound', 'image.file', `Image ${image.id} has no data.`);
+  }
+  try {
+    const range = rangeOf(ctx.get('range'), image.sizeBytes ?? 0);
+    headers(call, image, range);
+    ctx.body = streamOf(file, range);
+  } catch (error) {
+    await file.close();
+    if (Fault.is(error) && error.reason === 'range') ctx.set('Content-Range', `bytes */${image.sizeBytes ?? 0}`);
+    throw error;
+  }
+}
+
+async function describe(service: ImageService, call: Call): Promise<void> {
+  const image = await readable(service, call);
+  if (image) headers(call, image, rangeOf(call.ctx.get('range'), image.sizeBytes ?? 0));
+}
+
+/** undefined: answered already, with 204, since there are no bytes. */
+async function readable(service: ImageService, call: Call): Promise<ImageRecord | undefined> {
+  const caller = await callerOf(call, service);
+  const image = await visibleImage(call, service, caller);
+  if (image.status === 'deactivated' && !caller.admin) throw refuse('The requested image has been deactivated. Image data download is forbidden.');
+  if (image.sizeBytes !== null && image.sizeBytes > 0) return image;
+  call.ctx.status = 204;
+  return undefined;
+}
+
+type Range = { readonly first: number; readonly last: number; readonly part: boolean };
+
+function headers({ ctx }: Call, { checksum, sizeBytes }: ImageRecord, { first, last, part }: Range): void {
+  ctx.status = part ? 206 : 200;
+  ctx.type = 'application/octet-stream';
+  ctx.set('Accept-Ranges', 'bytes');
+  ctx.set('Content-Length', String(last - first + 1));
+  if (part) ctx.set('Content-Range', `bytes ${first}-${last}/${sizeBytes ?? 0}`);
+  else if (checksum !== null) ctx.set('Content-MD5', checksum);
+}
+
+function streamOf(file: FileHandle, { first, last }: Range): NodeJS.ReadableStream {
+  return file.createReadStream({ start: first, end: last, autoClose: true });
+}
+
+/** One range; what is no range of bytes is ignored, as HTTP has it. */
+function rangeOf(header: string, size: number): Range {
+  const [, from, to] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header.trim()) ?? [];
+  if (from === undefined || to === undefined || from + to === '') return { first: 0, last: size - 1, part: false };
+  const first = from === '' ? Math.max(0, size - Number(to)) : Number(from);
+  const last = from === '' || to === '' ? size - 1 : Math.min(Number(to), size - 1);
+  if (first > last || first >= size) throw new Fault('invalid', 'range', 'The requested range is outside of the image.');
+  return { first, last, part: true };
+}

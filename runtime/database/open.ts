@@ -1,0 +1,114 @@
+/**
+ * Connections to PostgreSQL: a pool for reads, and lasting single connections for the write batch and for beats, each
+ * with short session timeouts so that a paused or cut-off node cannot hold the cell's row.
+ *
+ * A statement that the server answered with an error has done nothing. One that lost its connection has an unknown
+ * outcome (OutcomeUnknown). While no connection can be had, statements fail with Fault `unavailable`.
+ */
+import pg from 'pg';
+import { OutcomeUnknown } from './batch.ts';
+import type { Clock } from '../base/clock.ts';
+import { Fault } from '../base/fault.ts';
+import type { Log } from '../base/log.ts';
+
+export type SessionTimeouts = { readonly statementMs: number; readonly idleInTransactionMs: number; readonly connectMs: number };
+/** Must be shorter than the control lease. */
+export const SESSION_TIMEOUTS: SessionTimeouts = { statementMs: 2_000, idleInTransactionMs: 2_000, connectMs: 2_000 };
+
+const RECONNECT_MIN_MS = 20;
+const RECONNECT_MAX_MS = 500;
+
+export function openPool(options: { url: string; max: number; log: Log; timeouts?: SessionTimeouts }): pg.Pool {
+  const { statementMs, idleInTransactionMs, connectMs } = options.timeouts ?? SESSION_TIMEOUTS;
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.max,
+    connectionTimeoutMillis: connectMs,
+    statement_timeout: statementMs * 5, // reads may take longer; they hold no row
+    idle_in_transaction_session_timeout: idleInTransactionMs,
+    keepAlive: true,
+    application_name: 'novact-read',
+  });
+  pool.on('error', (error) => options.log.warn('database connection lost', { error: error.message }));
+  return pool;
+}
+
+/** One lasting connection with prepared statements, one query at a time, made anew when it breaks. */
+export class Session {
+  readonly #options: { url: string; name: string; clock: Clock; log: Log; timeouts?: SessionTimeouts };
+  #client: pg.Client | undefined;
+  #opening: Promise<pg.Client> | undefined;
+  #closed = false;
+  #backoffMs = RECONNECT_MIN_MS;
+
+  constructor(options: { url: string; name: string; clock: Clock; log: Log; timeouts?: SessionTimeouts }) {
+    this.#options = options;
+  }
+
+  /** Runs a named (prepared) statement. Throws pg.DatabaseError (nothing happened), OutcomeUnknown, Fault `unavailable`. */
+  async run<Row extends pg.QueryResultRow>(name: string, text: string, values: unknown[]): Promise<pg.QueryResult<Row>> {
+    const client = await this.#connected();
+    try {
+      return await client.query<Row>({ name, text, values });
+    } catch (error) {
+      if (error instanceof pg.DatabaseError && !isConnectionEnd(error)) throw error;
+      this.#drop(client);
+      throw new OutcomeUnknown(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const client = this.#client;
+    this.#client = undefined;
+    await client?.end().catch(() => undefined);
+  }
+
+  async #connected(): Promise<pg.Client> {
+    if (this.#client) return this.#client;
+    if (this.#closed) throw new Fault('unavailable', 'store.closed', 'The store is closing.');
+    this.#opening ??= this.#open().finally(() => (this.#opening = undefined));
+    return this.#opening;
+  }
+
+  async #open(): Promise<pg.Client> {
+    const { url, name, log } = this.#options;
+    const { statementMs, idleInTransactionMs, connectMs } = this.#options.timeouts ?? SESSION_TIMEOUTS;
+    const client = new pg.Client({
+      connectionString: url,
+      application_name: `novact-${name}`,
+      connectionTimeoutMillis: connectMs,
+      statement_timeout: statementMs,
+      idle_in_transaction_session_timeout: idleInTransactionMs,
+      query_timeout: statementMs + 1_000, // a server that is cut off answers nothing at all
+      keepAlive: true,
+    });
+    client.on('error', (error) => {
+      log.warn('database connection lost', { session: name, error: error.message });
+      this.#drop(client);
+    });
+    client.on('end', () => this.#drop(client));
+    try {
+      await client.connect();
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      await this.#options.clock.sleep(this.#backoffMs);
+      this.#backoffMs = Math.min(RECONNECT_MAX_MS, this.#backoffMs * 2);
+      throw new Fault('unavailable', 'store.away', 'The database does not answer.', { cause: error });
+    }
+    this.#backoffMs = RECONNECT_MIN_MS;
+    if (!this.#closed) this.#client = client;
+    return client;
+  }
+
+  #drop(client: pg.Client): void {
+    if (this.#client === client) this.#client = undefined;
+    client.end().catch(() => undefined);
+  }
+}
+
+/** The server ended the session (shutdown, crash of another backend): what it did last is not known from this. */
+function isConnectionEnd(error: pg.DatabaseError): boolean {
+  const code = error.code ?? '';
+  return code.startsWith('57P') || code.startsWith('08');
+}

@@ -1,0 +1,84 @@
+/**
+ * Messages are hints, the store knows: a node that takes shards asks which operations are open there and wakes their
+ * actors, oldest first; then, every second, those whose time has come (P2). A lost hint costs at most that second.
+ */
+import type { Actors } from '../actor/ask.ts';
+import type { Store } from '../actor/store.ts';
+import type { Address } from '../actor/address.ts';
+import type { Clock, Timer } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+
+const SCAN_MS = 1_000;
+const PAGE = 500;
+/** Between pages of open operations, so that a takeover of many does not fill every mailbox at once. */
+const PAGE_PAUSE_MS = 20;
+
+export type TakeoverParts = { readonly store: Store; readonly actors: Actors; readonly clock: Clock; readonly log: Log };
+
+export class Takeover {
+  readonly #parts: TakeoverParts;
+  #shards: readonly number[] = [];
+  #timer: Timer | undefined;
+  #round = 0;
+  #closed = false;
+
+  constructor(parts: TakeoverParts) {
+    this.#parts = parts;
+    this.#scanLater();
+  }
+
+  /** These shards are run here from now on. */
+  taken(shards: readonly number[]): void {
+    this.#shards = shards;
+    this.#round++;
+    void this.#wakeOpen(this.#round);
+  }
+
+  lost(): void {
+    this.#shards = [];
+    this.#round++;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+  }
+
+  /** Wakes what is open, page by page; gives up when the shards changed meanwhile. */
+  async #wakeOpen(round: number): Promise<void> {
+    const { store, clock, log } = this.#parts;
+    let after: Address | null = null;
+    let count = 0;
+    while (!this.#closed && round === this.#round) {
+      try {
+        const page: Address[] = await store.open(this.#shards, PAGE, after);
+        this.#wake(page);
+        count += page.length;
+        after = page.at(-1) ?? null;
+        if (page.length < PAGE) break;
+        await clock.sleep(PAGE_PAUSE_MS);
+      } catch (error) {
+        log.warn('open operations cannot be read', { error });
+        await clock.sleep(SCAN_MS);
+      }
+    }
+    if (count > 0) log.info('open operations taken up', { count });
+  }
+
+  #scanLater(): void {
+    this.#timer = this.#parts.clock.after(SCAN_MS, () => void this.#scan());
+  }
+
+  async #scan(): Promise<void> {
+    try {
+      if (this.#shards.length > 0) this.#wake(await this.#parts.store.due(this.#shards, this.#parts.clock.wallMs(), PAGE));
+    } catch (error) {
+      this.#parts.log.warn('due operations cannot be read', { error });
+    }
+    if (!this.#closed) this.#scanLater();
+  }
+
+  #wake(addresses: readonly Address[]): void {
+    for (const address of addresses) this.#parts.actors.tell(address as never, { type: 'wake' } as never);
+  }
+}

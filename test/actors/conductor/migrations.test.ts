@@ -1,0 +1,92 @@
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { migrate } from '../../../actors/conductor/migrations/migrate.ts';
+import { openOrm } from '../../../actors/conductor/migrations/orm.ts';
+import { startTestPostgres, type TestPostgres } from '../../doubles/postgres.ts';
+
+let postgres: TestPostgres;
+
+beforeAll(async () => {
+  postgres = await startTestPostgres();
+}, 60_000);
+afterAll(() => postgres?.close());
+
+async function connected(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => {});
+  await client.connect();
+  onTestFinished(() => client.end());
+  return client;
+}
+
+describe('migrate', () => {
+  it('makes the schema once, whoever starts at the same time', async () => {
+    const url = await postgres.database();
+    const ends = await Promise.all([1, 2, 3].map(() => migrate({ url })));
+    expect(ends.flatMap((end) => end.applied)).toEqual(['001-first-schema']);
+    const client = await connected(url);
+    const { rows } = await client.query('select revision, last_number, (select count(*) from shard) as shards from cell');
+    expect(rows).toEqual([{ revision: '0', last_number: '0', shards: '1024' }]);
+  });
+
+  it('changes nothing in a cell that is up to date', async () => {
+    const url = await postgres.database();
+    await migrate({ url });
+    const client = await connected(url);
+    const state = async () => (await client.query('select * from schema_state, schema_step')).rows;
+    const before = await state();
+    const orm = await openOrm(url);
+    onTestFinished(() => orm.close(true));
+    expect(await migrate({ orm })).toEqual({ applied: [] });
+    expect(await state()).toEqual(before);
+  });
+
+  it('replaces functions whose text is not what this program wants', async () => {
+    const url = await postgres.database();
+    await migrate({ url });
+    const client = await connected(url);
+    await client.query(`create or replace function novact_room(allowed bigint, used bigint, each_ bigint) returns bigint language sql as 'select -7'`);
+    await client.query(`update schema_state set hash = 'of another text'`);
+    expect(await migrate({ url })).toEqual({ applied: [] });
+    expect((await client.query('select novact_room(10, 4, 2) as room')).rows).toEqual([{ room: '3' }]);
+  });
+
+  it('does not bring back a partition of events that was dropped', async () => {
+    const url = await postgres.database();
+    await migrate({ url });
+    const client = await connected(url);
+    await client.query(`drop table event_0; update schema_state set hash = 'of another text'`);
+    await migrate({ url });
+    expect((await client.query(`select to_regclass('event_0') as event`)).rows).toEqual([{ event: null }]);
+  });
+
+  it('leaves a cell of a newer program as it is', async () => {
+    const url = await postgres.database();
+    await migrate({ url });
+    const client = await connected(url);
+    await client.query(`update schema_state set steps = steps || '999-of-tomorrow'::text, hash = 'of tomorrow'`);
+    expect(await migrate({ url })).toEqual({ applied: [] });
+    expect((await client.query('select hash from schema_state')).rows).toEqual([{ hash: 'of tomorrow' }]);
+  });
+
+  it('fails as unavailable when the database is away', async () => {
+    await expect(migrate({ url: 'postgres://nobody@127.0.0.1:1/none' })).rejects.toMatchObject({ code: 'unavailable', reason: 'store.away' });
+  });
+});
+
+describe('the mapper', () => {
+  it('maps only columns that the schema has', async () => {
+    const url = await postgres.database();
+    await migrate({ url });
+    const orm = await openOrm(url);
+    onTestFinished(() => orm.close(true));
+    const client = await connected(url);
+    const { rows } = await client.query<{ column: string }>(`select table_name || '.' || column_name as column from information_schema.columns`);
+    const columns = new Set(rows.map((row) => row.column));
+    const mapped = [...orm.getMetadata().getAll().values()].flatMap((meta) =>
+      meta.props.filter((prop) => prop.persist !== false).flatMap((prop) => (prop.fieldNames ?? []).map((field) => `${meta.tableName}.${field}`)),
+    );
+    expect(mapped.length).toBeGreaterThan(40);
+    expect(mapped.filter((column) => !columns.has(column))).toEqual([]);
+  });
+});

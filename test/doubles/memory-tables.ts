@@ -1,0 +1,111 @@
+/**
+ * The tables of a cell in memory, as the twin of the PostgreSQL store keeps them, and a journal that takes back what
+ * a failed batch has changed. They outlive the store that is opened on them, as a database outlives its clients.
+ */
+import type { InstanceRow } from '../../actors/conductor/tables/instance-row.ts';
+import type { NetworkRecord } from '../../actors/model/addressing.ts';
+import type { Claim } from '../../actors/model/placement.ts';
+import type { CountedQuota } from '../../actors/model/quota.ts';
+import type { Resources } from '../../actors/model/resources.ts';
+import { SHARD_COUNT } from '../../runtime/shard/ring.ts';
+
+export type StoredInstance = {
+  readonly id: string;
+  readonly number: number;
+  readonly shard: number;
+  readonly version: number;
+  readonly revision: number;
+  readonly open: boolean;
+  readonly dueAtMs: number | null;
+  readonly row: InstanceRow;
+  /** The record as text, so that nobody shares memory with the store. */
+  readonly text: string;
+};
+
+export type HostRow = {
+  readonly name: string;
+  readonly epoch: number;
+  readonly disabled: boolean;
+  readonly zone: string;
+  readonly capacity: Resources;
+  readonly used: Resources;
+  readonly claims: number;
+  readonly beats: number;
+};
+
+export type QuotaUse = { [name in CountedQuota]: number };
+export type FixedIp = { readonly networkId: string; readonly address: string; readonly instanceId: string; readonly mac: string };
+export type EventRow = { readonly revision: number; readonly ord: number; readonly id: string; readonly projectId: string; readonly body: object };
+
+export type MemoryTables = {
+  readonly cell: { revision: number; lastNumber: number };
+  /** Epoch by shard. */
+  readonly shards: Map<number, number>;
+  readonly instances: Map<string, StoredInstance>;
+  readonly hosts: Map<string, HostRow>;
+  /** By `<instance id>/<generation>`. */
+  readonly claims: Map<string, Claim>;
+  /** By `quotaKey`; the project's total under user ''. */
+  readonly quotaUse: Map<string, QuotaUse>;
+  readonly quotaLimits: Map<string, Partial<QuotaUse>>;
+  readonly quotaClass: Partial<QuotaUse>;
+  readonly networks: Map<string, NetworkRecord>;
+  readonly fixedIps: Map<string, FixedIp>;
+  readonly idempotency: Map<string, { readonly bodyHash: string; readonly instances: readonly string[] }>;
+  readonly events: EventRow[];
+};
+
+export function memoryTables(): MemoryTables {
+  return {
+    cell: { revision: 0, lastNumber: 0 },
+    shards: new Map(Array.from({ length: SHARD_COUNT }, (_, shard) => [shard, 0])),
+    instances: new Map(),
+    hosts: new Map(),
+    claims: new Map(),
+    quotaUse: new Map(),
+    quotaLimits: new Map(),
+    quotaClass: {},
+    networks: new Map(),
+    fixedIps: new Map(),
+    idempotency: new Map(),
+    events: [],
+  };
+}
+
+export function quotaKey(project: string, user: string): string {
+  return `${project} ${user}`;
+}
+
+/** Changes that can be taken back, newest first. */
+export class Journal {
+  readonly #undo: (() => void)[] = [];
+
+  set<K, V>(map: Map<K, V>, key: K, value: V): void {
+    const before = map.get(key);
+    const had = map.has(key);
+    this.#undo.push(() => (had ? map.set(key, before as V) : map.delete(key)));
+    map.set(key, value);
+  }
+
+  delete<K, V>(map: Map<K, V>, key: K): void {
+    if (!map.has(key)) return;
+    const before = map.get(key) as V;
+    this.#undo.push(() => map.set(key, before));
+    map.delete(key);
+  }
+
+  push<T>(list: T[], item: T): void {
+    this.#undo.push(() => list.pop());
+    list.push(item);
+  }
+
+  assign<T extends object>(target: T, changes: Partial<T>): void {
+    const before = { ...target };
+    this.#undo.push(() => Object.assign(target, before));
+    Object.assign(target, changes);
+  }
+
+  undo(): void {
+    for (const step of this.#undo.reverse()) step();
+  }
+}

@@ -1,0 +1,345 @@
+/**
+ * The twin of `novact_write` (actors/conductor/write/function.ts) on tables in memory: the same parameters, the same
+ * checks in the same order, the same answer. A broken constraint throws, and then nothing of the batch has happened.
+ * What the function does by statements, this does by the same statements in the same order; keep them side by side.
+ */
+import type { WriteReply } from '../../actors/conductor/write/pack.ts';
+import type { InstanceRow } from '../../actors/conductor/tables/instance-row.ts';
+import { COUNTED } from '../../actors/model/quota.ts';
+import { VM_STATES } from '../../actors/model/server-state.ts';
+import { must } from '../../runtime/base/check.ts';
+import { Journal, quotaKey, type HostRow, type MemoryTables, type QuotaUse } from './memory-tables.ts';
+
+type Limits = { readonly instances: number; readonly cores: number; readonly ram: number };
+type CommitRow = InstanceRow & {
+  ord: number; shard: number; epoch: number; version: number; open: boolean; due_at_ms: number | null;
+  drop_addresses: boolean; event: { id: string } | null;
+};
+type ClaimRow = {
+  ord: number; op: 'add' | 'drop' | 'doom'; instance_id: string; generation: number;
+  host: string; host_epoch: number; vcpus: number; memory_mib: number; disk_gib: number;
+};
+type TakeRow = { ord: number; network_id: string; address: string; instance_id: string; mac: string };
+type UseRow = { ord: number; project_id: string; user_id: string } & Limits;
+type OrderRow = { ord: number; project_id: string; user_id: string; count: number; min_count: number; key: string | null; body_hash: string | null } & Limits;
+type NewRow = InstanceRow & { ord: number; idx: number; shard: number; open: boolean; due_at_ms: number | null; event: { id: string } };
+type Batch = { commits: CommitRow[]; claims: ClaimRow[]; takes: TakeRow[]; uses: UseRow[]; orders: OrderRow[]; rows: NewRow[] };
+
+const NO_LIMIT = 2_147_483_647;
+const UNLIMITED: Limits = { instances: -1, cores: -1, ram: -1 };
+
+/** `packed` as `packBatch` makes it. Throws when a constraint is broken: nothing was changed. */
+export function memoryWrite(tables: MemoryTables, packed: readonly string[], defaults: Limits): WriteReply {
+  const [commits, claims, takes, uses, orders, rows] = packed.map((text) => JSON.parse(text));
+  const batch: Batch = { commits, claims, takes, uses, orders, rows };
+  const journal = new Journal();
+  try {
+    return new Write(tables, journal, batch, defaults).run();
+  } catch (error) {
+    journal.undo();
+    throw error;
+  }
+}
+
+class Write {
+  readonly #tables: MemoryTables;
+  readonly #journal: Journal;
+  readonly #batch: Batch;
+  readonly #defaults: Limits;
+  readonly #refused: (string | null)[];
+  readonly #granted: (number | null)[];
+  readonly #seen: (readonly string[] | null)[];
+  readonly #over: unknown[];
+  readonly #numbers: Record<string, number> = {};
+  readonly #revision: number;
+  #changed = false;
+
+  constructor(tables: MemoryTables, journal: Journal, batch: Batch, defaults: Limits) {
+    this.#tables = tables;
+    this.#journal = journal;
+    this.#batch = batch;
+    this.#defaults = defaults;
+    const items = Math.max(0, ...batch.commits.map((c) => c.ord), ...batch.orders.map((o) => o.ord));
+    const empty = <T>(): (T | null)[] => Array.from({ length: items }, () => null);
+    this.#refused = empty();
+    this.#granted = empty();
+    this.#seen = empty();
+    this.#over = empty();
+    this.#revision = tables.cell.revision + 1;
+  }
+
+  run(): WriteReply {
+    this.#checkFences();
+    this.#checkClaims();
+    this.#checkAddresses();
+    this.#checkKeys();
+    this.#checkQuota();
+    this.#writeCommits();
+    this.#writeClaims();
+    this.#writeAddresses();
+    this.#writeOrders();
+    this.#writeQuota();
+    this.#writeEvents();
+    const over = this.#over as WriteReply['over'];
+    const revision = this.#changed ? this.#revision : this.#revision - 1;
+    return { revision, refused: this.#refused, granted: this.#granted, numbers: this.#numbers, seen: this.#seen, over };
+  }
+
+  #isRefused(ord: number): boolean {
+    return this.#refused[ord - 1] !== null;
+  }
+
+  #refuse(ord: number, why: string): void {
+    this.#refused[ord - 1] = why;
+  }
+
+  #checkFences(): void {
+    const spoken = new Set<string>();
+    for (const { ord, id, shard, epoch, version } of this.#batch.commits) {
+      if (this.#tables.shards.get(shard) !== epoch) this.#refuse(ord, 'epoch');
+      else if (this.#tables.instances.get(id)?.version !== version || spoken.has(id)) this.#refuse(ord, 'version');
+      else spoken.add(id);
+    }
+  }
+
+  #checkClaims(): void {
+    const run = new Map<string, { v: number; m: number; d: number }>();
+    for (const claim of this.#batch.claims) {
+      if (claim.op !== 'add' || this.#isRefused(claim.ord)) continue;
+      const host = this.#tables.hosts.get(claim.host);
+      const sum = run.get(claim.host) ?? { v: 0, m: 0, d: 0 };
+      run.set(claim.host, sum);
+      if (!host) this.#refuse(claim.ord, 'hostGone');
+      else if (host.epoch !== claim.host_epoch) this.#refuse(claim.ord, 'hostEpoch');
+      else if (isFull(host, claim, sum)) this.#refuse(claim.ord, 'hostFull');
+      else {
+        sum.v += claim.vcpus;
+        sum.m += claim.memory_mib;
+        sum.d += claim.disk_gib;
+      }
+    }
+  }
+
+  #checkAddresses(): void {
+    const wanted = this.#batch.takes.filter((take) => !this.#isRefused(take.ord));
+    const spoken = new Set<string>();
+    for (const take of wanted) {
+      const key = `${take.network_id} ${take.address}`;
+      if (spoken.has(key) || this.#tables.fixedIps.has(key)) this.#refuse(take.ord, 'addressTaken');
+      spoken.add(key);
+    }
+  }
+
+  #checkKeys(): void {
+    const spoken = new Set<string>();
+    for (const { ord, project_id, key, body_hash } of this.#batch.orders) {
+      if (key === null) continue;
+      const name = `${project_id} ${key}`;
+      const before = this.#tables.idempotency.get(name);
+      if (before) {
+        this.#refuse(ord, before.bodyHash === body_hash ? 'seen' : 'keyReused');
+        this.#seen[ord - 1] = before.instances;
+      } else if (spoken.has(name)) this.#refuse(ord, 'again');
+      spoken.add(name);
+    }
+  }
+
+  #checkQuota(): void {
+    const run = new Map<string, QuotaUse>();
+    const usedBy = (project: string, user: string): QuotaUse => {
+      const key = quotaKey(project, user);
+      const sum = run.get(key) ?? { ...(this.#tables.quotaUse.get(key) ?? { instances: 0, cores: 0, ram: 0 }) };
+      run.set(key, sum);
+      return sum;
+    };
+    const orders = this.#batch.orders.filter((order) => !this.#isRefused(order.ord)).sort(byProjectUserOrd);
+    for (const order of orders) {
+      const project = { used: usedBy(order.project_id, ''), limit: this.#limits(order.project_id, '', this.#defaults) };
+      const user = { used: usedBy(order.project_id, order.user_id), limit: this.#limits(order.project_id, order.user_id, null) };
+      const rooms = [project, user].flatMap(({ used, limit }) => COUNTED.map((name) => room(limit[name], used[name], order[name])));
+      const take = Math.min(order.count, ...rooms);
+      if (take < order.min_count) {
+        this.#refuse(order.ord, 'quota');
+        this.#over[order.ord - 1] = { project: figures(project), user: figures(user) };
+        continue;
+      }
+      this.#granted[order.ord - 1] = take;
+      for (const { used } of [project, user]) addTo(used, order, take);
+    }
+  }
+
+  #limits(project: string, user: string, defaults: Limits | null): Limits {
+    const own = this.#tables.quotaLimits.get(quotaKey(project, user)) ?? {};
+    const usual = defaults === null ? UNLIMITED : { ...defaults, ...this.#tables.quotaClass };
+    return { ...usual, ...own };
+  }
+
+  #writeCommits(): void {
+    for (const commit of this.#batch.commits) {
+      if (this.#isRefused(commit.ord)) continue;
+      const before = must(this.#tables.instances.get(commit.id), 'a commit that passed has its row');
+      checkRow(commit);
+      this.#journal.set(this.#tables.instances, commit.id, {
+        ...before, version: before.version + 1, revision: this.#revision, open: commit.open, dueAtMs: commit.due_at_ms, row: commit,
+        text: JSON.stringify(commit.record),
+      });
+      this.#changed = true;
+    }
+  }
+
+  #writeClaims(): void {
+    const wanted = this.#batch.claims.filter((claim) => !this.#isRefused(claim.ord));
+    const { claims } = this.#tables;
+    for (const { op, instance_id, generation } of wanted) {
+      const key = `${instance_id}/${generation}`;
+      const held = claims.get(key);
+      if (op === 'add' || !held) continue;
+      if (op === 'doom') this.#journal.set(claims, key, { ...held, role: 'doomed' as const });
+      else {
+        this.#journal.delete(claims, key);
+        this.#countHost(held.host, held.need, -1);
+      }
+    }
+    for (const { op, instance_id: instanceId, generation, host, vcpus, memory_mib, disk_gib } of wanted) {
+      if (op !== 'add') continue;
+      const key = `${instanceId}/${generation}`;
+      rule(generation > 0, 'claim_generation_check');
+      rule(!claims.has(key), 'claim_pkey');
+      rule(![...claims.values()].some((claim) => claim.instanceId === instanceId && claim.role === 'active'), 'claim_active');
+      const need = { vcpus, memoryMiB: memory_mib, diskGiB: disk_gib };
+      this.#journal.set(claims, key, { instanceId, generation, host, role: 'active' as const, need });
+      this.#countHost(host, need, 1);
+    }
+    for (const host of this.#tables.hosts.values()) {
+      rule(Math.min(host.used.vcpus, host.used.memoryMiB, host.used.diskGiB, host.claims) >= 0, 'host_used_check');
+    }
+  }
+
+  #countHost(name: string, need: HostRow['used'], sign: 1 | -1): void {
+    const host = must(this.#tables.hosts.get(name), 'a claim has its host');
+    const { vcpus, memoryMiB, diskGiB } = host.used;
+    const used = { vcpus: vcpus + sign * need.vcpus, memoryMiB: memoryMiB + sign * need.memoryMiB, diskGiB: diskGiB + sign * need.diskGiB };
+    this.#journal.set(this.#tables.hosts, name, { ...host, used, claims: host.claims + sign });
+  }
+
+  #writeAddresses(): void {
+    const { fixedIps, networks } = this.#tables;
+    for (const commit of this.#batch.commits) {
+      if (!commit.drop_addresses || this.#isRefused(commit.ord)) continue;
+      for (const [key, fixed] of fixedIps) if (fixed.instanceId === commit.id) this.#journal.delete(fixedIps, key);
+    }
+    for (const { ord, network_id: networkId, address, instance_id: instanceId, mac } of this.#batch.takes) {
+      if (this.#isRefused(ord)) continue;
+      rule(networks.has(networkId), 'fixed_ip_network_id_fkey');
+      rule(![...fixedIps.values()].some((fixed) => fixed.networkId === networkId && fixed.mac === mac), 'fixed_ip_network_id_mac_key');
+      this.#journal.set(fixedIps, `${networkId} ${address}`, { networkId, address, instanceId, mac });
+    }
+  }
+
+  #writeOrders(): void {
+    const { instances, idempotency, cell } = this.#tables;
+    const made = this.#batch.rows.filter((row) => row.idx < (this.#granted[row.ord - 1] ?? 0));
+    let number = cell.lastNumber;
+    for (const row of made) {
+      rule(!instances.has(row.id), 'instance_pkey');
+      checkRow(row);
+      number += 1;
+      this.#numbers[row.id] = number;
+      this.#journal.set(instances, row.id, {
+        id: row.id, number, shard: row.shard, version: 1, revision: this.#revision, open: row.open, dueAtMs: row.due_at_ms, row,
+        text: JSON.stringify(row.record),
+      });
+      this.#changed = true;
+    }
+    this.#journal.assign(cell, { lastNumber: number });
+    for (const { ord, project_id, key, body_hash } of this.#batch.orders) {
+      const granted = this.#granted[ord - 1] ?? 0;
+      if (key === null || granted === 0) continue;
+      const ids = made.filter((row) => row.ord === ord).map((row) => row.id);
+      this.#journal.set(idempotency, `${project_id} ${key}`, { bodyHash: body_hash ?? '', instances: ids });
+    }
+  }
+
+  #writeQuota(): void {
+    const { quotaUse } = this.#tables;
+    const changes = new Map<string, QuotaUse>();
+    const count = (row: { project_id: string; user_id: string } & Limits, times: number): void => {
+      for (const user of ['', row.user_id]) {
+        const key = quotaKey(row.project_id, user);
+        const sum = changes.get(key) ?? { instances: 0, cores: 0, ram: 0 };
+        addTo(sum, row, times);
+        changes.set(key, sum);
+      }
+    };
+    for (const order of this.#batch.orders) {
+      const granted = this.#granted[order.ord - 1] ?? 0;
+      if (granted === 0) continue;
+      count(order, granted);
+      for (const key of [quotaKey(order.project_id, ''), quotaKey(order.project_id, order.user_id)]) {
+        if (!quotaUse.has(key)) this.#journal.set(quotaUse, key, { instances: 0, cores: 0, ram: 0 });
+      }
+    }
+    for (const use of this.#batch.uses) if (!this.#isRefused(use.ord)) count(use, 1);
+    for (const [key, change] of changes) {
+      const before = quotaUse.get(key);
+      if (!before) continue;
+      const after = { ...before };
+      addTo(after, change, 1);
+      rule(Math.min(after.instances, after.cores, after.ram) >= 0, 'quota_use_check');
+      this.#journal.set(quotaUse, key, after);
+    }
+  }
+
+  #writeEvents(): void {
+    if (!this.#changed) return;
+    const commits = this.#batch.commits.filter(({ ord, event }) => !this.#isRefused(ord) && event !== null).map((commit) => ({ ...commit, idx: 0 }));
+    const rows = this.#batch.rows.filter((row) => row.idx < (this.#granted[row.ord - 1] ?? 0));
+    const told = [...commits, ...rows].sort((a, b) => a.ord - b.ord || a.idx - b.idx);
+    for (const [i, { id, project_id, event }] of told.entries()) {
+      this.#journal.push(this.#tables.events, { revision: this.#revision, ord: i + 1, id, projectId: project_id, body: event as object });
+    }
+    this.#journal.assign(this.#tables.cell, { revision: this.#revision });
+  }
+}
+
+function isFull(host: HostRow, claim: ClaimRow, sum: { v: number; m: number; d: number }): boolean {
+  const { capacity, used } = host;
+  return (
+    sum.v + claim.vcpus > capacity.vcpus - used.vcpus ||
+    sum.m + claim.memory_mib > capacity.memoryMiB - used.memoryMiB ||
+    sum.d + claim.disk_gib > capacity.diskGiB - used.diskGiB
+  );
+}
+
+function room(allowed: number, used: number, each: number): number {
+  return allowed < 0 || each === 0 ? NO_LIMIT : Math.max(0, Math.trunc((allowed - used) / each));
+}
+
+function addTo(sum: QuotaUse, each: Limits, times: number): void {
+  for (const name of COUNTED) sum[name] += each[name] * times;
+}
+
+function figures({ used, limit }: { used: Limits; limit: Limits }): { limit: number[]; used: number[] } {
+  return { limit: COUNTED.map((name) => limit[name]), used: COUNTED.map((name) => used[name]) };
+}
+
+function byProjectUserOrd(a: OrderRow, b: OrderRow): number {
+  return compare(a.project_id, b.project_id) || compare(a.user_id, b.user_id) || a.ord - b.ord;
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** The checks of table `instance`. */
+function checkRow(row: InstanceRow & { open: boolean }): void {
+  rule((VM_STATES as readonly string[]).includes(row.vm_state), 'instance_vm_state_check');
+  rule(row.generation >= 0, 'instance_generation_check');
+  rule(!row.deleted || row.vm_state === 'deleted', 'instance_check');
+  rule(!row.deleted || !row.open, 'instance_check1');
+  rule(![row.name, row.hostname].some((text) => text.includes('\u0000')), 'text without a zero');
+}
+
+function rule(holds: boolean, constraint: string): void {
+  if (!holds) throw new Error(`a constraint is broken: ${constraint}`);
+}
