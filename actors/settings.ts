@@ -232,10 +232,10 @@ type Parsed = z.output<typeof clusterSchema>;
 const RULES: readonly Rule<Parsed>[] = [
   leaseRule,
   portRule,
-  ({ leases }) => (leases.hostMs > leases.beatMs + leases.marginMs ? [] : [{ path: ['leases', 'hostMs'], text: `is ${leases.hostMs}: must be more than leases.beatMs + leases.marginMs (${leases.beatMs + leases.marginMs})` }]),
+  ({ leases }) => (leases.hostMs > leases.beatMs + leases.marginMs ? [] : [{ path: ['leases', 'hostMs'], others: [['leases', 'beatMs'], ['leases', 'marginMs']], text: `is ${leases.hostMs}: must be more than leases.beatMs + leases.marginMs (${leases.beatMs + leases.marginMs})` }]),
   ({ hosts }) => hosts.flatMap((group, index) => (group.count > 1 && !group.name.includes('{n}') ? [{ path: ['hosts', String(index), 'name'], text: `is "${group.name}": must contain {n}, since the group has ${group.count} hosts` }] : [])),
   hostNameRule,
-  ({ operations: limits }) => (limits.verbWaitMs < limits.powerLimitMs ? [] : [{ path: ['operations', 'verbWaitMs'], text: `is ${limits.verbWaitMs}: must be less than operations.powerLimitMs (${limits.powerLimitMs})` }]),
+  ({ operations: limits }) => (limits.verbWaitMs < limits.powerLimitMs ? [] : [{ path: ['operations', 'verbWaitMs'], others: [['operations', 'powerLimitMs']], text: `is ${limits.verbWaitMs}: must be less than operations.powerLimitMs (${limits.powerLimitMs})` }]),
   ({ identity, image }) => (identity === 'embedded' && image !== 'embedded' && image.url === undefined ? [{ path: ['image'], text: 'has no url: with the embedded identity service there is no catalog to find it in' }] : []),
 ];
 

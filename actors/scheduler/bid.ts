@@ -4,15 +4,16 @@
  */
 import { minus, type Resources } from '../model/resources.ts';
 import type { Bid, Explanation, PlacementRequest } from '../model/placement.ts';
-import { FILTERS } from './filters/all.ts';
-import type { Candidate } from './filters/filter.ts';
+import type { Candidate, Filter } from './filters/filter.ts';
 import type { SchedulerState } from './state.ts';
-import { WEIGHERS } from './weighers/all.ts';
+import type { Weigher } from './weighers/weigher.ts';
+
+export type Choice = { readonly filters: readonly Filter[]; readonly weighers: readonly Weigher[] };
 
 /** Scores so close that chance may decide. */
 const NEAR = 0.05;
 
-export function bidFor(state: SchedulerState, request: PlacementRequest, wanted: number, chance: () => number): { bids: Bid[]; explanation: Explanation } {
+export function bidFor(state: SchedulerState, request: PlacementRequest, wanted: number, chance: () => number, choice: Choice): { bids: Bid[]; explanation: Explanation } {
   const open = openByHost(state);
   const removed: Record<string, number> = {};
   const left: Candidate[] = [];
@@ -20,23 +21,23 @@ export function bidFor(state: SchedulerState, request: PlacementRequest, wanted:
     const taken = open.get(report.host);
     const free = minus(report.capacity, report.used);
     const candidate: Candidate = { report, free: taken ? minus(free, taken) : free };
-    const failed = failing(candidate, request);
+    const failed = failing(candidate, request, choice.filters);
     if (failed === undefined) left.push(candidate);
     else removed[failed] = (removed[failed] ?? 0) + 1;
   }
-  const bids = best(score(left), wanted, chance);
+  const bids = best(score(left, choice.weighers), wanted, chance);
   return { bids, explanation: { considered: state.hosts.size, removed, bids } };
 }
 
-function failing(candidate: Candidate, request: PlacementRequest): string | undefined {
+function failing(candidate: Candidate, request: PlacementRequest, filters: readonly Filter[]): string | undefined {
   // A forced host (`zone:host` of an administrator) is asked nothing but whether it is the one.
   if (request.skipFilters) return candidate.report.host === request.onlyHost ? undefined : 'RequestedHostFilter';
-  return FILTERS.find((filter) => !filter.passes(candidate, request))?.name;
+  return filters.find((filter) => !filter.passes(candidate, request))?.name;
 }
 
-function score(candidates: readonly Candidate[]): { candidate: Candidate; score: number }[] {
+function score(candidates: readonly Candidate[], weighers: readonly Weigher[]): { candidate: Candidate; score: number }[] {
   const scored = candidates.map((candidate) => ({ candidate, score: 0 }));
-  for (const { weigh, multiplier } of WEIGHERS) {
+  for (const { weigh, multiplier } of weighers) {
     const weights = candidates.map(weigh);
     const low = Math.min(...weights);
     const span = Math.max(...weights) - low;

@@ -3,18 +3,18 @@ import { unreachable } from '../../runtime/base/check.ts';
 import type { Facts, Next } from '../../runtime/actor/kind.ts';
 import type { MessageOf } from '../../runtime/actor/protocol.ts';
 import type { HostReport } from '../model/placement.ts';
-import { bidFor } from './bid.ts';
+import { bidFor, type Choice } from './bid.ts';
 import type { SchedulerProtocol } from './messages.ts';
 import type { OpenBid, SchedulerState } from './state.ts';
 
 /** An open bid counts as used for so long at most: the claim that follows takes milliseconds. */
 const OPEN_BID_MS = 2_000;
 
-export function decide(state: SchedulerState, message: MessageOf<SchedulerProtocol>, facts: Facts): Next<SchedulerState> {
+export function decide(state: SchedulerState, message: MessageOf<SchedulerProtocol>, facts: Facts, choice: Choice): Next<SchedulerState> {
   switch (message.type) {
     case 'place': {
       const current = withoutOld(state, facts.nowMs);
-      const answer = bidFor(current, message.request, message.wanted, facts.chance);
+      const answer = bidFor(current, message.request, message.wanted, facts.chance, choice);
       const [first] = answer.bids;
       const bidding = first ? withOpen(current, message.request.instanceId, { host: first.host, need: message.request.need, untilMs: facts.nowMs + OPEN_BID_MS }) : current;
       return { state: bidding, effects: [{ do: 'reply', value: answer }] };

@@ -17,7 +17,7 @@ export type { ImageFormat, ImageInspection } from './probe.ts';
 const READERS: readonly FormatReader[] = [readQcow2, readVmdk, readVhdx, readVdi, readVhd, readLuks, readIso, readForeign];
 
 /** Names of the image service's disk formats and what the file then may be. */
-const DECLARED: { readonly [diskFormat: string]: readonly ImageFormat[] } = {
+const DECLARED: ReadonlyMap<string, readonly ImageFormat[]> = new Map(Object.entries<readonly ImageFormat[]>({
   raw: ['raw', 'mbr', 'gpt'],
   ami: ['raw', 'mbr', 'gpt'],
   aki: ['raw', 'mbr', 'gpt'],
@@ -28,7 +28,7 @@ const DECLARED: { readonly [diskFormat: string]: readonly ImageFormat[] } = {
   vhd: ['vhd'],
   vhdx: ['vhdx'],
   iso: ['iso'],
-};
+}));
 
 /** Throws only when the file can't be read. A link is not followed. */
 export async function inspectImage(path: string): Promise<ImageInspection> {
@@ -62,7 +62,7 @@ export function acceptDisk(inspection: ImageInspection, diskFormat: string, root
   const refuse = (reason: string, message: string): never => {
     throw new Fault('invalid', `image.${reason}`, message, { detail: { ...inspection, diskFormat } });
   };
-  const allowed = DECLARED[diskFormat];
+  const allowed = DECLARED.get(diskFormat);
   if (allowed === undefined) return refuse('format', 'Images of this disk format are not supported.');
   if (inspection.problem !== undefined) return refuse('unsafe', `The image is not acceptable: it ${inspection.problem}.`);
   if (!allowed.includes(inspection.format)) return refuse('mismatch', 'The image is not of the disk format that it is declared to be.');

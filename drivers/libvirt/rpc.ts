@@ -28,7 +28,7 @@ export const FRAME_STATUS = { ok: 0, error: 1 } as const;
 export const FRAME_MAX_BYTES = 32 << 20;
 const HEADER_BYTES = 28;
 /** libvirtd works on five at a time and lets the rest wait; a longer line here means it hangs. */
-export const PENDING_MAX = 256;
+const PENDING_MAX = 256;
 
 export type CallOptions = { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined };
 type Pending = { finish(frame: Frame | Fault): void };
@@ -95,7 +95,7 @@ export class RpcSession {
     if (this.#ended !== undefined) return;
     this.#ended = why;
     this.#stream.destroy();
-    for (const call of [...this.#pending.values()]) call.finish(why);
+    for (const call of this.#pending.values()) call.finish(why);
     this.#resolveEnded(why);
   }
 

@@ -4,6 +4,7 @@
  */
 import type { NetworkRecord } from '../../actors/model/addressing.ts';
 import type { Flavor } from '../../actors/model/flavor.ts';
+import { QUOTA_DEFAULTS } from '../../actors/model/quota.ts';
 import type { QuotaLimits } from '../../actors/model/quota.ts';
 import { CONDUCTOR } from '../../actors/conductor/messages.ts';
 import type { HostView } from '../../actors/conductor/messages/read.ts';
@@ -12,10 +13,12 @@ import type { Clock } from '../../runtime/base/clock.ts';
 import type { Log } from '../../runtime/base/log.ts';
 import type { Random } from '../../runtime/base/random.ts';
 import type { TokenChecker } from '../kit/auth.ts';
+import { BODY_MAX } from '../kit/body.ts';
 import { BriefCache } from '../kit/brief-cache.ts';
 import type { Call } from '../kit/call.ts';
 import { FragmentCache } from '../kit/fragment.ts';
 import type { CatalogImage, ImageCatalog } from '../kit/image-catalog.ts';
+import { PAGE_MAX } from '../kit/paging.ts';
 import { openPolicy } from '../kit/policy.ts';
 import type { Policy, RuleTable } from '../kit/policy.ts';
 import type { AnyRoute, Route } from '../kit/route.ts';
@@ -35,6 +38,13 @@ export type ComputeSettings = {
   readonly policy: RuleTable;
   /** What a generated ssh key pair is. */
   readonly keyPairAlgorithm: 'rsa' | 'ed25519';
+  /** Limits of projects for which nothing else was set. */
+  readonly quotas: QuotaLimits;
+  /** The longest page of a list. */
+  readonly pageMax: number;
+  readonly bodyMaxBytes: number;
+  /** A placement that found nobody for so long has failed. */
+  readonly placeLimitMs: number;
 };
 
 export const COMPUTE_DEFAULTS: ComputeSettings = {
@@ -44,6 +54,10 @@ export const COMPUTE_DEFAULTS: ComputeSettings = {
   behindProxy: false,
   policy: {},
   keyPairAlgorithm: 'rsa',
+  quotas: QUOTA_DEFAULTS,
+  pageMax: PAGE_MAX,
+  bodyMaxBytes: BODY_MAX,
+  placeLimitMs: 30_000,
 };
 
 /** Counts and times of served requests; filled by `http/health.ts`. */

@@ -19,13 +19,12 @@ import type { Reply } from '../kit/route.ts';
 import { servedIn } from '../kit/route.ts';
 import { compileBody } from '../kit/schema.ts';
 import type { BodyCheck } from '../kit/schema.ts';
+import type { Door } from '../server.ts';
 import { allVersions, choices, oneVersion } from './discovery.ts';
 import { MICROVERSIONS } from './microversions.ts';
 import { openParts } from './parts.ts';
 import type { ComputeNeeds, ComputeParts, ComputeRoute } from './parts.ts';
 import { ROUTES } from './routes.ts';
-
-export type Door = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 type Entry = { readonly route: ComputeRoute; readonly check: BodyCheck | undefined };
 /** All routes of one method and path: several when versions or actions differ. */
@@ -142,7 +141,7 @@ async function serveRoute(
   const { place, params } = findPlace(table, method, path);
   asked.routeName = place.path;
   let entry = place.actions.size === 0 ? entryIn(place.entries, asked.version) : undefined;
-  const body = method === 'GET' || method === 'DELETE' ? null : await readJsonBody(request);
+  const body = method === 'GET' || method === 'DELETE' ? null : await readJsonBody(request, parts.settings.bodyMaxBytes);
   if (projectSegment !== undefined && projectSegment !== caller.projectId) {
     throw invalid(`Malformed request URL: URL's project_id '${projectSegment.slice(0, 64)}' doesn't match Context's project_id '${caller.projectId ?? ''}'`);
   }

@@ -59,8 +59,8 @@ const CONNECT_MS = 5_000;
 /** Children of a killed server end by themselves within moments. */
 const LEFTOVER_MS = 15_000;
 const ORDERLY_END = [['SIGINT', 30_000], ['SIGQUIT', 10_000], ['SIGKILL', 5_000]] as const;
-const QUICK_END = [['SIGQUIT', 10_000], ['SIGKILL', 5_000]] as const;
-const WATCH_MS = 500;
+const QUICK_END = [['SIGQUIT', 3_000], ['SIGKILL', 5_000]] as const;
+const WATCH_MS = 200;
 const RESTART_MIN_MS = 100;
 const RESTART_MAX_MS = 5_000;
 

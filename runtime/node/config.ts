@@ -15,8 +15,8 @@ export type Assignment = { readonly source: string; readonly path: Path; readonl
 
 export type Problem = { readonly source: string; readonly path: string; readonly text: string };
 
-/** A rule between settings: the paths it is about, the one to blame first, and a sentence when it is broken. */
-export type Rule<Config> = (config: Config) => readonly { readonly path: Path; readonly text: string }[];
+/** A rule between settings: a sentence about `path` when it is broken, and the others that may be to blame. */
+export type Rule<Config> = (config: Config) => readonly { readonly path: Path; readonly others?: readonly Path[]; readonly text: string }[];
 
 export type Loaded<Config> = {
   readonly config: Config;
@@ -58,7 +58,10 @@ export function resolveConfig<Schema extends z.ZodObject>(options: {
     throw refuse(problems);
   }
   for (const rule of rules) {
-    for (const { path, text } of rule(parsed.data)) problems.push({ source: sourceOf(sources, path), path: path.join('.'), text });
+    for (const { path, others = [], text } of rule(parsed.data)) {
+      const source = [path, ...others].map((one) => sourceOf(sources, one)).find((one) => one !== DEFAULT_SOURCE);
+      problems.push({ source: source ?? DEFAULT_SOURCE, path: path.join('.'), text });
+    }
   }
   if (problems.length > 0) throw refuse(problems);
   const settings = leaves(parsed.data, []).map(({ path, value }) => ({

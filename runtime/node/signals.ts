@@ -11,7 +11,7 @@ import type { Log } from '../base/log.ts';
 /** `EX_SOFTWARE`: ended by a bug. */
 export const EXIT_BUG = 70;
 /** Ctrl-C reaches this process from the terminal and once more from its launcher; a person is slower. */
-const SAME_SIGNAL_MS = 300;
+const SAME_SIGNAL_MS = 1_000;
 const STOP_LIMIT_MS = 60_000;
 
 export type Ending = {

@@ -104,8 +104,8 @@ class Write {
 
   #checkClaims(): void {
     const run = new Map<string, { v: number; m: number; d: number }>();
-    for (const claim of this.#batch.claims) {
-      if (claim.op !== 'add' || this.#isRefused(claim.ord)) continue;
+    const wanted = this.#batch.claims.filter((claim) => claim.op === 'add' && !this.#isRefused(claim.ord));
+    for (const claim of wanted.sort((a, b) => compare(a.host, b.host) || a.ord - b.ord)) {
       const host = this.#tables.hosts.get(claim.host);
       const sum = run.get(claim.host) ?? { v: 0, m: 0, d: 0 };
       run.set(claim.host, sum);

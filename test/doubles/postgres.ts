@@ -61,6 +61,11 @@ wait $server
 rm -rf "$dir"
 `;
 
+/** True where tests that need PostgreSQL are left out: its programs are missing, and nobody promised them (CI does). */
+export function mayLackPostgres(): boolean {
+  return !hasTestPostgres() && process.env['CI'] === undefined;
+}
+
 /** False where the package with the server's programs is not installed. A test then skips by name. */
 export function hasTestPostgres(): boolean {
   return existsSync(join(programs(), 'postgres'));

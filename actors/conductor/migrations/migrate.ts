@@ -12,8 +12,6 @@
  */
 import { createHash } from 'node:crypto';
 import pg from 'pg';
-import type { MikroORM } from '@mikro-orm/postgresql';
-import { check } from '../../../runtime/base/check.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import { silentLog, type Log } from '../../../runtime/base/log.ts';
 import { COMPUTE_SCHEMA } from '../tables/compute.ts';
@@ -46,12 +44,11 @@ type State = { readonly steps: readonly string[]; readonly hash: string };
  * Answers with the names of the steps that were applied now. Safe to repeat and to run from several nodes at once.
  * Faults: `unavailable` (`store.away`, `store.migrating` when another node's step takes longer than two minutes).
  */
-export async function migrate(options: { url: string; log?: Log } | { orm: MikroORM; log?: Log }): Promise<{ applied: string[] }> {
-  const url = 'url' in options ? options.url : clientUrlOf(options.orm);
+export async function migrate({ url, log = silentLog }: { url: string; log?: Log }): Promise<{ applied: string[] }> {
   const client = await connected(url);
   try {
     if (isCurrent(await readState(client))) return { applied: [] };
-    return { applied: await bringUp(client, url, options.log ?? silentLog) };
+    return { applied: await bringUp(client, url, log) };
   } finally {
     await client.end().catch(() => undefined);
   }
@@ -100,12 +97,6 @@ function isCurrent(state: State | undefined): boolean {
   if (!state) return false;
   const isNewer = state.steps.some((name) => !isStepName(name));
   return isNewer || (state.hash === REPEATABLE_HASH && STEP_NAMES.every((name) => state.steps.includes(name)));
-}
-
-function clientUrlOf(orm: MikroORM): string {
-  const url = orm.config.get('clientUrl');
-  check(url !== undefined, 'the mapper was opened by a url');
-  return url;
 }
 
 async function connected(url: string): Promise<pg.Client> {

@@ -2,7 +2,9 @@
  * The mapper over all record tables of a cell. Its connections have the store's short session timeouts, since a
  * change of records holds the cell's row. State writes, events and lists never go through it.
  */
+import pg from 'pg';
 import { MikroORM } from '@mikro-orm/postgresql';
+import { must } from '../../../runtime/base/check.ts';
 import { silentLog, type Log } from '../../../runtime/base/log.ts';
 import { SESSION_TIMEOUTS } from '../../../runtime/database/open.ts';
 import { RECORD_ENTITIES } from '../records/entities.ts';
@@ -15,10 +17,11 @@ const CONNECTIONS_MAX = 4;
 /** Opens no connection yet. Close it with `orm.close()`. */
 export async function openOrm(url: string, log: Log = silentLog): Promise<MikroORM> {
   return MikroORM.init({
-    clientUrl: url,
+    dbName: databaseOf(url),
     entities: [...RECORD_ENTITIES, ...IDENTITY_ENTITIES, ...IMAGE_ENTITIES],
     pool: { min: 0, max: CONNECTIONS_MAX },
     driverOptions: {
+      connectionString: url, // read by the driver alone, so that sockets and certificates work as they do elsewhere
       application_name: 'novact-records',
       statement_timeout: SESSION_TIMEOUTS.statementMs,
       idle_in_transaction_session_timeout: SESSION_TIMEOUTS.idleInTransactionMs,
@@ -29,4 +32,9 @@ export async function openOrm(url: string, log: Log = silentLog): Promise<MikroO
     colors: false,
     logger: (message) => log.warn('records', { message }),
   });
+}
+
+/** The database that a connection by this url would open. */
+export function databaseOf(url: string): string {
+  return must(new pg.Client({ connectionString: url }).database, 'the url of a store names its database');
 }

@@ -6,6 +6,7 @@ import type { Constructor } from '@mikro-orm/core';
 import { Migrator, type Migration } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { FirstSchema } from './first-schema.ts';
+import { databaseOf } from './orm.ts';
 import { STEP_NAMES, type StepName } from './step-names.ts';
 
 const STEPS: { readonly [name in StepName]: Constructor<Migration> } = {
@@ -15,7 +16,8 @@ const STEPS: { readonly [name in StepName]: Constructor<Migration> } = {
 /** The caller holds the lock that lets one node at a time in here. */
 export async function applySteps(url: string): Promise<void> {
   const orm = await MikroORM.init({
-    clientUrl: url,
+    dbName: databaseOf(url),
+    driverOptions: { connectionString: url },
     entities: [],
     discovery: { warnWhenNoEntities: false },
     extensions: [Migrator],

@@ -58,13 +58,17 @@ begin
   over_ := array_fill(null::json, array[items]);
   seen := array_fill(null::json, array[items]);
 
-  -- P1: the shard's epoch and the row's version.
+  -- P1: the shard's epoch and the row's version. Of two right commits of one row in a batch the first alone is taken:
+  -- an activation that was dropped with its commit still waiting may have a successor that loaded the same version.
   for r in
-    select c.ord, case when s.epoch is distinct from c.epoch then 'epoch' else 'version' end as why
-    from json_to_recordset(commits) as c(ord integer, id uuid, shard smallint, epoch bigint, version bigint)
-    left join shard s on s.id = c.shard
-    left join instance i on i.id = c.id
-    where s.epoch is distinct from c.epoch or i.version is distinct from c.version
+    select c.ord, case when c.wrong_epoch then 'epoch' else 'version' end as why
+    from (
+      select x.ord, s.epoch is distinct from x.epoch as wrong_epoch, i.version is distinct from x.version as wrong_version,
+             row_number() over (partition by x.id, s.epoch is distinct from x.epoch or i.version is distinct from x.version order by x.ord) as turn
+      from json_to_recordset(commits) as x(ord integer, id uuid, shard smallint, epoch bigint, version bigint)
+      left join shard s on s.id = x.shard
+      left join instance i on i.id = x.id) c
+    where c.wrong_epoch or c.wrong_version or c.turn > 1
   loop
     refused[r.ord] := r.why;
   end loop;
@@ -163,14 +167,11 @@ begin
     where i.id = c.id and refused[c.ord] is null;
     changed := found;
 
+    -- What is given back goes first, so that one commit may move a claim or an address.
     if json_array_length(claims) > 0 then
       with wanted as (
-        select * from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer, host text, vcpus integer, memory_mib bigint, disk_gib bigint)
-        where refused[k.ord] is null),
-      added as (
-        insert into claim (instance_id, generation, host, role, vcpus, memory_mib, disk_gib)
-        select instance_id, generation, host, 'active', vcpus, memory_mib, disk_gib from wanted where op = 'add'
-        returning host, vcpus, memory_mib, disk_gib),
+        select * from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer)
+        where refused[k.ord] is null and k.op <> 'add'),
       dropped as (
         delete from claim using wanted w
         where w.op = 'drop' and claim.instance_id = w.instance_id and claim.generation = w.generation
@@ -179,14 +180,26 @@ begin
         update claim set role = 'doomed' from wanted w
         where w.op = 'doom' and claim.instance_id = w.instance_id and claim.generation = w.generation),
       delta as (
-        select host, sum(v) as v, sum(m) as m, sum(d) as d, sum(n) as n from (
-          select host, vcpus as v, memory_mib as m, disk_gib as d, 1 as n from added
-          union all select host, -vcpus, -memory_mib, -disk_gib, -1 from dropped) x
-        group by host)
+        select host, sum(vcpus) as v, sum(memory_mib) as m, sum(disk_gib) as d, count(*) as n from dropped group by host)
+      update host h set used_vcpus = used_vcpus - delta.v, used_memory_mib = used_memory_mib - delta.m,
+        used_disk_gib = used_disk_gib - delta.d, claims = h.claims - delta.n
+      from delta where delta.host = h.name;
+
+      with added as (
+        insert into claim (instance_id, generation, host, role, vcpus, memory_mib, disk_gib)
+        select k.instance_id, k.generation, k.host, 'active', k.vcpus, k.memory_mib, k.disk_gib
+        from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer, host text, vcpus integer, memory_mib bigint, disk_gib bigint)
+        where refused[k.ord] is null and k.op = 'add'
+        returning host, vcpus, memory_mib, disk_gib),
+      delta as (
+        select host, sum(vcpus) as v, sum(memory_mib) as m, sum(disk_gib) as d, count(*) as n from added group by host)
       update host h set used_vcpus = used_vcpus + delta.v, used_memory_mib = used_memory_mib + delta.m,
         used_disk_gib = used_disk_gib + delta.d, claims = h.claims + delta.n
       from delta where delta.host = h.name;
     end if;
+
+    delete from fixed_ip f using json_to_recordset(commits) as c(ord integer, id uuid, drop_addresses boolean)
+    where c.drop_addresses and f.instance_id = c.id and refused[c.ord] is null;
 
     if json_array_length(takes) > 0 then
       insert into fixed_ip (network_id, address, instance_id, mac)
@@ -194,9 +207,6 @@ begin
       from json_to_recordset(takes) as k(ord integer, network_id uuid, address inet, instance_id uuid, mac text)
       where refused[k.ord] is null;
     end if;
-
-    delete from fixed_ip f using json_to_recordset(commits) as c(ord integer, id uuid, drop_addresses boolean)
-    where c.drop_addresses and f.instance_id = c.id and refused[c.ord] is null;
   end if;
 
   if json_array_length(orders) > 0 then

@@ -1,6 +1,7 @@
 /**
  * `novact status`: asks a running node how it is. Reads only; a node that does not answer in time is told as such.
  */
+import { request } from 'undici';
 import { z } from 'zod';
 import { table } from './summary.ts';
 
@@ -14,15 +15,14 @@ const DEPTH_MAX = 4;
 const LIST_MAX = 20;
 const tree = z.record(z.string(), z.unknown());
 
-export async function askHealth(url: string, signal?: AbortSignal): Promise<Health> {
+/** Not by `fetch`, which refuses some ports that a node may well have. */
+export async function askHealth(url: string): Promise<Health> {
   const limit = AbortSignal.timeout(ANSWER_MS);
   try {
-    const response = await fetch(url, { signal: signal === undefined ? limit : AbortSignal.any([signal, limit]) });
-    const text = await response.text();
-    return { isWell: response.ok, answer: parse(text) };
+    const { statusCode, body } = await request(url, { signal: limit });
+    return { isWell: statusCode === 200, answer: parse(await body.text()) };
   } catch (error) {
-    const why = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
-    return { isWell: false, answer: limit.aborted ? `no answer in ${ANSWER_MS / 1_000} s` : `no answer: ${why}` };
+    return { isWell: false, answer: limit.aborted ? `no answer in ${ANSWER_MS / 1_000} s` : `no answer: ${error instanceof Error ? error.message : String(error)}` };
   }
 }
 

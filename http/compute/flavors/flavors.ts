@@ -88,7 +88,7 @@ export async function findFlavor(call: Call, parts: ComputeParts): Promise<Flavo
 
 async function serveList(call: Call, parts: ComputeParts, view: (flavor: Flavor) => object): Promise<Reply> {
   const { query } = call;
-  const page = pageOf(query);
+  const page = pageOf(query, parts.settings.pageMax);
   const sortName = query.one('sort_key') ?? 'flavorid';
   if (call.version >= SINCE.leanFlavors && OLD_SORT_KEYS.includes(sortName)) throw invalid(`Invalid input for query parameters sort_key. Value: ${sortName}.`);
   if (page.limit === 0) return { body: { flavors: [] } };

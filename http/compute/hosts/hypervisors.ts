@@ -127,7 +127,7 @@ async function serveList(call: Call, parts: ComputeParts, full: boolean): Promis
     hosts = hosts.filter((host) => host.host.includes(pattern));
     if (hosts.length === 0) throw notFound(`No hypervisor matching '${pattern}' could be found.`);
   }
-  const page = pageOf(query);
+  const page = pageOf(query, parts.settings.pageMax);
   const { items, full: more } = paged ? cutPage(hosts, page, (host) => String(idOf(host, version))) : { items: hosts, full: false };
   const servers = wantsServers(call) ? await serversOf(parts, items) : null;
   const last = items.at(-1);

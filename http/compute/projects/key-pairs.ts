@@ -87,7 +87,7 @@ function showView(pair: KeyPair, call: Call): object {
 async function serveList(call: Call, parts: ComputeParts): Promise<Reply> {
   const userId = ownerOf(call, call.query.one('user_id'), 'os-keypairs:index');
   const paged = call.version >= SINCE.keyPairPages;
-  const page = paged ? pageOf(call.query) : { limit: Infinity, marker: null };
+  const page = paged ? pageOf(call.query, parts.settings.pageMax) : { limit: Infinity, marker: null };
   if (page.limit === 0) return { body: { keypairs: [] } };
   if (page.marker !== null && (await parts.actors.ask(CONDUCTOR, { type: 'showKeyPair', userId, name: page.marker })) === null) throw markerUnknown(page.marker);
   const pairs = await parts.actors.ask(CONDUCTOR, { type: 'listKeyPairs', userId, marker: page.marker, limit: paged ? page.limit : null });

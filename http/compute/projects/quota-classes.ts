@@ -1,6 +1,5 @@
 /** `/os-quota-class-sets`: named sets of limits. Only `default` has an effect: it is what projects get. */
 import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
-import { QUOTA_DEFAULTS } from '../../../actors/model/quota.ts';
 import type { QuotaName } from '../../../actors/model/quota.ts';
 import type { Call } from '../../kit/call.ts';
 import { invalid } from '../../kit/errors.ts';
@@ -32,7 +31,7 @@ export const QUOTA_CLASS_ROUTES = [
 
 async function limitsView(call: Call, parts: ComputeParts): Promise<{ [name: string]: number }> {
   const changed = await parts.actors.ask(CONDUCTOR, { type: 'showQuotaClass', name: call.param('id') });
-  return Object.fromEntries(classQuotasIn(call.version).map((name) => [name, changed[name] ?? QUOTA_DEFAULTS[name]]));
+  return Object.fromEntries(classQuotasIn(call.version).map((name) => [name, changed[name] ?? parts.settings.quotas[name]]));
 }
 
 async function serveShow(call: Call, parts: ComputeParts): Promise<Reply> {

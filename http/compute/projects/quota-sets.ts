@@ -1,7 +1,6 @@
 /** `/os-quota-sets`: what a project, or one user of it, may use. −1 is unlimited. */
 import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { QuotaView } from '../../../actors/conductor/messages/read.ts';
-import { QUOTA_DEFAULTS } from '../../../actors/model/quota.ts';
 import type { QuotaName } from '../../../actors/model/quota.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import type { Call } from '../../kit/call.ts';
@@ -70,7 +69,7 @@ async function serveDetail(call: Call, parts: ComputeParts): Promise<Reply> {
 
 async function serveDefaults(call: Call, parts: ComputeParts): Promise<Reply> {
   const changed = await parts.actors.ask(CONDUCTOR, { type: 'showQuotaClass', name: 'default' });
-  return { body: { quota_set: { id: call.param('id'), ...limitsView({ ...QUOTA_DEFAULTS, ...changed }, call.version) } } };
+  return { body: { quota_set: { id: call.param('id'), ...limitsView({ ...parts.settings.quotas, ...changed }, call.version) } } };
 }
 
 async function serveUpdate(call: Call, parts: ComputeParts): Promise<Reply> {

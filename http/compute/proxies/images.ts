@@ -89,7 +89,7 @@ type View = (image: CatalogImage, call: Call, parts: ComputeParts) => object;
 
 async function serveList(call: Call, parts: ComputeParts, view: View): Promise<Reply> {
   const { query } = call;
-  const page = pageOf(query);
+  const page = pageOf(query, parts.settings.pageMax);
   const status = query.one('status');
   const images = await parts.images.list(
     { limit: page.limit, marker: page.marker, name: query.one('name') ?? null, status: status === undefined ? null : (STATUS_FILTER[status.toLowerCase()] ?? status.toLowerCase()) },

@@ -7,10 +7,8 @@ import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { CreateOrder } from '../../../actors/conductor/messages/write.ts';
 import { instanceRef } from '../../../actors/instance/messages.ts';
 import type { InstanceRecord } from '../../../actors/model/instance.ts';
-import type { OverQuota } from '../../../actors/model/quota.ts';
-import { Fault } from '../../../runtime/base/fault.ts';
 import type { Call } from '../../kit/call.ts';
-import { invalid } from '../../kit/errors.ts';
+import { conflict, invalid } from '../../kit/errors.ts';
 import { canonicalJson } from '../../kit/json.ts';
 import type { Reply } from '../../kit/route.ts';
 import { SINCE } from '../microversions.ts';
@@ -34,9 +32,9 @@ async function serveCreate(call: Call, parts: ComputeParts): Promise<Reply> {
   const body = readCreateBody(call);
   refuseUnsupported(call);
   const order = await makeOrder(call, parts, body, idempotencyOf(call));
-  const { instances, replayed } = await accept(call, parts, order);
+  const { instances, replayed } = await parts.actors.ask(CONDUCTOR, { type: 'accept', order }, { timeoutMs: ACCEPT_ASK_MS, commandId: call.requestId });
   const first = instances[0]?.record;
-  if (first === undefined) throw new Fault('internal', 'accept.empty', 'An unexpected error has occurred.');
+  if (first === undefined) throw conflict('The servers that this Idempotency-Key made are gone.');
   if (!replayed) for (const { record } of instances) parts.actors.tell(instanceRef(record.id), { type: 'wake' });
   const headers = { Location: `${call.links.self}/servers/${first.id}` };
   if (body.wantsReservationId) return { body: { reservation_id: first.reservationId }, headers };
@@ -53,27 +51,6 @@ function createdView(call: Call, parts: ComputeParts, record: InstanceRecord, bo
     security_groups: groupsOf(record),
     ...(adminPass === undefined ? {} : { adminPass }),
   };
-}
-
-async function accept(call: Call, parts: ComputeParts, order: CreateOrder) {
-  try {
-    return await parts.actors.ask(CONDUCTOR, { type: 'accept', order }, { timeoutMs: ACCEPT_ASK_MS, commandId: call.requestId });
-  } catch (thrown) {
-    if (!Fault.is(thrown, 'overQuota')) throw thrown;
-    throw new Fault('overQuota', thrown.reason, quotaMessage(thrown, order), { detail: thrown.detail });
-  }
-}
-
-/** Names each resource that was exceeded, with what was asked, used and allowed. */
-function quotaMessage(fault: Fault, order: CreateOrder): string {
-  const over = Array.isArray(fault.detail) ? fault.detail.filter(isOver) : [];
-  if (over.length === 0) return fault.message;
-  const named = over.map(({ name, requested, used, limit }) => `${name} (requested ${requested}, already used ${used} of ${limit})`);
-  return `Quota exceeded for project ${order.projectId}: ${named.join(', ')}`;
-}
-
-function isOver(value: unknown): value is OverQuota {
-  return value !== null && typeof value === 'object' && 'name' in value && 'requested' in value && 'used' in value && 'limit' in value;
 }
 
 /** The same key with the same body is the same order; with another body it is refused by the store. */

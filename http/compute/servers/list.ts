@@ -20,7 +20,7 @@ export const SERVER_LIST_ROUTES = [
 ];
 
 async function serveList(call: Call, parts: ComputeParts, kind: 'brief' | 'detail'): Promise<Reply> {
-  const page = pageOf(call.query);
+  const page = pageOf(call.query, parts.settings.pageMax);
   const selection = selectServers(call, parts, kind === 'brief' ? 'servers:index' : 'servers:detail');
   const sort = sortServers(call);
   if (selection === null || page.limit === 0) return EMPTY;

@@ -19,8 +19,6 @@ import type { CreateBody } from './create-body.ts';
 import { hostnameFrom, reservationId } from './names.ts';
 import { addressWithin } from './networks.ts';
 
-/** A placement that found nobody for so long has failed. */
-const PLACE_LIMIT_MS = 30_000;
 const GIB = 1_073_741_824;
 
 type Target = { readonly zone: string | null; readonly host: string | null; readonly skipFilters: boolean };
@@ -96,10 +94,10 @@ export async function makeOrder(call: Call, parts: ComputeParts, body: CreateBod
         name: 'create',
         id: parts.random.uuid(),
         step: 'place',
-        args: { skipFilters: target.skipFilters, ...(body.personality.length > 0 ? { personality: body.personality } : {}) },
+        args: { ...(target.skipFilters ? { forcedHost: true } : {}), ...(body.personality.length > 0 ? { personality: body.personality } : {}) },
         requestId: call.requestId,
         startedAt: now,
-        stepDueMs: nowMs + PLACE_LIMIT_MS,
+        stepDueMs: nowMs + parts.settings.placeLimitMs,
         attempt: 0,
         excludedHosts: [],
       },

@@ -112,7 +112,7 @@ async function pour(from: Readable, file: FileHandle, maxBytes: number, clock: C
       if (sizeBytes > maxBytes) throw new Fault('tooLarge', 'image.size', `The image is larger than ${maxBytes} bytes.`);
       md5.update(bytes);
       sha512.update(bytes);
-      await file.write(bytes);
+      await file.writeFile(bytes); // from where the last one ended; a short write is gone on with
     }
   } catch (error) {
     if (Fault.is(error) || (error instanceof Error && 'code' in error && /^E[A-Z]+$/.test(String(error.code)) && error.code !== 'ECONNRESET')) throw error;

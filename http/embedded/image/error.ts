@@ -24,8 +24,8 @@ export function renderImageError(ctx: Koa.Context, fault: Fault): void {
   const title = TITLE[status] ?? 'Error';
   const headline = `${status} ${title}`;
   if (status === 503) ctx.set('Retry-After', RETRY_AFTER_S);
-  // Koa drops what a handler set for its own answer only when it is told to.
-  for (const name of ['Content-Length', 'Content-MD5', 'Content-Range']) ctx.remove(name);
+  // What a handler had set for the answer that it could not give.
+  for (const name of ['Content-Length', 'Content-MD5']) ctx.remove(name);
   ctx.status = status;
   const accept = ctx.get('accept');
   if (/text\/html|\*\/\*|text\/\*/.test(accept)) {

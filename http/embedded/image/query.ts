@@ -1,6 +1,7 @@
 /** The query of an image list: filters, order, page. Unknown names are properties, as the Image API has it. */
 import type { ImageFilter, ImageSort, TimeBound } from '../../../actors/conductor/messages/image.ts';
 import { IMAGE_SORT_KEYS } from '../../../actors/conductor/messages/image.ts';
+import { isUuid } from '../../../runtime/base/ids.ts';
 import { invalid } from './error.ts';
 import { VISIBILITIES } from './schema.ts';
 
@@ -14,7 +15,14 @@ export type ImageQuery = { readonly filter: ImageFilter; readonly sort: readonly
 const PAGING: readonly string[] = ['limit', 'marker', 'sort', 'sort_key', 'sort_dir'];
 
 export function parseImageQuery(query: URLSearchParams): ImageQuery {
-  return { filter: filterOf(query), sort: sortOf(query), marker: query.get('marker')?.toLowerCase() ?? null, limit: limitOf(query.get('limit')) };
+  return { filter: filterOf(query), sort: sortOf(query), marker: markerOf(query.get('marker')), limit: limitOf(query.get('limit')) };
+}
+
+function markerOf(value: string | null): string | null {
+  if (value === null) return null;
+  const id = value.toLowerCase();
+  if (!isUuid(id)) throw invalid(`Invalid marker: ${value}`);
+  return id;
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };

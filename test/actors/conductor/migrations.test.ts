@@ -1,14 +1,16 @@
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { migrate } from '../../../actors/conductor/migrations/migrate.ts';
 import { openOrm } from '../../../actors/conductor/migrations/orm.ts';
-import { startTestPostgres, type TestPostgres } from '../../doubles/postgres.ts';
+import { mayLackPostgres, startTestPostgres, type TestPostgres } from '../../doubles/postgres.ts';
 
 let postgres: TestPostgres;
 
 beforeAll(async () => {
+  if (mayLackPostgres()) return;
   postgres = await startTestPostgres();
 }, 60_000);
+beforeEach((ctx) => ctx.skip(mayLackPostgres(), 'needs PostgreSQL'));
 afterAll(() => postgres?.close());
 
 async function connected(url: string): Promise<pg.Client> {
@@ -35,9 +37,7 @@ describe('migrate', () => {
     const client = await connected(url);
     const state = async () => (await client.query('select * from schema_state, schema_step')).rows;
     const before = await state();
-    const orm = await openOrm(url);
-    onTestFinished(() => orm.close(true));
-    expect(await migrate({ orm })).toEqual({ applied: [] });
+    expect(await migrate({ url })).toEqual({ applied: [] });
     expect(await state()).toEqual(before);
   });
 
@@ -75,6 +75,13 @@ describe('migrate', () => {
 });
 
 describe('the mapper', () => {
+  it('has the short session timeouts of the store, since its changes hold the row of the cell', async () => {
+    const orm = await openOrm(postgres.url);
+    onTestFinished(() => orm.close(true));
+    const rows = await orm.em.fork().execute(`select current_setting('statement_timeout') as statement, current_setting('idle_in_transaction_session_timeout') as idle`);
+    expect(rows).toEqual([{ statement: '2s', idle: '2s' }]);
+  });
+
   it('maps only columns that the schema has', async () => {
     const url = await postgres.database();
     await migrate({ url });

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { migrate } from '../../../actors/conductor/migrations/migrate.ts';
 import type { ReadProtocol, ServerFilter, ServerSort } from '../../../actors/conductor/messages/read.ts';
 import { openQuery } from '../../../actors/conductor/reads/query.ts';
@@ -10,7 +10,7 @@ import { listStatement, openServerReads } from '../../../actors/conductor/reads/
 import { QUOTA_DEFAULTS } from '../../../actors/model/quota.ts';
 import { systemClock } from '../../../runtime/base/clock.ts';
 import type { MessageWith } from '../../../runtime/actor/protocol.ts';
-import { startTestPostgres, type TestPostgres } from '../../doubles/postgres.ts';
+import { mayLackPostgres, startTestPostgres, type TestPostgres } from '../../doubles/postgres.ts';
 import { ANY, insertHost, insertInstances, instanceRecord, updateInstance, uuidOf } from './rows.ts';
 
 const CONTEXT = { signal: new AbortController().signal, commandId: undefined };
@@ -20,10 +20,12 @@ let postgres: TestPostgres;
 let template: string;
 
 beforeAll(async () => {
+  if (mayLackPostgres()) return;
   postgres = await startTestPostgres();
   template = postgres.url;
   await migrate({ url: template });
 }, 60_000);
+beforeEach((ctx) => ctx.skip(mayLackPostgres(), 'needs PostgreSQL'));
 afterAll(() => postgres?.close());
 
 /** A migrated database of its own for one test. */
@@ -32,7 +34,7 @@ async function freshCell() {
   pool.on('error', () => {});
   onTestFinished(async () => pool.end());
   const serve = readServe({ pool, clock: systemClock, settings: SETTINGS });
-  const ask = <T extends keyof ReadProtocol & string>(message: MessageWith<ReadProtocol, T>) => serve[message.type](message as never, CONTEXT) as Promise<ReadProtocol[T]['reply']>;
+  const ask = <T extends keyof ReadProtocol>(message: MessageWith<ReadProtocol, T>) => serve[message.type](message as never, CONTEXT) as Promise<ReadProtocol[T]['reply']>;
   const names = async (filter: Partial<ServerFilter>, sort: ServerSort[] = [{ key: 'createdAt', descending: false }]) => {
     const { servers } = await ask({ type: 'listServers', filter: { ...ANY, ...filter }, sort, marker: null, limit: 100 });
     return servers.map(({ record }) => record.name);

@@ -1,7 +1,7 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { migrate } from '../../../actors/conductor/migrations/migrate.ts';
 import { openOrm } from '../../../actors/conductor/migrations/orm.ts';
 import type { RecordProtocol } from '../../../actors/conductor/messages/record.ts';
@@ -14,7 +14,7 @@ import type { Flavor } from '../../../actors/model/flavor.ts';
 import { systemClock } from '../../../runtime/base/clock.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import type { MessageWith } from '../../../runtime/actor/protocol.ts';
-import { startTestPostgres, type TestPostgres } from '../../doubles/postgres.ts';
+import { mayLackPostgres, startTestPostgres, type TestPostgres } from '../../doubles/postgres.ts';
 import { insertHost, insertInstances, instanceRecord, uuidOf } from './rows.ts';
 
 const CONTEXT = { signal: new AbortController().signal, commandId: undefined };
@@ -24,10 +24,12 @@ let postgres: TestPostgres;
 let template: string;
 
 beforeAll(async () => {
+  if (mayLackPostgres()) return;
   postgres = await startTestPostgres();
   template = postgres.url;
   await migrate({ url: template });
 }, 60_000);
+beforeEach((ctx) => ctx.skip(mayLackPostgres(), 'needs PostgreSQL'));
 afterAll(() => postgres?.close());
 
 /** A migrated database of its own for one test. */
@@ -42,7 +44,7 @@ async function freshCell() {
   });
   const parts = { pool, orm, clock: systemClock, settings: SETTINGS };
   const serve = recordServe(parts);
-  const ask = <T extends keyof RecordProtocol & string>(message: MessageWith<RecordProtocol, T>) => serve[message.type](message as never, CONTEXT) as Promise<RecordProtocol[T]['reply']>;
+  const ask = <T extends keyof RecordProtocol>(message: MessageWith<RecordProtocol, T>) => serve[message.type](message as never, CONTEXT) as Promise<RecordProtocol[T]['reply']>;
   const revision = async () => Number((await pool.query<{ revision: string }>('select revision from cell')).rows[0]?.revision);
   return { url, pool, orm, ask, revision, reads: readServe(parts) };
 }

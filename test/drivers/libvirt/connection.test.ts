@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect as connectSocket, createServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { firstAnswering, LibvirtConnection, libvirtSockets, type ConnectionOptions } from '../../../drivers/libvirt/connection.ts';
 import { KEEPALIVE, KEEPALIVE_PROGRAM, LIFECYCLE_MESSAGE, PROCEDURES } from '../../../drivers/libvirt/procedures.ts';
@@ -110,6 +112,25 @@ describe('a connection', () => {
     await fake.listen();
     fake.on('connectGetVersion', () => version(1n));
     expect(await connection.call(PROCEDURES.connectGetVersion, undefined, LONG)).toEqual({ version: 1n });
+  });
+
+  it('goes over TCP as well', async () => {
+    fake.on('connectGetVersion', () => version(7n));
+    const relay = createServer((socket) => {
+      const inner = connectSocket(fake.path);
+      socket.pipe(inner).pipe(socket);
+      socket.on('close', () => inner.destroy());
+    }).listen(0, '127.0.0.1');
+    await once(relay, 'listening');
+    try {
+      const address = relay.address();
+      if (address === null || typeof address === 'string') expect.fail('no port');
+      const connection = connect({ endpoint: { host: '127.0.0.1', port: address.port } });
+      expect(await connection.call(PROCEDURES.connectGetVersion, undefined, LONG)).toEqual({ version: 7n });
+      await connection.close();
+    } finally {
+      relay.close();
+    }
   });
 
   it('that is watched comes back by itself and prepares each session anew', async () => {

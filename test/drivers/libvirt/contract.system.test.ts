@@ -19,10 +19,21 @@ async function plant(rig: LibvirtRig): Promise<{ name: string; remove(): Promise
   return { name, remove: async () => void (await rig.daemon.virsh('undefine', name)) };
 }
 
-async function openQemu(): Promise<DriverRig> {
+/** A rig with its first driver; closed again when the driver can't be opened. */
+async function openWith(open: (rig: LibvirtRig) => ReturnType<LibvirtRig['open']>) {
   const rig = await openRig();
+  try {
+    return { rig, driver: await open(rig) };
+  } catch (error) {
+    await rig.close();
+    throw error;
+  }
+}
+
+async function openQemu(): Promise<DriverRig> {
+  const { rig, driver } = await openWith((one) => one.open());
   return {
-    driver: await rig.open(),
+    driver,
     reopen: () => rig.open(),
     specFor: (overrides) => rig.specFor(overrides),
     settleMs: 60_000,
@@ -39,11 +50,11 @@ driverContract('libvirt with QEMU', openQemu, { testTimeoutMs: 180_000, crowd: 2
 
 /** No QEMU: the same code against a hypervisor that only keeps books. It writes no console and lives in one process. */
 async function openTest(): Promise<DriverRig> {
-  const rig = await openRig();
-  const open = () => rig.open({ uri: 'test:///default' });
+  const uri = 'test:///default';
+  const { rig, driver } = await openWith((one) => one.open({ uri }));
   return {
-    driver: await open(),
-    reopen: open,
+    driver,
+    reopen: () => rig.open({ uri }),
     specFor: (overrides) => rig.specFor({ nics: [], ...overrides }),
     close: () => rig.close(),
   };

@@ -8,9 +8,9 @@ import { ERROR_PAYLOAD, PROCEDURES, PROGRAM, PROGRAM_VERSION, type Procedure } f
 import { encodeFrame, FRAME_STATUS, FRAME_TYPE, frameSplitter, type Frame } from '../../../drivers/libvirt/rpc.ts';
 import { decode, encode } from '../../../drivers/libvirt/xdr.ts';
 
-export type Name = keyof typeof PROCEDURES;
+type Name = keyof typeof PROCEDURES;
 /** Undefined: no answer at all. */
-export type Answer = Buffer | { readonly error: number; readonly text?: string } | undefined;
+type Answer = Buffer | { readonly error: number; readonly text?: string } | undefined;
 
 export type FakeLibvirtd = {
   readonly path: string;
@@ -82,7 +82,7 @@ export async function startFakeLibvirtd(): Promise<FakeLibvirtd> {
   return fake;
 }
 
-export function errorPayload(code: number, message: string): Buffer {
+function errorPayload(code: number, message: string): Buffer {
   return encode(ERROR_PAYLOAD, {
     code, domain: 10, message, level: 2, dom: null, str1: null, str2: null, str3: null, int1: 0, int2: 0, net: null,
   });

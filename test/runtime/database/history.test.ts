@@ -1,17 +1,19 @@
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { keepPartitions, oldestRevision, readHistory } from '../../../runtime/database/history.ts';
 import { RUNTIME_SCHEMA } from '../../../runtime/database/tables.ts';
-import { startTestPostgres, type TestPostgres } from '../../doubles/postgres.ts';
+import { mayLackPostgres, startTestPostgres, type TestPostgres } from '../../doubles/postgres.ts';
 
 let postgres: TestPostgres;
 let template: string;
 
 beforeAll(async () => {
+  if (mayLackPostgres()) return;
   postgres = await startTestPostgres();
   template = postgres.url;
   await postgres.run(RUNTIME_SCHEMA, template);
 }, 60_000);
+beforeEach((ctx) => ctx.skip(mayLackPostgres(), 'needs PostgreSQL'));
 afterAll(() => postgres?.close());
 
 async function freshCell() {

@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { renderSummary, seconds, type Summary } from '../../../../http/client/commands/summary.ts';
+
+const summary: Summary = {
+  version: '0.1.0',
+  node: 'n1',
+  tookMs: 1_234,
+  services: [{ name: 'Identity', url: 'http://127.0.0.1:5000/v3' }, { name: 'Compute', url: 'http://127.0.0.1:8774/v2.1' }],
+  hosts: [{ kind: 'simulated', count: 8 }],
+  database: 'embedded PostgreSQL 18.4',
+  dataDir: '/home/me/my cloud/.novact',
+  logFile: '/home/me/my cloud/.novact/novact.log',
+  client: { cloudsYaml: '/home/me/my cloud/.novact/clouds.yaml', openrc: '/home/me/my cloud/.novact/openrc' },
+  example: { flavor: 'm1.tiny', image: 'cirros', network: 'private' },
+};
+
+describe('the summary of a start', () => {
+  it('says what listens where, where things are, and what to type next', () => {
+    expect(renderSummary(summary)).toBe(`
+novact 0.1.0 is up: node n1, in 1.2 s.
+
+  Identity  http://127.0.0.1:5000/v3
+  Compute   http://127.0.0.1:8774/v2.1
+  Hosts     8 simulated
+  Database  embedded PostgreSQL 18.4
+  Data      /home/me/my cloud/.novact
+  Log       /home/me/my cloud/.novact/novact.log
+
+In another terminal, with any OpenStack client:
+
+  export OS_CLIENT_CONFIG_FILE='/home/me/my cloud/.novact/clouds.yaml' OS_CLOUD=novact
+  openstack server create --flavor m1.tiny --image cirros --network private --wait first
+  openstack server list
+
+The administrator is OS_CLOUD=novact-admin. For clients that want variables: source '/home/me/my cloud/.novact/openrc'
+
+Stop with Ctrl-C.
+`);
+  });
+
+  it('names no client files that were not written', () => {
+    const text = renderSummary({ ...summary, client: undefined, logFile: undefined, hosts: [] });
+    expect(text).not.toContain('OS_CLOUD');
+    expect(text).toContain('Hosts     none on this node');
+  });
+
+  it.each([[40, '0.0 s'], [1_250, '1.3 s'], [12_400, '12 s']])('shows %d ms as %s', (ms, text) => expect(seconds(ms)).toBe(text));
+});

@@ -1,0 +1,158 @@
+/**
+ * Requests that must be refused, and how: one table for the door in front of a cloud in memory and for a real node.
+ * Each row is an attempt; `twin` is the harmless request next to it that must pass.
+ */
+import type { AskOptions } from './rig.ts';
+
+export type World = {
+  /** Base path with version. */
+  readonly base: string;
+  readonly imageId: string;
+  readonly flavorId: string;
+  readonly disabledFlavorId: string | null;
+  readonly queuedImageId: string;
+  readonly foreignImageId: string;
+  readonly largeImageId: string;
+  /** Of the member's project, and of another one. */
+  readonly ownServerId: string;
+  readonly foreignServerId: string;
+  readonly tokens: { readonly member: string; readonly admin: string; readonly expired: string | null; readonly unscoped: string };
+};
+
+export type Attempt = {
+  readonly name: string;
+  readonly method: string;
+  readonly path: string;
+  readonly options: AskOptions;
+  readonly status: number;
+  /** Member of the error body. */
+  readonly member: string;
+  readonly says?: RegExp;
+};
+
+export function attemptsIn(world: World): Attempt[] {
+  const { base, tokens } = world;
+  const sound = { name: 'sound', imageRef: world.imageId, flavorRef: world.flavorId };
+  const create = (name: string, some: object, says?: RegExp, more: Partial<Attempt> = {}): Attempt => ({
+    name, method: 'POST', path: `${base}/servers`, options: { token: tokens.member, body: { server: { ...sound, ...some } } }, status: 400, member: 'badRequest', ...(says === undefined ? {} : { says }), ...more,
+  });
+  const raw = (name: string, text: string | Buffer, more: Partial<Attempt> = {}): Attempt => ({
+    name, method: 'POST', path: `${base}/servers`, options: { token: tokens.member, raw: text }, status: 400, member: 'badRequest', ...more,
+  });
+  const own = `${base}/servers/${world.ownServerId}`;
+  const foreign = `${base}/servers/${world.foreignServerId}`;
+  const hidden = (name: string, method: string, path: string, body?: object): Attempt => ({
+    name, method, path, options: { token: tokens.member, version: '2.26', ...(body === undefined ? {} : { body }) }, status: 404, member: 'itemNotFound',
+    says: new RegExp(`^Instance ${world.foreignServerId} could not be found\\.$`),
+  });
+  const get = (name: string, path: string, options: AskOptions, status: number, member: string): Attempt => ({ name, method: 'GET', path, options, status, member });
+  return [
+    raw('malformed JSON', '{"server": {'),
+    raw('a body that is no object', '[]'),
+    raw('an empty body', ''),
+    raw('a body that is not UTF-8', Buffer.from([0x22, 0xff, 0xfe, 0x22])),
+    raw('a body of a million brackets', '['.repeat(50_000)),
+    raw('a member that occurs twice', `{"server": {"name": "a", "name": "b", "imageRef": "${world.imageId}", "flavorRef": "1"}}`, { says: /twice/ }),
+    raw('a member named __proto__', `{"server": {"__proto__": {"admin": true}, "name": "a", "flavorRef": "1"}}`, { says: /__proto__/ }),
+    raw('a member named __proto__ in disguise', `{"server": {"\\u005f_proto__": {"admin": true}, "name": "a", "flavorRef": "1"}}`, { says: /__proto__/ }),
+    raw('a character that cannot be stored', `{"server": {"name": "a", "imageRef": "${world.imageId}", "flavorRef": "1", "metadata": {"a": "b\\u0000"}}}`, { says: /cannot be stored/ }),
+    raw('an oversize body', `{"server": {"name": "${'x'.repeat(120_000)}"}}`, { status: 413, member: 'overLimit' }),
+    { ...raw('XML', '<server/>'), options: { token: tokens.member, raw: '<server/>', headers: { 'content-type': 'application/xml' } }, status: 415, member: 'badMediaType' },
+
+    create('a name of 10,000 characters', { name: 'n'.repeat(10_000) }, /attribute name\. .*too long/),
+    create('a name of the wrong type', { name: 5 }, /attribute name\. Value: 5\. 5 is not of type 'string'/),
+    create('an empty name', { name: '' }),
+    create('a name with outer blanks', { name: ' n ' }),
+    create('a name with a control character', { name: 'a\u0007' }),
+    create('no name', { name: undefined }, /'name' is a required property/),
+    create('an unknown member', { nmae: 'x' }, /Additional properties are not allowed \('nmae' was unexpected\)/),
+    create('a member of a later version', { description: 'x' }, /'description' was unexpected/),
+    create('a flavor of the wrong type', { flavorRef: { id: 1 } }),
+    create('a negative count', { min_count: -1 }),
+    create('a count of zero', { max_count: 0 }),
+    create('a count that is no number', { min_count: 'many' }),
+    create('a count beyond the integers', { max_count: 1e300 }),
+    create('more at least than at most', { min_count: 3, max_count: 2 }, /min_count must be <= max_count/),
+    create('metadata of the wrong type', { metadata: 'x' }),
+    create('a metadata value of the wrong type', { metadata: { a: 1 } }),
+    create('a metadata key that is too long', { metadata: { ['k'.repeat(256)]: 'v' } }),
+    create('a metadata value that is too long', { metadata: { a: 'v'.repeat(256) } }),
+    create('user data that is no base64', { user_data: 'not base64!' }),
+    create('an address that is none', { accessIPv4: '1.2.3.400' }),
+    create('an image id that is none', { imageRef: 'nonsense' }),
+    create('an unknown image', { imageRef: '00000000-0000-4000-8000-000000000000' }, /image/),
+    create('no image at all', { imageRef: '' }),
+    create('an unknown flavor', { flavorRef: 'no-such' }, /Flavor no-such could not be found/),
+    create('an image that is not active', { imageRef: world.queuedImageId }),
+    create('an image of another project', { imageRef: world.foreignImageId }, /Can not find requested image/),
+    create('an image larger than the disk', { imageRef: world.largeImageId }, /disk is too small/),
+    ...(world.disabledFlavorId === null ? [] : [create('a disabled flavor', { flavorRef: world.disabledFlavorId })]),
+    create('an unknown key', { key_name: 'no-such' }, /Invalid key_name/),
+    create('an unknown zone', { availability_zone: 'no-such' }, /zone/),
+    create('a host named by a user', { availability_zone: 'nova:host1' }, /servers:create:forced_host/, { status: 403, member: 'forbidden' }),
+    create('an unknown network', { networks: [{ uuid: '00000000-0000-4000-8000-000000000000' }] }, /Network/),
+    create('a port', { networks: [{ port: '00000000-0000-4000-8000-000000000000' }] }, /Ports/),
+    create('an unknown security group', { security_groups: [{ name: 'no-such' }] }, /Security group/),
+    create('a volume to boot from', { block_device_mapping_v2: [{ source_type: 'volume', destination_type: 'volume', uuid: world.imageId, boot_index: 0 }] }, /volume/),
+    create('too many tags', { tags: Array.from({ length: 51 }, (_, i) => `t${i}`), networks: 'auto' }, undefined, {
+      options: { token: tokens.member, version: '2.52', body: { server: { ...sound, networks: 'auto', tags: Array.from({ length: 51 }, (_, i) => `t${i}`) } } },
+    }),
+    create('no networks where they are required', {}, /'networks' is a required property/, { options: { token: tokens.member, version: '2.37', body: { server: sound } } }),
+
+    get('no token', `${base}/servers`, { token: null }, 401, 'unauthorized'),
+    get('a forged token', `${base}/servers`, { token: 'gAAAAABforged-token' }, 401, 'unauthorized'),
+    get('a token of 10,000 characters', `${base}/servers`, { token: 't'.repeat(10_000) }, 401, 'unauthorized'),
+    ...(tokens.expired === null ? [] : [get('an expired token', `${base}/servers`, { token: tokens.expired }, 401, 'unauthorized')]),
+    get('a token without scope', `${base}/servers`, { token: tokens.unscoped }, 403, 'forbidden'),
+    get('identity in headers of the client', `${base}/servers?all_tenants=1`, { token: tokens.member, headers: { 'x-roles': 'admin', 'x-is-admin-project': 'True', 'x-user-id': 'root' } }, 403, 'forbidden'),
+    get('identity in headers and no token', `${base}/servers`, { token: null, headers: { 'x-roles': 'admin', 'x-user-id': 'root', 'x-project-id': 'p', 'x-identity-status': 'Confirmed' } }, 401, 'unauthorized'),
+
+    get('an unknown microversion', `${base}/servers`, { token: tokens.member, version: '2.9999' }, 406, 'computeFault'),
+    get('another major version', `${base}/servers`, { token: tokens.member, version: '3.1' }, 406, 'computeFault'),
+    get('a malformed microversion', `${base}/servers`, { token: tokens.member, version: '2.1.1' }, 400, 'badRequest'),
+    get('a route of a later version', `${own}/tags`, { token: tokens.member, version: '2.25' }, 404, 'itemNotFound'),
+    get('a route that went', `${base}/images`, { token: tokens.member, version: '2.36' }, 404, 'itemNotFound'),
+    get('another project in the path', `${base}/ffffffffffffffffffffffffffffffff/servers`, { token: tokens.member }, 400, 'badRequest'),
+    get('an unknown path', `${base}/no-such`, { token: tokens.member }, 404, 'itemNotFound'),
+    { ...get('a method that is not there', `${base}/servers`, { token: tokens.member }, 405, 'badMethod'), method: 'PUT' },
+    get('a negative limit', `${base}/servers?limit=-1`, { token: tokens.member }, 400, 'badRequest'),
+    get('a limit that is no number', `${base}/servers?limit=ten`, { token: tokens.member }, 400, 'badRequest'),
+    get('an unknown marker', `${base}/servers?marker=00000000-0000-4000-8000-000000000000`, { token: tokens.member }, 400, 'badRequest'),
+    get('an invalid pattern', `${base}/servers?name=%5B`, { token: tokens.member }, 400, 'badRequest'),
+    get('an unknown sort key', `${base}/servers?sort_key=secret`, { token: tokens.member }, 400, 'badRequest'),
+    get('an unknown parameter where they are strict', `${base}/servers?nonsense=1`, { token: tokens.member, version: '2.75' }, 400, 'badRequest'),
+    get('a query that is not UTF-8', `${base}/servers?name=%ff`, { token: tokens.member }, 400, 'badRequest'),
+    get('an unknown status', `${base}/servers?status=nonsense`, { token: tokens.member, version: '2.38' }, 400, 'badRequest'),
+    get('deleted servers for a user', `${base}/servers?status=deleted`, { token: tokens.member }, 403, 'forbidden'),
+    get('a server id that is none', `${base}/servers/nonsense`, { token: tokens.member }, 404, 'itemNotFound'),
+    get('a server id of 10,000 characters', `${base}/servers/${'x'.repeat(10_000)}`, { token: tokens.member }, 404, 'itemNotFound'),
+
+    hidden('the server of another project', 'GET', foreign),
+    hidden('a change of it', 'PUT', foreign, { server: { name: 'mine' } }),
+    hidden('its end', 'DELETE', foreign),
+    hidden('an action on it', 'POST', `${foreign}/action`, { 'os-stop': null }),
+    hidden('its console', 'POST', `${foreign}/action`, { 'os-getConsoleOutput': {} }),
+    hidden('its metadata', 'GET', `${foreign}/metadata`),
+    hidden('a change of its metadata', 'POST', `${foreign}/metadata`, { metadata: { a: 'b' } }),
+    hidden('its addresses', 'GET', `${foreign}/ips`),
+    hidden('its tags', 'GET', `${foreign}/tags`),
+    hidden('its history', 'GET', `${foreign}/os-instance-actions`),
+    hidden('its security groups', 'GET', `${foreign}/os-security-groups`),
+
+    { name: 'an unknown action', method: 'POST', path: `${own}/action`, options: { token: tokens.member, body: { explode: null } }, status: 400, member: 'badRequest', says: /no such action/ },
+    { name: 'two actions at once', method: 'POST', path: `${own}/action`, options: { token: tokens.member, body: { 'os-stop': null, 'os-start': null } }, status: 400, member: 'badRequest' },
+    { name: 'no action', method: 'POST', path: `${own}/action`, options: { token: tokens.member, body: {} }, status: 400, member: 'badRequest' },
+    { name: 'a reboot of an unknown kind', method: 'POST', path: `${own}/action`, options: { token: tokens.member, body: { reboot: { type: 'gentle' } } }, status: 400, member: 'badRequest' },
+    { name: 'a start of what runs', method: 'POST', path: `${own}/action`, options: { token: tokens.member, body: { 'os-start': null } }, status: 409, member: 'conflictingRequest', says: new RegExp(`^Cannot 'start' instance ${world.ownServerId} while it is in vm_state active$`) },
+    { name: 'meta whose key is not the path’s', method: 'PUT', path: `${own}/metadata/a`, options: { token: tokens.member, body: { meta: { b: 'c' } } }, status: 400, member: 'badRequest' },
+    { name: 'a flavor made by a user', method: 'POST', path: `${base}/flavors`, options: { token: tokens.member, body: { flavor: { name: 'mine', ram: 1, vcpus: 1, disk: 0 } } }, status: 403, member: 'forbidden', says: /os_compute_api:os-flavor-manage:create/ },
+    { name: 'a flavor without memory', method: 'POST', path: `${base}/flavors`, options: { token: tokens.admin, body: { flavor: { name: 'none', ram: 0, vcpus: 1, disk: 0 } } }, status: 400, member: 'badRequest' },
+    { name: 'a key that is none', method: 'POST', path: `${base}/os-keypairs`, options: { token: tokens.member, body: { keypair: { name: 'k', public_key: 'ssh-rsa nonsense' } } }, status: 400, member: 'badRequest' },
+    { name: 'a key name with a slash', method: 'POST', path: `${base}/os-keypairs`, options: { token: tokens.member, body: { keypair: { name: 'a/b' } } }, status: 400, member: 'badRequest' },
+    { name: 'the keys of another user', method: 'GET', path: `${base}/os-keypairs?user_id=somebody`, options: { token: tokens.member, version: '2.10' }, status: 403, member: 'forbidden' },
+    { name: 'the quota of another project', method: 'GET', path: `${base}/os-quota-sets/ffffffffffffffffffffffffffffffff`, options: { token: tokens.member }, status: 403, member: 'forbidden' },
+    { name: 'a quota below nothing', method: 'PUT', path: `${base}/os-quota-sets/ffffffffffffffffffffffffffffffff`, options: { token: tokens.admin, body: { quota_set: { cores: -2 } } }, status: 400, member: 'badRequest' },
+    { name: 'hypervisors for a user', method: 'GET', path: `${base}/os-hypervisors`, options: { token: tokens.member }, status: 403, member: 'forbidden', says: /os_compute_api:os-hypervisors:list/ },
+    { name: 'services for a user', method: 'GET', path: `${base}/os-services`, options: { token: tokens.member }, status: 403, member: 'forbidden' },
+  ];
+}
