@@ -85,7 +85,7 @@ function bundledNode() {
     const manifest = require.resolve(packageName() + '/package.json');
     const file = join(dirname(manifest), 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
     return existsSync(file) && isNewEnough('v' + require(manifest).version) ? file : undefined;
-  } catch (error) {
+  } catch {
     return undefined;
   }
 }

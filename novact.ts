@@ -3,7 +3,7 @@
  * 0 done, 1 could not, 2 not understood, 3 no such node runs, 70 a bug, 78 a wrong configuration. What a command needs
  * is loaded when it is chosen, so that help is there at once.
  */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import type { Flags } from './actors/settings.ts';
@@ -43,7 +43,7 @@ function withFlags(command: Command): Command {
     .option('--hosts <n>', 'number of hosts')
     .option('--roles <list>', 'what this node does, with commas: api,metadata,control,compute,network,console')
     .option('--log-level <level>', 'trace, debug, info, warn, error or silent')
-    .option('--set <key=value>', 'any setting, such as leases.beatMs=500; may be repeated', (pair: string, before: string[] = []) => [...before, pair]);
+    .option('--set <key=value>', 'any setting, such as leases.beatMs=500; may be repeated', (pair: string, before: string[] | undefined) => [...(before ?? []), pair]);
 }
 
 async function start(flags: Flags): Promise<number> {
@@ -61,6 +61,7 @@ async function start(flags: Flags): Promise<number> {
   const { systemRandom } = await import('./runtime/base/random.ts');
   mkdirSync(settings.dataDir, { recursive: true, mode: 0o700 });
   const logFile = settings.log.to === 'file' ? join(settings.dataDir, LOG_FILE) : undefined;
+  if (logFile !== undefined) closeSync(openSync(logFile, 'a', 0o600)); // before the log makes it with the usual rights
   const log = openLog({ level: settings.log.level, ...(logFile === undefined ? {} : { path: logFile }) });
   say(`novact ${ownVersion()} starts; its data is in ${settings.dataDir}`);
 

@@ -16,6 +16,8 @@ import {
 } from '../runtime/node/settings.ts';
 import { INSTANCE_DEFAULTS, type InstanceSettings } from './instance/settings.ts';
 import { QUOTA_DEFAULTS } from './model/quota.ts';
+import { FILTERS } from './scheduler/filters/all.ts';
+import { WEIGHERS } from './scheduler/weighers/all.ts';
 
 export const ROLES = ['api', 'metadata', 'control', 'compute', 'network', 'console'] as const;
 export type Role = (typeof ROLES)[number];
@@ -99,10 +101,10 @@ export const clusterSchema = z.strictObject({
   operations: z.strictObject(operations),
   scheduler: z.strictObject({
     slices: count(1, 64),
-    /** Names of filters that are left out. */
-    withoutFilters: listOf(name(), 0, 64),
-    /** Weight by weigher; 0 switches it off. */
-    weights: z.record(name(), ratio(-1_000, 1_000)),
+    /** Filters that are left out. */
+    withoutFilters: listOf(choice(FILTERS.map((filter) => filter.name)), 0, FILTERS.length),
+    /** Multiplier by weigher, where not the usual one; 0 switches it off. */
+    weights: z.strictObject(Object.fromEntries(WEIGHERS.map((weigher) => [weigher.name, ratio(-1_000_000, 1_000_000).exactOptional()]))),
   }),
   network: z.strictObject({ label: name(), cidr: cidr(29) }),
 });

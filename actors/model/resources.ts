@@ -15,12 +15,6 @@ export function fits(need: Resources, free: Resources): boolean {
   return need.vcpus <= free.vcpus && need.memoryMiB <= free.memoryMiB && need.diskGiB <= free.diskGiB;
 }
 
-/** What of `need` is more than `free`, by name; empty when it fits. */
-export function lacking(need: Resources, free: Resources): (keyof Resources)[] {
-  const keys = ['vcpus', 'memoryMiB', 'diskGiB'] as const;
-  return keys.filter((key) => need[key] > free[key]);
-}
-
 export type Ratios = { readonly vcpus: number; readonly memoryMiB: number; readonly diskGiB: number };
 
 /** How much may be promised: (total − reserved) × ratio, rounded down. */

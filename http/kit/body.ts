@@ -41,9 +41,13 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Buffe
       }
       chunks.push(chunk);
     });
-    request.on('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
-    request.on('error', () => reject(new Fault('cancelled', 'http.gone', 'The client closed the connection.')));
-    request.on('close', () => reject(new Fault('cancelled', 'http.gone', 'The client closed the connection.')));
+    const gone = (): void => reject(new Fault('cancelled', 'http.gone', 'The client closed the connection.'));
+    request.once('end', () => {
+      request.off('close', gone); // it comes after every request, answered or not
+      resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks));
+    });
+    request.once('error', gone);
+    request.once('close', gone);
   });
 }
 

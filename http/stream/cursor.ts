@@ -76,7 +76,7 @@ function goLive(sub: Subscription, fanOut: FanOut): void {
   if (!isOver(sub)) fanOut.join(sub);
 }
 
-/** True when it stands where the ring ends; false when the reader is full. */
+/** True when it has got everything up to where the ring ends; false when the reader is full. */
 function replayRing(sub: Subscription, { ring }: FanOut): boolean {
   sub.reader.hold();
   try {
@@ -85,7 +85,7 @@ function replayRing(sub: Subscription, { ring }: FanOut): boolean {
       if (isOver(sub)) return true;
       sub.take(slot.entries, slot.revision);
     }
-    return true;
+    return !sub.owes;
   } finally {
     sub.reader.release();
   }

@@ -91,5 +91,5 @@ function offeredProtocols(req: IncomingMessage): string[] {
 }
 
 const REASONS: { readonly [status: number]: string } = {
-  400: 'Bad Request', 401: 'Unauthorized', 403: 'Forbidden', 429: 'Too Many Requests', 503: 'Service Unavailable',
+  400: 'Bad Request', 401: 'Unauthorized', 403: 'Forbidden', 429: 'Too Many Requests', 500: 'Internal Server Error', 503: 'Service Unavailable',
 };

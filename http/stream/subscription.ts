@@ -86,6 +86,11 @@ export class Subscription {
     this.settle(revision);
   }
 
+  /** Something is held back until the reader has room. */
+  get owes(): boolean {
+    return this.#late !== undefined;
+  }
+
   /** The last revision from which a resume misses nothing; undefined before there is one. */
   get delivered(): number | undefined {
     const isPartial = this.phase === 'starting' && this.wish.from === 'snapshot';

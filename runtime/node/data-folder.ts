@@ -95,8 +95,8 @@ function takeLock(path: string): DatabaseSync {
   try {
     const lock = new DatabaseSync(file, { timeout: LOCK_WAIT_MS });
     chmodSync(file, 0o600);
-    // Nothing is ever written: the transaction is the lock. Without a journal no file is left beside it.
-    lock.exec('PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE');
+    // Nothing is ever written: the transaction is the lock. A journal in memory leaves no file beside it.
+    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     held.add(lock);
     return lock;
   } catch (cause) {

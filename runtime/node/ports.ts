@@ -19,8 +19,11 @@ const COMMAND_MAX = 80;
 /** State LISTEN in /proc/net/tcp. */
 const LISTENING = '0A';
 
-/** Fault `conflict` (reason `ports`) naming every port that cannot be had, its holder, and an offset that is free. */
-export async function claimPorts(wanted: readonly WantedPort[]): Promise<void> {
+/**
+ * Fault `conflict` (reason `ports`) naming every port that cannot be had, its holder, and an offset that is free.
+ * `portOffset` is the one that is part of the ports already.
+ */
+export async function claimPorts(wanted: readonly WantedPort[], portOffset?: number): Promise<void> {
   const refused: { want: WantedPort; code: string }[] = [];
   for (const want of wanted) {
     const code = await tryPort(want);
@@ -29,8 +32,9 @@ export async function claimPorts(wanted: readonly WantedPort[]): Promise<void> {
   if (refused.length === 0) return;
   const lines = refused.map(({ want, code }) => `  ${explain(want, code)}`);
   const isTaken = refused.some(({ code }) => code === 'EADDRINUSE');
-  const offset = isTaken ? await freeOffset(wanted) : undefined;
-  const advice = offset === undefined ? '' : `\nEnd what holds them, or start with --port-offset ${offset}: all ports are free there.`;
+  const further = isTaken ? await freeOffset(wanted) : undefined;
+  const change = portOffset === undefined ? `a --port-offset that is ${further} higher` : `--port-offset ${portOffset + (further ?? 0)}`;
+  const advice = further === undefined ? '' : `\nEnd what holds them, or start with ${change}: all ports are free there.`;
   throw new Fault('conflict', 'ports', `${refused.length === 1 ? 'A port' : 'Some ports'} cannot be used:\n${lines.join('\n')}${advice}`);
 }
 

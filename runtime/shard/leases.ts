@@ -9,7 +9,6 @@ import type { NodeTable } from '../database/node-table.ts';
 import type { OwnedShard, ShardTable } from '../database/shard-table.ts';
 
 export type LeaseSettings = { readonly leaseMs: number; readonly beatMs: number; readonly marginMs: number };
-export const LEASE_DEFAULTS: LeaseSettings = { leaseMs: 3_000, beatMs: 1_000, marginMs: 500 };
 
 export type LeaseParts = {
   readonly node: string;

@@ -70,7 +70,7 @@ describe('the cluster’s configuration', () => {
   });
 
   it('hands operation limits to instances as they are set', async () => {
-    expect(instanceSettingsOf(await load({ set: ['operations.spawnLimitMs=9000', 'scheduler.slices=2'] }))).toMatchObject({ spawnLimitMs: 9_000, schedulerSlices: 2, stopGraceMs: 60_000 });
+    expect(instanceSettingsOf(await load({ set: ['operations.spawnLimitMs=9000', 'scheduler.slices=2', 'scheduler.weights.ramweigher=0'] }))).toMatchObject({ spawnLimitMs: 9_000, schedulerSlices: 2, stopGraceMs: 60_000 });
   });
 
   it.each<[string, unknown, Flags, NodeJS.ProcessEnv, string]>([
@@ -91,6 +91,8 @@ describe('the cluster’s configuration', () => {
     ['an identity service without its account', { identity: { url: 'http://k:5000/v3' } }, {}, {}, 'cluster.config.ts: identity.password is missing'],
     ['an image service that cannot be found', { image: {} }, {}, {}, 'image has no url: with the embedded identity service there is no catalog'],
     ['an unknown quota', { quotas: { core: 1 } }, {}, {}, 'did you mean quotas.cores?'],
+    ['an unknown filter', {}, { set: ['scheduler.withoutFilters=RamFiltre'] }, {}, '--set: scheduler.withoutFilters.0 is "RamFiltre": must be one of '],
+    ['a weight of an unknown weigher', { scheduler: { weights: { RamWeigher: 1 } } }, {}, {}, 'did you mean scheduler.weights.RAMWeigher?'],
     ['an unknown latency', { hosts: [{ driver: { kind: 'simulated', latency: { bootMs: 1 } } }] }, {}, {}, 'hosts.0.driver.latency.bootMs unknown setting, did you mean hosts.0.driver.latency.rebootMs?'],
   ])('refuses %s', async (_, settings, flags, env, text) => {
     write('cluster.config.ts', settings);

@@ -143,6 +143,8 @@ export type IdentityProtocol = Lists & Creates & Updates & Deletes & {
   };
   /** null when unknown, expired, or its user, project or last role is gone. */
   identityLoadToken: { body: { hash: string; nowMs: number }; reply: TokenView | null };
+  /** What a token of that user on that project would say now, for requests signed with an EC2 key; no token is made. */
+  identityAuthorize: { body: { userId: string; projectId: string }; reply: TokenView | null };
   /** Harmless when there is none. */
   identityRevokeToken: { body: { hash: string }; reply: undefined };
   /** Removes expired tokens, at most a thousand; says how many. */

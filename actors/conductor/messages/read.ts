@@ -44,9 +44,6 @@ export const SERVER_SORT_KEYS = [
 export type ServerSortKey = (typeof SERVER_SORT_KEYS)[number];
 export type ServerSort = { readonly key: ServerSortKey; readonly descending: boolean };
 
-/** A row of a list. The record is left out when the reader said that it has this revision already. */
-export type ListedServer = { readonly id: string; readonly revision: number; readonly stored: Stored<InstanceRecord> | null };
-
 export type ServiceView = {
   readonly id: number;
   readonly uuid: string;

@@ -7,13 +7,13 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import {
   CheckConstraintViolationException,
-  ConnectionException,
   ForeignKeyConstraintViolationException,
   NotNullConstraintViolationException,
   UniqueConstraintViolationException,
 } from '@mikro-orm/postgresql';
 import type { MessageWith, Protocol, ReplyOf } from '../../../runtime/actor/protocol.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
+import { away, isAway } from '../reads/query.ts';
 
 export type EmbeddedStore = { readonly orm: MikroORM };
 
@@ -48,6 +48,21 @@ export function gone(what: string): Fault {
   return new Fault('notFound', what, 'Could not find it.');
 }
 
+/** A service table whose functions say `unavailable` when the database is away, whatever they were doing. */
+export function guarded<S extends { readonly [type: string]: (message: never) => Promise<unknown> }>(serve: S): S {
+  const entries = Object.entries(serve).map(([type, answer]) => [
+    type,
+    async (message: never): Promise<unknown> => {
+      try {
+        return await answer(message);
+      } catch (error) {
+        throw isAway(error) ? away(error) : error;
+      }
+    },
+  ]);
+  return Object.fromEntries(entries) as S; // the same names and types, one wrapper each
+}
+
 async function asFaults<T>(what: string, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
@@ -57,7 +72,6 @@ async function asFaults<T>(what: string, run: () => Promise<T>): Promise<T> {
     if (error instanceof CheckConstraintViolationException || error instanceof NotNullConstraintViolationException) {
       throw new Fault('invalid', what, 'A member is missing or out of its range.', { cause: error });
     }
-    if (error instanceof ConnectionException) throw new Fault('unavailable', 'store.away', 'The database does not answer.', { cause: error });
     throw error;
   }
 }

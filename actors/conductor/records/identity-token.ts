@@ -11,7 +11,7 @@ import { changedBy, gone, identityChange, inTransaction, rowsOf } from './embedd
 
 type Tokens = Pick<
   IdentityProtocol,
-  'identityRevision' | 'identityLogin' | 'identitySetPassword' | 'identityIssueToken' | 'identityLoadToken' | 'identityRevokeToken' | 'identityPurgeTokens'
+  'identityRevision' | 'identityLogin' | 'identitySetPassword' | 'identityIssueToken' | 'identityLoadToken' | 'identityAuthorize' | 'identityRevokeToken' | 'identityPurgeTokens'
 >;
 type Issue = Parameters<Serve<Tokens>['identityIssueToken']>[0];
 
@@ -42,6 +42,10 @@ export function tokenServe(store: EmbeddedStore): Serve<Tokens> {
     },
     identityIssueToken: (message) => inTransaction(store, 'identity.token', (em) => issue(em, message)),
     identityLoadToken: ({ hash, nowMs }) => load(store.orm.em.fork(), hash, nowMs),
+    async identityAuthorize({ userId, projectId }) {
+      const [row] = await rowsOf<TokenRow>(store.orm.em.fork(), AUTHORIZE, [userId, projectId]);
+      return row && row.scope === 'project' && row.scopeId !== null ? viewOf(row) : null;
+    },
     async identityRevokeToken({ hash }) {
       await identityChange(store, 'identity.token', (em) => changedBy(em, 'delete from identity_token where hash = ?', [hash]));
       return undefined;
@@ -130,7 +134,11 @@ type TokenRow = Omit<TokenView, 'scope'> & {
 
 async function load(em: EntityManager, hash: string, nowMs: number): Promise<TokenView | null> {
   const [row] = await rowsOf<TokenRow>(em, LOAD, [hash, new Date(nowMs)]);
-  if (!row || !row.live || (row.scope !== 'unscoped' && row.roles.length === 0)) return null;
+  return row ? viewOf(row) : null;
+}
+
+function viewOf(row: TokenRow): TokenView | null {
+  if (!row.live || (row.scope !== 'unscoped' && row.roles.length === 0)) return null;
   const { scope, scopeId, scopeName, scopeDomainId, scopeDomainName, live: _, ...rest } = row;
   return { ...rest, scope: toScope(scope, [scopeId ?? '', scopeName ?? '', scopeDomainId ?? '', scopeDomainName ?? '']) };
 }
@@ -144,7 +152,7 @@ function toScope(kind: TokenScope['kind'], [id, name, domainId, domainName]: [st
 const CHAIN = `(values ('admin', 'manager'), ('admin', 'member'), ('admin', 'reader'), ('manager', 'member'), ('manager', 'reader'),
   ('member', 'reader')) as chain (held, implied)`;
 
-const LOAD = `select t.user_id as "userId", u.name as "userName", u.domain_id as "userDomainId", ud.name as "userDomainName",
+const VIEW = `select t.user_id as "userId", u.name as "userName", u.domain_id as "userDomainId", ud.name as "userDomainName",
     t.scope, coalesce(p.id, d.id) as "scopeId", coalesce(p.name, d.name) as "scopeName", p.domain_id as "scopeDomainId", pd.name as "scopeDomainName",
     t.methods, t.audit_ids as "auditIds",
     floor(extract(epoch from t.issued_at) * 1000)::float8 as "issuedAtMs", floor(extract(epoch from t.expires_at) * 1000)::float8 as "expiresAtMs",
@@ -157,11 +165,16 @@ const LOAD = `select t.user_id as "userId", u.name as "userName", u.domain_id as
       select json_agg(json_build_object('id', r.id, 'name', r.name) order by r.name) from identity_role r
       where r.id in (select id from held) or r.name in (select chain.implied from ${CHAIN} join held on held.name = chain.held)
     ), '[]') as roles
-  from identity_token t
+  from SOURCE t
   join identity_user u on u.id = t.user_id join identity_domain ud on ud.id = u.domain_id
   left join identity_project p on p.id = t.project_id left join identity_domain pd on pd.id = p.domain_id
-  left join identity_domain d on d.id = t.domain_id
-  where t.hash = ? and t.expires_at > ?`;
+  left join identity_domain d on d.id = t.domain_id`;
+
+const LOAD = `${VIEW.replace('SOURCE', 'identity_token')} where t.hash = ? and t.expires_at > ?`;
+
+/** As if a token of that user on that project had been issued at time zero. */
+const AUTHORIZE = VIEW.replace('SOURCE', `(select ?::text as user_id, 'project' as scope, ?::text as project_id, null::text as domain_id,
+  '{}'::text[] as methods, '{}'::text[] as audit_ids, to_timestamp(0) as issued_at, to_timestamp(0) as expires_at)`);
 
 function whereNamed(record: string, domain: string, named: Named): { where: string; params: string[] } {
   if ('id' in named) return { where: `${record}.id = ?`, params: [named.id] };

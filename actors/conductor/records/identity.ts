@@ -9,13 +9,13 @@ import type { IdentityEc2Key, IdentityFilter, IdentityKind, IdentityKinds, Ident
 import { Fault } from '../../../runtime/base/fault.ts';
 import { DomainRow, Ec2KeyRow, EndpointRow, ProjectRow, RegionRow, RoleRow, ServiceRow, UserRow } from '../tables/identity.ts';
 import type { EmbeddedStore, Serve } from './embedded-store.ts';
-import { changedBy, gone, identityChange, rowsOf } from './embedded-store.ts';
+import { changedBy, gone, guarded, identityChange, rowsOf } from './embedded-store.ts';
 import { grantServe } from './identity-grant.ts';
 import { tokenServe } from './identity-token.ts';
 
 /** For the conductor's `serve` table. */
 export function identityServe(store: EmbeddedStore): Serve<IdentityProtocol> {
-  return {
+  return guarded({
     ...recordServe(store, 'Domain'),
     ...recordServe(store, 'Project'),
     ...recordServe(store, 'User'),
@@ -26,7 +26,7 @@ export function identityServe(store: EmbeddedStore): Serve<IdentityProtocol> {
     ...ec2Serve(store),
     ...tokenServe(store),
     ...grantServe(store),
-  } as Serve<IdentityProtocol>; // computed message names are plain strings to the compiler
+  } as Serve<IdentityProtocol>); // computed message names are plain strings to the compiler
 }
 
 type Spec = { readonly row: EntitySchema; readonly columns: readonly string[] };

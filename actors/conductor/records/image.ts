@@ -7,12 +7,12 @@ import type { ImageMember, ImageProtocol, ImageRecord } from '../messages/image.
 import { Fault } from '../../../runtime/base/fault.ts';
 import { ImageMemberRow, ImageRow } from '../tables/image.ts';
 import type { EmbeddedStore, Serve } from './embedded-store.ts';
-import { changedBy, gone, inTransaction, rowsOf } from './embedded-store.ts';
+import { changedBy, gone, guarded, inTransaction, rowsOf } from './embedded-store.ts';
 import { COLUMNS, listImages, visibleTo } from './image-list.ts';
 
 /** For the conductor's `serve` table. */
 export function imageServe(store: EmbeddedStore): Serve<ImageProtocol> {
-  return { ...recordServe(store), ...uploadServe(store), ...tagServe(store), ...memberServe(store) };
+  return guarded({ ...recordServe(store), ...uploadServe(store), ...tagServe(store), ...memberServe(store) });
 }
 
 type Records = 'imageCreate' | 'imageShow' | 'imageList' | 'imageReplace' | 'imageSetStatus' | 'imageDelete';

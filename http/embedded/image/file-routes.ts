@@ -17,6 +17,7 @@ import { about, invalid, refuse } from './error.ts';
 
 const UPLOADS_MAX = 32;
 const DOWNLOADS_MAX = 256;
+const READ_BYTES = 262_144;
 
 export function fileRoutes(service: ImageService): Route[] {
   const uploads = gate(UPLOADS_MAX);
@@ -139,7 +140,7 @@ function headers({ ctx }: Call, { checksum, sizeBytes }: ImageRecord, { first, l
 }
 
 function streamOf(file: FileHandle, { first, last }: Range): NodeJS.ReadableStream {
-  return file.createReadStream({ start: first, end: last, autoClose: true });
+  return file.createReadStream({ start: first, end: last, autoClose: true, highWaterMark: READ_BYTES });
 }
 
 /** One range; what is no range of bytes is ignored, as HTTP has it. */

@@ -1,11 +1,13 @@
+import { MikroORM } from '@mikro-orm/postgresql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { ImageRecord } from '../../../actors/conductor/messages/image.ts';
+import { identityServe } from '../../../actors/conductor/records/identity.ts';
 import { TOKENS_PER_USER_MAX } from '../../../actors/conductor/records/identity-token.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import { systemRandom } from '../../../runtime/base/random.ts';
 import type { Rig } from '../../http/embedded/rig.ts';
-import { openRig } from '../../http/embedded/rig.ts';
+import { openRig, ORM_OPTIONS } from '../../http/embedded/rig.ts';
 
 describe('records of the embedded services', () => {
   let rig: Rig;
@@ -14,7 +16,7 @@ describe('records of the embedded services', () => {
   let roleId: string;
   beforeAll(async () => {
     rig = await openRig();
-    const { ask } = rig.actors;
+    const ask: typeof rig.actors.ask = (to, message) => rig.actors.ask(to, message);
     [userId, projectId, roleId] = [systemRandom.uuid(), systemRandom.uuid(), systemRandom.uuid()];
     await ask(CONDUCTOR, { type: 'identityCreateDomain', record: { id: 'default', name: 'Default', description: '', enabled: true } });
     await ask(CONDUCTOR, { type: 'identityCreateProject', record: { id: projectId, name: 'p', domainId: 'default', description: '', enabled: true } });
@@ -68,6 +70,13 @@ describe('records of the embedded services', () => {
     await rig.actors.ask(CONDUCTOR, { type: 'identityUpdateUser', id: userId, change: { enabled: true } });
   });
 
+  it('says what a user may on a project without a token', async () => {
+    const view = await rig.actors.ask(CONDUCTOR, { type: 'identityAuthorize', userId, projectId });
+    expect(view).toMatchObject({ userName: 'u', scope: { kind: 'project', id: projectId }, roles: [{ name: 'member' }] });
+    expect(await rig.actors.ask(CONDUCTOR, { type: 'identityAuthorize', userId, projectId: 'none' })).toBeNull();
+    expect(await rig.actors.ask(CONDUCTOR, { type: 'identityAuthorize', userId: 'none', projectId })).toBeNull();
+  });
+
   it('past the limit of live tokens the oldest go', async () => {
     await rig.orm.em.fork().execute(
       `insert into identity_token (hash, user_id, scope, methods, audit_ids, issued_at, expires_at)
@@ -83,7 +92,7 @@ describe('records of the embedded services', () => {
 
   it('refuses what refers to nothing, and what is in use', async () => {
     const code = async (work: Promise<unknown>): Promise<string> => work.then(() => 'done', (error: unknown) => (error instanceof Fault ? `${error.code} ${error.reason}` : String(error)));
-    const { ask } = rig.actors;
+    const ask: typeof rig.actors.ask = (to, message) => rig.actors.ask(to, message);
     expect(await code(ask(CONDUCTOR, { type: 'identityGrant', userId, roleId: 'none', target: { kind: 'project', id: projectId } }))).toBe('conflict identity.grant.reference');
     expect(await code(ask(CONDUCTOR, { type: 'identityDeleteDomain', id: 'default' }))).toBe('conflict identity.domain.reference');
     expect(await code(ask(CONDUCTOR, { type: 'identityCreateProject', record: { id: systemRandom.uuid(), name: 'p', domainId: 'default', description: '', enabled: true } }))).toBe('conflict identity.project');
@@ -92,7 +101,7 @@ describe('records of the embedded services', () => {
   });
 
   it('an upload that is no longer the one can neither end nor take back', async () => {
-    const { ask } = rig.actors;
+    const ask: typeof rig.actors.ask = (to, message) => rig.actors.ask(to, message);
     const id = systemRandom.uuid();
     const record: ImageRecord = {
       id, name: null, status: 'queued', visibility: 'private', owner: projectId, protected: false, hidden: false, diskFormat: 'raw', containerFormat: 'bare', minDiskGiB: 0,
@@ -107,5 +116,18 @@ describe('records of the embedded services', () => {
     await expect(end('one')).rejects.toMatchObject({ code: 'conflict', reason: 'image.upload' });
     expect(await end('two')).toMatchObject({ status: 'active', sizeBytes: 1, updatedAtMs: 6 });
     expect(await ask(CONDUCTOR, { type: 'imageWithBytes', ids: [id, systemRandom.uuid()] })).toEqual([id]);
+  });
+
+  it('says unavailable while the database is away, and answers again when it is back', async () => {
+    const { orm } = rig;
+    const backend = await MikroORM.init({ ...ORM_OPTIONS, clientUrl: 'postgresql://postgres@localhost/postgres', driverOptions: { host: '/nonexistent', port: 5432 } });
+    const { identityLoadToken, identityRevokeToken } = identityServe({ orm: backend });
+    await expect(identityLoadToken({ type: 'identityLoadToken', hash: hash(1), nowMs: 0 })).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(identityRevokeToken({ type: 'identityRevokeToken', hash: hash(1) })).rejects.toMatchObject({ code: 'unavailable' });
+    await backend.close(true);
+    const victims = await orm.em.fork().execute('select count(pg_terminate_backend(pid))::int as n from pg_stat_activity where pid <> pg_backend_pid() and datname is not null');
+    expect(victims).toHaveLength(1);
+    const look = async (): Promise<boolean> => rig.actors.ask(CONDUCTOR, { type: 'identityRevision' }).then(() => true, (error: unknown) => (Fault.is(error, 'unavailable') ? false : Promise.reject(error)));
+    while (!(await look()));
   });
 });

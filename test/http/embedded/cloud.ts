@@ -1,6 +1,7 @@
 /** Both embedded services over real HTTP on loopback, seeded, their records in a real PostgreSQL. */
 import type { RequestListener } from 'node:http';
 import { join } from 'node:path';
+import type Koa from 'koa';
 import { IDENTITY_SETTINGS, identityApi } from '../../../http/embedded/identity/api.ts';
 import type { SeededIdentity } from '../../../http/embedded/identity/seed.ts';
 import { seedIdentity } from '../../../http/embedded/identity/seed.ts';
@@ -52,7 +53,7 @@ export async function openCloud(options: { sizeMaxBytes?: number; clock?: Clock 
     ],
   });
   const parts = { actors: rig.actors, clock, random: systemRandom, log };
-  late.identity = identityApi({ ...parts, settings: { ...IDENTITY_SETTINGS, passwordCost: TEST_COST } }).callback();
+  late.identity = listenerOf(identityApi({ ...parts, settings: { ...IDENTITY_SETTINGS, passwordCost: TEST_COST } }));
   const tinyId = await seedImage(rig.actors, { blobs, owner: seeded.adminProjectId, clock, random: systemRandom });
   const tokens: TokenCheck = async (token) => {
     const answer = await call('GET', `${identity.url}/v3/auth/tokens?nocatalog`, { token, headers: { 'x-subject-token': token } });
@@ -61,7 +62,7 @@ export async function openCloud(options: { sizeMaxBytes?: number; clock?: Clock 
     return { userId: body.user.id, projectId: body.project?.id ?? null, roles: (body.roles ?? []).map((role) => role.name) };
   };
   const settings = { ...IMAGE_SETTINGS, ...(options.sizeMaxBytes === undefined ? {} : { sizeMaxBytes: options.sizeMaxBytes }) };
-  late.image = (await imageApi({ ...parts, blobs, tokens, settings })).callback();
+  late.image = listenerOf(await imageApi({ ...parts, blobs, tokens, settings }));
   return {
     rig, seeded, tinyId, identityUrl: identity.url, imageUrl: image.url, blobs, complaints, tokens,
     async login(name, project) {
@@ -81,6 +82,12 @@ export async function openCloud(options: { sizeMaxBytes?: number; clock?: Clock 
 export function authenticate(url: string, wish: { name: string; password: string; scope?: object | string }): Promise<Answer> {
   const password = { user: { name: wish.name, domain: { name: 'Default' }, password: wish.password } };
   return call('POST', `${url}/v3/auth/tokens`, { body: { auth: { identity: { methods: ['password'], password }, ...(wish.scope === undefined ? {} : { scope: wish.scope }) } } });
+}
+
+/** Koa answers every error itself; its promise never rejects. */
+function listenerOf(app: Koa): RequestListener {
+  const run = app.callback();
+  return (request, response) => void run(request, response);
 }
 
 function complainingLog(complaints: string[]): Log {

@@ -26,15 +26,16 @@ const READY = /database system is ready to accept connections/;
 
 export type Rig = { orm: MikroORM; actors: Actors; directory: string; asked: string[]; close(): Promise<void> };
 
+export const ORM_OPTIONS = { entities: [...IDENTITY_ENTITIES, ...IMAGE_ENTITIES], pool: { min: 1, max: 8 } };
+
 export async function openRig(): Promise<Rig> {
   const directory = await mkdtemp(join(tmpdir(), 'novact-embedded-'));
   const server = await startPostgres(directory);
   try {
     const orm = await MikroORM.init({
-      entities: [...IDENTITY_ENTITIES, ...IMAGE_ENTITIES],
+      ...ORM_OPTIONS,
       clientUrl: 'postgresql://postgres@localhost/postgres',
       driverOptions: { host: directory, port: 5432 },
-      pool: { min: 1, max: 8 },
     });
     for (let run = 0; run < 2; run++) await orm.em.getConnection().executeDump(EMBEDDED_SCHEMA);
     const asked: string[] = [];

@@ -9,7 +9,4 @@ const log = { ...silentLog, info: (event: string, fields?: object) => void lines
 const server = await openEmbeddedPostgres({ dataDir, port: Number(port), log, clock: systemClock, signal: AbortSignal.timeout(60_000) });
 console.log(JSON.stringify({ how: server.how, pid: server.pid, url: server.url, lines }));
 process.stdin.resume();
-process.stdin.on('end', async () => {
-  await server.close();
-  process.exit(0);
-});
+process.stdin.on('end', () => void server.close().then(() => process.exit(0)));

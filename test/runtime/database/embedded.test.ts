@@ -264,8 +264,8 @@ async function open(more: Partial<EmbeddedOptions> = {}): Promise<EmbeddedPostgr
 type Told = { how: string; pid: number; url: string; lines: unknown[] };
 
 async function openInChild(prefix: string[] = []): Promise<{ child: ChildProcess; told: Told }> {
-  const [command = '', ...args] = [...prefix, process.execPath, PROGRAM, join(folder, 'pg'), String(PORT)];
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const words = [...prefix, process.execPath, PROGRAM, join(folder, 'pg'), String(PORT)];
+  const child = spawn(words[0] ?? '', words.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] });
   children.push(child);
   let complaint = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text));

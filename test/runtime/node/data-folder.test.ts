@@ -103,6 +103,7 @@ describe('the data folder', () => {
     folder.describe({ ...ABOUT, state: 'starting' });
     folder.describe(ABOUT);
     expect(runningNode(dir)).toMatchObject({ state: 'running', pid: process.pid });
+    expect(readdirSync(dir)).toEqual(['lock', 'node.json']);
     folder.release();
     expect(readdirSync(dir)).toEqual(['lock']);
   });

@@ -247,7 +247,8 @@ describe('embedded identity', () => {
   it('makes one of many equal creates at once', async () => {
     const body = { project: { name: 'racing' } };
     const answers = await Promise.all(Array.from({ length: 12 }, () => call('POST', `${url}/v3/projects`, { token: admin, body })));
-    expect(answers.map((answer) => answer.status).sort()).toEqual([201, ...Array.from({ length: 11 }, () => 409)]);
+    expect(answers.filter((answer) => answer.status === 201)).toHaveLength(1);
+    expect(answers.filter((answer) => answer.status === 409)).toHaveLength(11);
   });
 
   it.each([

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { openLoginLimit } from '../../../../http/embedded/identity/login-limit.ts';
 import type { Clock } from '../../../../runtime/base/clock.ts';
 
-function handClock(): { clock: Clock; pass(ms: number): void } {
+function handClock(): { clock: Clock; pass: (ms: number) => void } {
   let nowMs = 0;
   const clock: Clock = { wallMs: () => nowMs, monotonicMs: () => nowMs, after: () => ({ cancel: () => undefined }), sleep: () => Promise.resolve() };
   return { clock, pass: (ms) => void (nowMs += ms) };

@@ -2,7 +2,7 @@
  * One timer for all open lines: they stand in the slots of a wheel, and each turn of a slot visits its lines, so that
  * ten thousand heartbeats are spread over a round and no line needs a timer.
  */
-import type { Clock, Timer } from '../../runtime/base/clock.ts';
+import type { Clock, Timer } from '../../../runtime/base/clock.ts';
 import type { Client } from './client.ts';
 
 const SLOTS = 16;

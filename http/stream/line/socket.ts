@@ -5,13 +5,13 @@
  */
 import type { Duplex } from 'node:stream';
 import { WebSocket, type RawData } from 'ws';
-import { toIso } from '../../runtime/base/clock.ts';
-import { Fault } from '../../runtime/base/fault.ts';
-import type { Caller } from '../kit/auth.ts';
+import { toIso } from '../../../runtime/base/clock.ts';
+import { Fault } from '../../../runtime/base/fault.ts';
+import type { Caller } from '../../kit/auth.ts';
 import { Client, type ClientParts, type Line } from './client.ts';
-import { PING_FRAME, type Form } from './frame.ts';
-import { CLOSE, MESSAGES_PER_ROUND, MISTAKES_MAX } from './limits.ts';
-import { parseMessage, type ClientMessage } from './message.ts';
+import { PING_FRAME, type Form } from '../frame.ts';
+import { CLOSE, MESSAGES_PER_ROUND, MISTAKES_MAX } from '../limits.ts';
+import { parseMessage, type ClientMessage } from '../message.ts';
 
 const REASON_MAX = 123; // what a close frame holds
 

@@ -5,16 +5,16 @@
  * A token that ends, or is found revoked, ends the line (4401); a renewed one of the same user and project takes its
  * place at once, for each event that follows.
  */
-import type { Clock } from '../../runtime/base/clock.ts';
-import { toIso } from '../../runtime/base/clock.ts';
-import { Fault } from '../../runtime/base/fault.ts';
-import type { Log } from '../../runtime/base/log.ts';
-import type { Caller } from '../kit/auth.ts';
-import { bringUp, type CursorParts } from './cursor.ts';
-import { messageFrame, type Form } from './frame.ts';
-import { CLOSE, type StreamSettings } from './limits.ts';
-import type { ServerMessage, Wish } from './message.ts';
-import { Subscription, type Reader } from './subscription.ts';
+import type { Clock } from '../../../runtime/base/clock.ts';
+import { toIso } from '../../../runtime/base/clock.ts';
+import { Fault } from '../../../runtime/base/fault.ts';
+import type { Log } from '../../../runtime/base/log.ts';
+import type { Caller } from '../../kit/auth.ts';
+import { bringUp, type CursorParts } from '../cursor.ts';
+import { messageFrame, type Form } from '../frame.ts';
+import { CLOSE, type StreamSettings } from '../limits.ts';
+import type { ServerMessage, Wish } from '../message.ts';
+import { Subscription, type Reader } from '../subscription.ts';
 
 /** The transport of a line. */
 export interface Line {

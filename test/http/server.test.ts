@@ -1,0 +1,104 @@
+import { connect } from 'node:net';
+import Koa from 'koa';
+import { request } from 'undici';
+import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../runtime/base/clock.ts';
+import { silentLog } from '../../runtime/base/log.ts';
+import { healthDoor, openMetrics } from '../../http/health.ts';
+import type { HealthCheck } from '../../http/health.ts';
+import { openListener } from '../../http/server.ts';
+import type { Door, Listener } from '../../http/server.ts';
+
+async function withListener(app: Koa | Door, use: (url: string, listener: Listener) => Promise<void>, limits = {}): Promise<void> {
+  const listener = await openListener({ name: 'test', host: '127.0.0.1', port: 0, app, clock: systemClock, log: silentLog, limits });
+  try {
+    await use(`http://127.0.0.1:${listener.port}`, listener);
+  } finally {
+    await listener.close();
+  }
+}
+
+describe('a listener', () => {
+  it('serves doors and applications alike', async () => {
+    await withListener(async (_request, response) => void response.end('door'), async (url) => expect(await (await request(url)).body.text()).toBe('door'));
+    const app = new Koa().use((context) => void (context.body = 'app'));
+    await withListener(app, async (url) => expect(await (await request(url)).body.text()).toBe('app'));
+  });
+
+  it('lets running requests finish and takes no more when it closes', async () => {
+    const arrived = Promise.withResolvers<() => void>();
+    await withListener(
+      async (_request, response) => arrived.resolve(() => response.end('late')),
+      async (url, listener) => {
+        const running = request(url);
+        const finish = await arrived.promise;
+        const closed = listener.close();
+        await expect(request(url)).rejects.toThrow();
+        finish();
+        expect(await (await running).body.text()).toBe('late');
+        await closed;
+      },
+    );
+  });
+
+  it('cuts what does not end in its time', async () => {
+    const arrived = Promise.withResolvers<void>();
+    await withListener(
+      async () => arrived.resolve(),
+      async (url, listener) => {
+        const hanging = request(url).then(() => 'answered', () => 'cut');
+        await arrived.promise;
+        await listener.close();
+        expect(await hanging).toBe('cut');
+      },
+      { drainMs: 20 },
+    );
+  });
+
+  it('says which port it cannot have', async () => {
+    await withListener(async () => {}, async (_url, { port }) => {
+      await expect(openListener({ name: 'second', host: '127.0.0.1', port, app: async () => {}, clock: systemClock, log: silentLog })).rejects.toMatchObject({ code: 'unavailable', message: `The second service cannot listen on 127.0.0.1:${port}.` });
+    });
+  });
+
+  it('answers garbage with 400 and refuses upgrades that nobody takes', async () => {
+    await withListener(async (_request, response) => void response.end(), async (_url, { port }) => {
+      const say = (text: string): Promise<string> =>
+        new Promise((resolve) => {
+          let heard = '';
+          const socket = connect(port, '127.0.0.1', () => socket.write(text));
+          socket.on('data', (chunk) => (heard += String(chunk)));
+          socket.on('close', () => resolve(heard));
+        });
+      expect(await say('NONSENSE\r\n\r\n')).toMatch(/^HTTP\/1\.1 400/);
+      expect(await say('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')).toMatch(/^HTTP\/1\.1 400/);
+    });
+  });
+});
+
+describe('health', () => {
+  const checks = (some: { [part: string]: HealthCheck }) => healthDoor({ checks: some, registry: openMetrics({ processMetrics: false }).registry, clock: systemClock });
+
+  it('is 200 when all parts are well, 503 naming those that are not', async () => {
+    await withListener(checks({ store: () => ({ well: true, pool: 3 }) }), async (url) => {
+      const answer = await request(`${url}/health`);
+      expect([answer.statusCode, await answer.body.json()]).toEqual([200, { status: 'ok', parts: { store: { well: true, pool: 3 } } }]);
+    });
+    const broken: HealthCheck = async () => Promise.reject(new Error('secret path'));
+    await withListener(checks({ store: () => ({ well: true }), mesh: broken }), async (url) => {
+      const answer = await request(`${url}/health`);
+      expect([answer.statusCode, await answer.body.json()]).toEqual([503, { status: 'unwell', parts: { store: { well: true }, mesh: { well: false, why: 'internal' } } }]);
+    });
+  });
+
+  it('counts requests by route, never by what clients invent', async () => {
+    const metrics = openMetrics({ processMetrics: false });
+    metrics.served('/servers/:id', 'GET', 200, 0.001);
+    metrics.served('discovery', 'INVENTED', 405, 0.001);
+    await withListener(healthDoor({ checks: {}, registry: metrics.registry, clock: systemClock }), async (url) => {
+      const text = await (await request(`${url}/metrics`)).body.text();
+      expect(text).toContain('novact_http_requests_total{route="/servers/:id",method="GET",status="200"} 1');
+      expect(text).not.toContain('INVENTED');
+    });
+  });
+});
