@@ -9,6 +9,7 @@
 import { join } from 'node:path';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { conductorKind } from './actors/conductor/kind.ts';
+import { Duties } from './actors/conductor/duties.ts';
 import { openFeed } from './actors/conductor/feed.ts';
 import { migrate } from './actors/conductor/migrations/migrate.ts';
 import { openOrm } from './actors/conductor/migrations/orm.ts';
@@ -44,6 +45,8 @@ import type { TokenChecker } from './http/kit/auth.ts';
 import { openKeystoneTokens } from './http/kit/keystone-tokens.ts';
 import { openServiceToken } from './http/kit/service-token.ts';
 import { openListener, type ListenerOptions } from './http/server.ts';
+import { STREAM_DEFAULTS } from './http/stream/limits.ts';
+import { openStatusStream } from './http/stream/stream.ts';
 import type { Actors } from './runtime/actor/ask.ts';
 import { NodeRoom } from './runtime/actor/room.ts';
 import { ActorSystem } from './runtime/actor/system.ts';
@@ -264,6 +267,8 @@ class Node {
     const writer = new Session({ url, name: 'writer', clock, log, timeouts });
     const store = openPgStore({ pool, writer, clock, log, quotas, failpoint: this.#failpoint });
     this.#feed = openFeed(store);
+    const duties = new Duties({ pool, clock, log });
+    await duties.open();
     const settings = { quotas, serviceDownMs: SERVICE_DOWN_MS, defaultZone: zone };
     const records = {
       ...readServe({ pool, clock, settings }),
@@ -286,6 +291,7 @@ class Node {
       this.#shards?.close();
       this.#room.close();
       this.#system.close();
+      await duties.close();
       await store.close();
       await Promise.all([writer.close(), pool.end(), orm.close()]);
       this.#turns.close();
@@ -427,7 +433,23 @@ class Node {
     };
     const images = openGlanceImages({ url: identity === 'embedded' ? settings.imageUrl : () => this.#imageUrl() });
     const door = computeApi({ actors: this.#actors, tokens, images, clock, random, log, settings, meter: this.#metrics });
-    return this.#listen('Compute', '/v2.1', { name: 'compute', port: ports.compute, app: door });
+    const feed = this.#feed;
+    if (!feed) throw new Error('the store comes before its streams');
+    const stream = openStatusStream({ actors: this.#actors, feed, tokens, clock, random, log, settings: STREAM_DEFAULTS });
+    const undo = await this.#listen('Compute', '/v2.1', {
+      name: 'compute',
+      port: ports.compute,
+      app: async (request, response) => {
+        if (!stream.handleRequest(request, response)) await door(request, response);
+      },
+      upgrade: (request, socket, head) => {
+        if (!stream.handleUpgrade(request, socket, head)) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
+      },
+    });
+    return async (signal) => {
+      await stream.close();
+      await undo(signal);
+    };
   }
 
   #openHealth(): Promise<Undo> {

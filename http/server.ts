@@ -68,7 +68,8 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     noDelay: true,
   });
   server.maxConnections = limits.connectionsMax;
-  server.on('request', callbackOf(options.app, options.log));
+  const answer = callbackOf(options.app, options.log);
+  server.on('request', (request, response) => void answer(request, response)); // Koa keeps the promise: it never rejects
   server.on('upgrade', options.upgrade ?? ((_request, socket) => socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')));
   server.on('clientError', (_error, socket) => {
     if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
@@ -84,7 +85,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
 }
 
 /** A plain door is put under Koa, so that every listener has the same outside. */
-function callbackOf(app: Koa | Door, log: Log): (request: IncomingMessage, response: ServerResponse) => void {
+function callbackOf(app: Koa | Door, log: Log): Door {
   if (app instanceof Koa) return app.callback();
   const koa = new Koa();
   koa.on('error', (error: unknown) => log.warn('http.failed', { error: String(error) }));

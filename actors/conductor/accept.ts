@@ -1,5 +1,6 @@
 /** The one transaction that accepts create orders: what the store answered, as the reply or the Fault of the door. */
 import { Fault, type Json } from '../../runtime/base/fault.ts';
+import { OutcomeUnknown } from '../../runtime/database/batch.ts';
 import { unreachable } from '../../runtime/base/check.ts';
 import type { InstanceRecord, Stored } from '../model/instance.ts';
 import { COUNTED, type OverQuota, type QuotaNeed } from '../model/quota.ts';
@@ -7,8 +8,13 @@ import type { CreateOrder } from './messages/write.ts';
 import type { CellStore } from './store.ts';
 import type { QuotaState } from './write/item.ts';
 
+/** Nobody knows whether the order was stored; with an idempotency key, asking again is safe. */
+const UNKNOWN = new Fault('unavailable', 'store.unknown', 'The request may or may not have been stored. Repeat it with the same Idempotency-Key.');
+
 export async function accept(store: CellStore, order: CreateOrder): Promise<{ instances: Stored<InstanceRecord>[]; replayed: boolean }> {
-  const answer = await store.accept(order);
+  const answer = await store.accept(order).catch((error: unknown) => {
+    throw error instanceof OutcomeUnknown ? UNKNOWN : error;
+  });
   switch (answer.is) {
     case 'accepted':
       return { instances: [...answer.instances], replayed: false };

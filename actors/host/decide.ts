@@ -22,6 +22,9 @@ import { claimKey, reportOf, withClaims, type HeldClaim, type HostState } from '
 const READ_MS = 5_000;
 const BEGIN_MS = 60_000;
 const CONSOLE_MS = 10_000;
+/** Why store and hypervisor are compared: asked for, or by the clock. */
+const LOOK = 'look';
+const SWEEP = 'sweep';
 
 export function decide(state: HostState, message: MessageOf<HostProtocol>, facts: Facts, settings: HostSettings): Next<HostState> {
   switch (message.type) {
@@ -42,9 +45,9 @@ export function decide(state: HostState, message: MessageOf<HostProtocol>, facts
     case 'tick':
       return tick(state, facts, settings);
     case 'started':
-      return started(state, message.outcome as Outcome<HostBeginning>, settings);
+      return started(state, message.outcome as Outcome<HostBeginning>, facts, settings);
     case 'listed':
-      return listed(state, message.outcome as Outcome<{ claims: Claim[]; guests: GuestSeen[] }>);
+      return listed(state, message.tag, message.outcome as Outcome<{ claims: Claim[]; guests: GuestSeen[] }>);
     case 'ended':
       return verbEnded(state, message.tag, message.outcome as Outcome<{ power: PowerState | null }>, facts, settings);
     case 'claimRead':
@@ -69,36 +72,41 @@ function tick(state: HostState, facts: Facts, settings: HostSettings): Next<Host
   }
   const tidy = forgetOld(expirePromises(state, facts.nowMs), facts.nowMs);
   const beat: Effect = { do: 'tell', to: CONDUCTOR, message: { type: 'hostBeat', host: state.name, epoch: state.epoch } as { type: string } };
-  return { state: tidy, effects: [beat, ...report(tidy, settings, null), again] };
+  const isDue = facts.nowMs - tidy.lookedMs >= settings.lookMs;
+  const looking = isDue ? { ...tidy, lookedMs: facts.nowMs } : tidy;
+  const sweep = isDue ? [look(state, SWEEP)] : [];
+  return { state: looking, effects: [beat, ...report(tidy, settings, null), ...sweep, again] };
 }
 
-function started(state: HostState, outcome: Outcome<HostBeginning>, settings: HostSettings): Next<HostState> {
+function started(state: HostState, outcome: Outcome<HostBeginning>, facts: Facts, settings: HostSettings): Next<HostState> {
   // The next tick tries again.
   if (!outcome.ok) return { state: { ...state, phase: 'new' }, effects: [] };
   const { start, inventory, capacity, guests } = outcome.value;
   const claims = new Map<string, HeldClaim>();
   for (const { instanceId, generation, need } of start.claims) claims.set(claimKey(instanceId, generation), { instanceId, generation, need, untilMs: null });
   const { epoch, enabled, zone, aggregates } = start;
-  const ready = withClaims({ ...state, phase: 'ready', epoch, enabled, zone, aggregates, inventory, capacity }, claims);
-  return { state: ready, effects: [...report(ready, settings, null), ...settle(ready, start.claims, guests)] };
+  const ready = withClaims({ ...state, phase: 'ready', lookedMs: facts.nowMs, epoch, enabled, zone, aggregates, inventory, capacity }, claims);
+  return { state: ready, effects: [...report(ready, settings, null), ...settle(ready, start.claims, guests, LOOK)] };
 }
 
 /** Acts on what a look at store and hypervisor found. */
-function settle(state: HostState, claims: readonly Claim[], guests: readonly GuestSeen[]): Effect[] {
+function settle(state: HostState, claims: readonly Claim[], guests: readonly GuestSeen[], why: string): Effect[] {
   const { tells, doomed, strays } = reconcile(state.name, claims, guests);
-  const effects: Effect[] = [...tells];
+  // The regular sweep leaves power to events: it must not wake every instance of the host.
+  const effects: Effect[] = why === SWEEP ? [] : [...tells];
   if (doomed.length > 0 || strays.length > 0) {
     effects.push({ do: 'perform', job: 'clear', args: { host: state.name, doomed, strays }, as: 'listed', tag: 'cleared', timeoutMs: BEGIN_MS });
   }
   return effects;
 }
 
-function listed(state: HostState, outcome: Outcome<{ claims: Claim[]; guests: GuestSeen[] } | { gone: { instanceId: string; generation: number }[] }>): Next<HostState> {
+function listed(state: HostState, tag: string, outcome: Outcome<{ claims: Claim[]; guests: GuestSeen[] } | { gone: { instanceId: string; generation: number }[] }>): Next<HostState> {
   if (!outcome.ok) return { state, effects: [] };
   if ('claims' in outcome.value) {
     // A guest whose verb runs just now is in between: its operation tells.
+    const guests = outcome.value.guests.filter(({ instanceId }) => instanceId === null || !state.lanes.get(instanceId)?.running);
     const settled = outcome.value.claims.filter(({ instanceId }) => !state.lanes.get(instanceId)?.running);
-    return { state, effects: settle(state, settled, outcome.value.guests.filter(({ instanceId }) => instanceId === null || !state.lanes.get(instanceId)?.running)) };
+    return { state, effects: settle(state, settled, guests, tag) };
   }
   const claims = new Map(state.claims);
   for (const { instanceId, generation } of outcome.value.gone) claims.delete(claimKey(instanceId, generation));
@@ -136,7 +144,7 @@ function verbEnded(state: HostState, tag: string, outcome: Outcome<{ power: Powe
 
 function guestChanged(state: HostState, event: GuestEvent | null): Next<HostState> {
   if (state.phase !== 'ready') return { state, effects: [] };
-  if (event === null) return { state, effects: [{ do: 'perform', job: 'look', args: { host: state.name }, as: 'listed', tag: 'look', timeoutMs: BEGIN_MS }] };
+  if (event === null) return { state, effects: [look(state, LOOK)] };
   const { instanceId, generation, power } = event;
   // While a verb runs, what its guest does is the verb's doing.
   if (state.lanes.get(instanceId)?.running) return { state, effects: [] };
@@ -162,6 +170,10 @@ function readConsole(state: HostState, body: { instanceId: string; generation: n
 function consoleRead(state: HostState, tag: string, outcome: Outcome<{ base64: string }>): Next<HostState> {
   const to = Number(tag);
   return { state, effects: [outcome.ok ? { do: 'reply', value: outcome.value, to } : { do: 'refuse', fault: outcome.fault, to }] };
+}
+
+function look(state: HostState, why: string): Effect {
+  return { do: 'perform', job: 'look', args: { host: state.name }, as: 'listed', tag: why, timeoutMs: BEGIN_MS };
 }
 
 function askConductor(type: string, body: object, as: string, tag: string): Effect {

@@ -11,6 +11,8 @@ export type HostSettings = {
   readonly promiseMs: number;
   /** Between beats, reports and looks at promises. */
   readonly tickMs: number;
+  /** Between comparisons of store and hypervisor, besides those that events ask for. */
+  readonly lookMs: number;
   /** Driver verbs at once on this host. */
   readonly verbsAtOnce: number;
   /** Longest run of one verb, above the grace it was given. */
@@ -25,6 +27,7 @@ export const HOST_DEFAULTS = {
   reserved: { vcpus: 0, memoryMiB: 512, diskGiB: 0 },
   promiseMs: 10_000,
   tickMs: 5_000,
+  lookMs: 60_000,
   verbsAtOnce: 64,
   verbLimitMs: 300_000,
 } as const;

@@ -41,6 +41,8 @@ export type HostState = {
   readonly used: Resources;
   readonly lanes: ReadonlyMap<string, Lane>;
   readonly failures: number;
+  /** When store and hypervisor were last compared. */
+  readonly lookedMs: number;
 };
 
 export function newHost(name: string): HostState {
@@ -58,6 +60,7 @@ export function newHost(name: string): HostState {
     used: NOTHING,
     lanes: new Map(),
     failures: 0,
+    lookedMs: 0,
   };
 }
 

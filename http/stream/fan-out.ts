@@ -21,7 +21,7 @@ import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
 import { Entry } from './frame.ts';
 import { ASK_MS } from './limits.ts';
-import { Ring, type Slot } from './ring.ts';
+import type { Ring, Slot } from './ring.ts';
 import type { Subscription } from './subscription.ts';
 
 const HISTORY_PAGE = 1_000;
@@ -29,7 +29,7 @@ const HISTORY_PAGE = 1_000;
 const EARLY_MAX = 1_024;
 const RETRY_MS = 250;
 
-export type FanOutParts = { readonly actors: Actors; readonly feed: EventFeed; readonly clock: Clock; readonly log: Log; readonly ring?: Ring };
+export type FanOutParts = { readonly actors: Actors; readonly feed: EventFeed; readonly clock: Clock; readonly log: Log; readonly ring: Ring };
 
 export class FanOut {
   readonly ring: Ring;
@@ -50,7 +50,7 @@ export class FanOut {
 
   constructor(parts: FanOutParts) {
     this.#parts = parts;
-    this.ring = parts.ring ?? new Ring();
+    this.ring = parts.ring;
     this.#unsubscribe = parts.feed.subscribe((batch) => this.#told(batch));
   }
 

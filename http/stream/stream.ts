@@ -26,6 +26,7 @@ import { Lanes } from './lanes.ts';
 import { ASK_MS, CLOSE, MESSAGE_MAX_BYTES, POLL_MAX_MS, STRANGERS_MAX, type StreamSettings } from './limits.ts';
 import { answerPoll } from './line/long-poll.ts';
 import { parseQuery, type Wish } from './message.ts';
+import { Ring } from './ring.ts';
 import { openSocket } from './line/socket.ts';
 import { Wheel } from './line/wheel.ts';
 
@@ -37,6 +38,8 @@ export type StreamParts = {
   readonly random: Random;
   readonly log: Log;
   readonly settings: StreamSettings;
+  /** Events kept in memory for those who come back; absent: the usual number. */
+  readonly ringMaxEvents?: number;
 };
 
 export type StreamStats = {
@@ -87,7 +90,7 @@ class Streams implements StatusStream {
   constructor(parts: StreamParts) {
     const { actors, clock, random, log, settings } = parts;
     this.#parts = parts;
-    this.#fanOut = new FanOut(parts);
+    this.#fanOut = new FanOut({ ...parts, ring: new Ring(parts.ringMaxEvents) });
     this.#cursor = { actors, fanOut: this.#fanOut, lanes: new Lanes(LANES), clock, random };
     this.#client = {
       cursor: this.#cursor,

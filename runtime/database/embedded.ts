@@ -6,8 +6,7 @@
  * one, and ends it otherwise. While open, a server that dies is started again under the same URL. The caller holds the
  * lock of the data folder: two nodes on one store are not thought of here.
  */
-import { spawn } from 'node:child_process';
-import { closeSync, rmSync, statSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { Clock } from '../base/clock.ts';
@@ -16,10 +15,11 @@ import type { Log } from '../base/log.ts';
 import { systemRandom, type Random } from '../base/random.ts';
 import { chooseAccount, type Account, type Way } from './embedded/account.ts';
 import { findBinaries, type Binaries } from './embedded/binaries.ts';
+import { launchServer, QUICK_END } from './embedded/launch.ts';
 import { endServer, gone, processesIn, provenServer, readLockFile, systemIdentifier } from './embedded/postmaster.ts';
 import { serverArguments, type ServerPlace } from './embedded/settings.ts';
 import {
-  checkStore, DATABASE, dropSocket, dropSocketDir, hasStore, logTail, makeStore, openServerLog, openSocketDir, openStoreFolder, readPassword, ROLE, type StoreFolder,
+  checkStore, DATABASE, dropSocket, dropSocketDir, hasStore, makeStore, openSocketDir, openStoreFolder, readPassword, ROLE, type StoreFolder,
 } from './embedded/store-folder.ts';
 
 export type EmbeddedOptions = {
@@ -52,14 +52,10 @@ export type EmbeddedPostgres = {
   close(): Promise<void>;
 };
 
-/** Recovery after a kill may read a gigabyte of log. */
-const START_MS = 600_000;
-const SLOW_START_MS = 3_000;
 const CONNECT_MS = 5_000;
 /** Children of a killed server end by themselves within moments. */
 const LEFTOVER_MS = 15_000;
 const ORDERLY_END = [['SIGINT', 30_000], ['SIGQUIT', 10_000], ['SIGKILL', 5_000]] as const;
-const QUICK_END = [['SIGQUIT', 3_000], ['SIGKILL', 5_000]] as const;
 const WATCH_MS = 200;
 const RESTART_MIN_MS = 100;
 const RESTART_MAX_MS = 5_000;
@@ -186,48 +182,15 @@ class Server implements EmbeddedPostgres {
   }
 
   async #start(signal: AbortSignal): Promise<void> {
-    const { clock, port, listen, log } = this.#options;
+    const { clock, port, listen, progress } = this.#options;
     const account = this.#ownAccount();
-    const { storePath } = this.#folder;
     if (this.#place === undefined) {
       const { socketDir, temporary } = openSocketDir(this.#folder, port, account);
-      this.#place = { storePath, socketDir, port, listen };
+      this.#place = { storePath: this.#folder.storePath, socketDir, port, listen };
       this.#temporary = temporary;
     }
-    const output = openServerLog(this.#folder, account);
-    const from = statSync(this.#folder.logFile).size;
-    const command = account.command(this.#binaries.postgres, serverArguments(this.#place));
-    log.debug('starting the embedded database', { way: account.way });
-    // A session of its own: Ctrl-C ends the node first, which then ends the server.
-    const child = spawn(command.program, command.args, {
-      cwd: '/',
-      env: this.#environment,
-      detached: true,
-      stdio: ['ignore', output, output],
-      ...(command.uid === undefined ? {} : { uid: command.uid }),
-      ...(command.gid === undefined ? {} : { gid: command.gid }),
-    });
-    closeSync(output);
-    let ended: string | undefined;
-    child.on('error', (error) => (ended = error.message));
-    child.on('exit', (code, by) => (ended ??= `ended with ${code ?? by}`));
-    child.unref();
-    const pid = child.pid ?? 0;
-
-    const slow = clock.after(SLOW_START_MS, () => this.#options.progress?.('The database recovers what an earlier run left; this may take a while'));
-    try {
-      const ready = () => ended !== undefined || isReady(storePath, pid);
-      const up = await gone(ready, clock, START_MS, signal);
-      if (ended !== undefined || !up) {
-        const lines = logTail(this.#folder, from);
-        throw new Fault('unavailable', 'store.start', `The embedded database did not start (${ended ?? 'it does not get ready'}). The end of ${this.#folder.logFile}:\n${lines}`);
-      }
-    } catch (error) {
-      if (ended === undefined) await endServer(pid, storePath, clock, QUICK_END);
-      throw error;
-    } finally {
-      slow.cancel();
-    }
+    const { postgres } = this.#binaries;
+    const pid = await launchServer({ account, postgres, environment: this.#environment, folder: this.#folder, place: this.#place, clock, signal, progress });
     this.#settle(pid, this.#place, this.#temporary);
   }
 
@@ -282,11 +245,6 @@ class Server implements EmbeddedPostgres {
     const host = encodeURIComponent(place?.socketDir ?? '');
     return `postgresql://${ROLE}:${readPassword(this.#folder)}@${host}:${place?.port ?? 0}/${database}`;
   }
-}
-
-function isReady(storePath: string, pid: number): boolean {
-  const lock = readLockFile(storePath);
-  return lock?.pid === pid && lock.ready;
 }
 
 async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {

@@ -44,5 +44,5 @@ create table if not exists event (
 create table if not exists event_0 partition of event for values from (0) to (1000000);
 `;
 
-/** Events per partition; old partitions are dropped whole. */
+/** Revisions per partition; old partitions are dropped whole. */
 export const EVENT_PARTITION = 1_000_000;

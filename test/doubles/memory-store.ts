@@ -29,8 +29,15 @@ import { memoryWrite } from './memory-write.ts';
 const BATCH_MAX_ROWS = 200;
 const WAITING_MAX_ITEMS = 4_000;
 
-/** What befalls one statement. `unknown` after it was applied, or before: the asker can't tell which. */
-export type Misfortune = { readonly is: 'unknown'; readonly applied: boolean } | { readonly is: 'away' } | { readonly is: 'slow'; readonly ms: number };
+/**
+ * What befalls one statement. `unknown` after it was applied, or before: the asker can't tell which. `never`: the
+ * process that asks is dead.
+ */
+export type Misfortune =
+  | { readonly is: 'unknown'; readonly applied: boolean }
+  | { readonly is: 'away' }
+  | { readonly is: 'slow'; readonly ms: number }
+  | { readonly is: 'never' };
 
 export type MemoryStoreOptions = {
   readonly tables?: MemoryTables;
@@ -41,6 +48,8 @@ export type MemoryStoreOptions = {
   readonly latencyMs?: { readonly fromMs: number; readonly toMs: number };
   /** Asked for each statement. */
   readonly misfortune?: (statement: 'write' | 'read') => Misfortune | undefined;
+  /** Told of each batch in the moment in which it is applied. */
+  readonly onApplied?: (items: readonly WriteItem[], answers: readonly WriteAnswer[]) => void;
 };
 
 export type MemoryStore = CellStore & { readonly tables: MemoryTables };
@@ -52,6 +61,7 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
   /** One flight to the database and back. */
   async function flight<T>(statement: 'write' | 'read', work: () => T): Promise<T> {
     const fate = options.misfortune?.(statement);
+    if (fate?.is === 'never') return new Promise(() => {});
     await pause(fate?.is === 'slow' ? fate.ms : drawnMs());
     if (fate?.is === 'away') throw new Fault('unavailable', 'store.away', 'The database does not answer.');
     if (fate?.is === 'unknown' && !fate.applied) throw lost(statement);
@@ -79,6 +89,7 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     run: (items) =>
       flight('write', () => {
         const { answers, written } = unpackBatch(items, memoryWrite(tables, packBatch(items), quotas));
+        options.onApplied?.(items, answers);
         if (written.events.length > 0) for (const listener of listeners) listener(written);
         return answers;
       }),

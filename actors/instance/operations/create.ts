@@ -269,6 +269,11 @@ function unbid(bid: Bid, instanceId: string, settings: InstanceSettings): Effect
   return effects;
 }
 
+/** Something doomed is recorded there: the host compares store and hypervisor, and clears it when it can. */
+export function lookAt(host: string): Effect {
+  return { do: 'tell', to: hostRef(host), message: { type: 'guestChanged', event: null } as { type: string } };
+}
+
 export function releaseAt(host: string, instanceId: string, generation: number): Effect {
   return { do: 'tell', to: hostRef(host), message: { type: 'release', instanceId, generation } as { type: string } };
 }

@@ -8,7 +8,7 @@ import { toIso } from '../../../runtime/base/clock.ts';
 import { quotaNeed } from '../../model/quota.ts';
 import type { ClaimChange } from '../../model/commit.ts';
 import { actionEnded, change, next, NO_SOFT, type InstanceState, type Living, type Working } from '../state.ts';
-import { freeAddresses, releaseAt } from './create.ts';
+import { freeAddresses, lookAt, releaseAt } from './create.ts';
 import { runVerb, type OperationRules } from './rules.ts';
 
 export const DELETE: OperationRules = {
@@ -46,6 +46,6 @@ export function gone(state: Working | Living, op: 'drop' | 'doom', facts: Facts)
     },
   );
   // Hints: the host and the networks forget its share at once, and not only at their next look at the store.
-  const released = record.host !== null && op === 'drop' ? [releaseAt(record.host, record.id, record.generation)] : [];
+  const released = record.host === null ? [] : [op === 'drop' ? releaseAt(record.host, record.id, record.generation) : lookAt(record.host)];
   return next({ ...ended, soft: NO_SOFT }, ...released, ...freeAddresses(record.id, record.nics.length > 0 ? record.nics : state.soft.nics));
 }

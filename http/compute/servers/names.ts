@@ -29,7 +29,7 @@ export function reservationId(random: Random): string {
 /** At least one sign of each group; from bytes of the cryptographic source. */
 export function password(random: Random): string {
   const all = PASSWORD_GROUPS.join('');
-  const signs = [...PASSWORD_GROUPS.map((group) => drawn(random, group, 1)), ...drawn(random, all, PASSWORD_LENGTH - PASSWORD_GROUPS.length)];
+  const signs = [...PASSWORD_GROUPS.map((group) => drawn(random, group, 1)), ...drawn(random, all, PASSWORD_LENGTH - PASSWORD_GROUPS.length).split('')];
   const order = random.bytes(signs.length);
   return signs
     .map((sign, i) => ({ sign, at: order[i] ?? 0 }))

@@ -47,7 +47,7 @@ describe('key pairs', () => {
     const { publicKey, fingerprint } = await newX509Key('user-1', Date.UTC(2045, 0, 1), systemRandom);
     const certificate = new X509Certificate(publicKey);
     expect(certificate.verify(certificate.publicKey)).toBe(true);
-    expect([certificate.subject, x509Fingerprint(publicKey), certificate.validToDate.getUTCFullYear()]).toEqual(['CN=user-1', fingerprint, 2054]);
+    expect([certificate.subject, x509Fingerprint(publicKey), certificate.validToDate.getUTCFullYear()]).toEqual(['CN=user-1', fingerprint, 2055]);
     expect(certificate.keyUsage).toEqual(['1.3.6.1.5.5.7.3.2']);
   });
 

@@ -101,7 +101,7 @@ describe('answers', () => {
 });
 
 /** Least role per route: reviewed by hand. */
-const MATRIX: readonly (readonly [method: string, path: string, least: 'any' | 'reader' | 'member' | 'admin', body?: object, version?: string])[] = [
+const MATRIX: readonly (readonly [method: string, path: string, least: 'any' | 'reader' | 'member' | 'admin', body?: object | undefined, version?: string])[] = [
   ['GET', '/extensions', 'any'], ['GET', '/flavors', 'any'], ['GET', '/flavors/detail', 'any'], ['GET', '/flavors/1', 'any'], ['GET', '/limits', 'any'],
   ['GET', '/os-availability-zone', 'any'], ['GET', '/os-keypairs', 'any'], ['GET', `/os-quota-sets/${PROJECT}/defaults`, 'any'], ['GET', '/images', 'any'],
   ['GET', '/servers', 'reader'], ['GET', '/servers/detail', 'reader'], ['GET', '/servers/:id', 'reader'], ['GET', '/servers/:id/metadata', 'reader'], ['GET', '/servers/:id/ips', 'reader'],

@@ -1,0 +1,106 @@
+/**
+ * One incarnation of a node, from its start to its crash. Everything that a node does goes through its life: when it
+ * has ended, no timer of it fires, nothing it asked for comes back, and nothing it does reaches the outside. What was
+ * already on its way (a statement in flight, a verb at the hypervisor) goes on without it, as in the world.
+ */
+import type { Address } from '../../runtime/actor/address.ts';
+import type { Actors, AskOptions } from '../../runtime/actor/ask.ts';
+import { openTurns, type Turns } from '../../runtime/actor/turn.ts';
+import type { Clock } from '../../runtime/base/clock.ts';
+import type { VirtualWorld } from '../doubles/virtual-clock.ts';
+
+/** What decides, at each named point that a life reaches, whether it ends there; and what gets lost or late. */
+export interface Fate {
+  reach(life: Life, point: string): void;
+  losesTell(): boolean;
+  delayMs(): number;
+}
+
+export class Life {
+  readonly number: number;
+  readonly clock: Clock;
+  readonly turns: Turns;
+  readonly #world: VirtualWorld;
+  readonly #fate: Fate;
+  /** When the last message to an address comes out of its line: messages to one address keep their order. */
+  readonly #lines = new Map<Address, number>();
+  #alive = true;
+
+  constructor(number: number, world: VirtualWorld, fate: Fate) {
+    this.number = number;
+    this.#world = world;
+    this.#fate = fate;
+    const turns = openTurns(`n1-${number}`);
+    this.turns = { give: (group, name, drain) => this.#alive && turns.give(group, name, drain), close: () => turns.close() };
+    this.clock = {
+      wallMs: () => world.clock.wallMs(),
+      monotonicMs: () => world.clock.monotonicMs(),
+      after: (delayMs, run) => world.after(delayMs, () => this.#alive && run()),
+      sleep: (delayMs, signal) => this.#held(world.clock.sleep(delayMs, signal)),
+    };
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  end(): void {
+    if (!this.#alive) return;
+    this.#alive = false;
+    this.turns.close();
+  }
+
+  /** A point at which the life may end. */
+  readonly reach = (point: string): void => {
+    if (this.#alive) this.#fate.reach(this, point);
+  };
+
+  /** An await on the outside: the life may end before it and after it, and then it never comes back. */
+  async through<T>(point: string, work: () => Promise<T>): Promise<T> {
+    this.reach(`${point}.before`);
+    if (!this.#alive) return never();
+    try {
+      return await this.#held(work());
+    } finally {
+      this.reach(`${point}.after`);
+      if (!this.#alive) await never();
+    }
+  }
+
+  /** The same actors, through this life: tells may get lost, and both may be late, in order. */
+  within(actors: Actors): Actors {
+    const tell = (to: Address, message: { type: string }): void => {
+      this.reach(`tell.${message.type}`);
+      if (!this.#alive || this.#fate.losesTell()) return;
+      this.#inLine(to, () => actors.tell(to as never, message as never));
+    };
+    const ask = async (to: Address, message: { type: string }, options?: AskOptions): Promise<never> => {
+      if (!this.#alive) return never();
+      await new Promise<void>((resolve) => this.#inLine(to, resolve));
+      return this.#held(actors.ask(to as never, message as never, options) as Promise<never>);
+    };
+    return { tell, ask } as Actors;
+  }
+
+  #inLine(to: Address, send: () => void): void {
+    const { nowMs } = this.#world;
+    const delayMs = this.#fate.delayMs();
+    const before = this.#lines.get(to) ?? 0;
+    if (delayMs === 0 && before <= nowMs) return send();
+    const atMs = Math.max(before + 0.001, nowMs + delayMs);
+    this.#lines.set(to, atMs);
+    this.clock.after(atMs - nowMs, send);
+  }
+
+  async #held<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } finally {
+      if (!this.#alive) await never();
+    }
+  }
+}
+
+function never(): Promise<never> {
+  return new Promise(() => {});
+}
