@@ -96,6 +96,15 @@ export interface ImageSource {
   open(imageId: string, signal: AbortSignal): Promise<Readable>;
 }
 
+/** How the hypervisor is used, in one line for people; no secrets. */
+export type DriverStatus = {
+  /** It was reached; false also means that `text` says why not. */
+  readonly isUp: boolean;
+  readonly text: string;
+  /** What the operator may change to have it better. */
+  readonly hint?: string;
+};
+
 export interface HypervisorDriver {
   /** What this host can give in all, used or not. Reads only. */
   inventory(signal: AbortSignal): Promise<HostInventory>;
@@ -133,4 +142,7 @@ export interface HypervisorDriver {
 
   /** Ends connections and watches; guests go on. */
   close(): Promise<void>;
+
+  /** For the summary of a start. A driver that has nothing to say leaves it out. */
+  status?(): DriverStatus;
 }

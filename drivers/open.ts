@@ -20,8 +20,8 @@ export type SimulatedSettings = {
 
 export type LibvirtSettings = {
   readonly kind: 'libvirt';
-  /** `qemu:///system` */
-  readonly uri: string;
+  /** `qemu:///system` for root, `qemu:///session` for others when left out. */
+  readonly uri?: string;
   /** Where libvirtd listens, when not at its usual place. */
   readonly socketPath?: string;
   /** Disks, logs and images of this host's guests. */
@@ -42,9 +42,11 @@ export type DriverParts = {
   readonly random: Random;
   readonly log: Log;
   readonly images: ImageSource;
+  /** The node's own folder, which may be opened for a hypervisor's user to pass through. */
+  readonly within?: string;
 };
 
-/** Faults: `unavailable` when the hypervisor does not answer, `conflict` when another process drives it already. */
+/** Faults: `invalid` when the hypervisor cannot be used as set (one that does not answer yet is waited for), `conflict` when another process drives it already. */
 export async function openDriver(settings: DriverSettings, parts: DriverParts): Promise<HypervisorDriver> {
   switch (settings.kind) {
     case 'simulated': {
@@ -54,10 +56,10 @@ export async function openDriver(settings: DriverSettings, parts: DriverParts): 
       return openSimulatedDriver({ ...options, host, clock, random, log });
     }
     case 'libvirt': {
-      const { openLibvirtDriver } = await import('./libvirt/driver.ts');
+      const { openLateDriver } = await import('./libvirt/late-driver.ts');
       const { kind: _, ...options } = settings;
-      const { clock, random, log, images } = parts;
-      return openLibvirtDriver({ ...options, clock, random, log, images });
+      const { clock, random, log, images, within } = parts;
+      return openLateDriver({ ...options, clock, random, log, images, ...(within === undefined ? {} : { within }) });
     }
     default:
       return unreachable(settings);

@@ -6,7 +6,7 @@
 import type { Nic } from '../model/addressing.ts';
 import type { AddressTake, ClaimChange, QuotaChange } from '../model/commit.ts';
 import type { InstanceRecord } from '../model/instance.ts';
-import type { ActionEvent, ActionRecord, Operation, OperationName } from '../model/operation.ts';
+import { beginAction, type ActionEvent, type ActionRecord, type Operation } from '../model/operation.ts';
 import type { Bid, Explanation } from '../model/placement.ts';
 import type { Facts, Next } from '../../runtime/actor/kind.ts';
 import type { Effect } from '../../runtime/actor/effect.ts';
@@ -51,7 +51,7 @@ export type Living = InstanceState & { readonly record: InstanceRecord };
 /** One with an open operation. */
 export type Working = Living & { readonly record: InstanceRecord & { readonly operation: Operation } };
 
-export const ACTIONS_MAX = 30;
+const ACTIONS_MAX = 30;
 
 export function next(state: InstanceState, ...effects: readonly Effect[]): Next<InstanceState> {
   return { state, effects };
@@ -82,27 +82,9 @@ export function atStep(record: InstanceRecord, step: string, limitMs: number, fa
   return { operation: { ...record.operation, step, stepDueMs: facts.nowMs + limitMs, ...more } };
 }
 
-export const ACTION_EVENT: Record<OperationName, string> = {
-  create: 'compute__do_build_and_run_instance',
-  delete: 'compute_terminate_instance',
-  start: 'compute_start_instance',
-  stop: 'compute_stop_instance',
-  reboot: 'compute_reboot_instance',
-};
-
 /** The history with this operation begun. */
 export function actionBegun(record: InstanceRecord, operation: Operation, by: { userId: string; projectId: string }): readonly ActionRecord[] {
-  const begun: ActionRecord = {
-    requestId: operation.requestId,
-    action: operation.name,
-    userId: by.userId,
-    projectId: by.projectId,
-    startedAt: operation.startedAt,
-    updatedAt: operation.startedAt,
-    message: null,
-    events: [{ event: ACTION_EVENT[operation.name], startedAt: operation.startedAt, finishedAt: null, result: null, host: record.host, fault: null }],
-  };
-  return [...record.actions, begun].slice(-ACTIONS_MAX);
+  return [...record.actions, beginAction(operation, by, record.host)].slice(-ACTIONS_MAX);
 }
 
 /** The history with the open operation's event ended. */

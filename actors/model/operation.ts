@@ -47,3 +47,19 @@ export type ActionEvent = {
   /** Why this host was chosen or none was: counts per filter, bids, refusals. Admins see it. */
   readonly explanation?: Json;
 };
+
+/** The event that users and operators know each operation by. */
+const ACTION_EVENT: Record<OperationName, string> = {
+  create: 'compute__do_build_and_run_instance',
+  delete: 'compute_terminate_instance',
+  start: 'compute_start_instance',
+  stop: 'compute_stop_instance',
+  reboot: 'compute_reboot_instance',
+};
+
+/** The history entry of an operation that begins. */
+export function beginAction(operation: Operation, by: { userId: string; projectId: string }, host: string | null): ActionRecord {
+  const { name, requestId, startedAt } = operation;
+  const event: ActionEvent = { event: ACTION_EVENT[name], startedAt, finishedAt: null, result: null, host, fault: null };
+  return { requestId, action: name, userId: by.userId, projectId: by.projectId, startedAt, updatedAt: startedAt, message: null, events: [event] };
+}

@@ -149,7 +149,8 @@ async function openSocket(endpoint: Endpoint, clock: Clock): Promise<Socket> {
   }
 }
 
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+/** The promise's end, or Fault `cancelled` as soon as the signal fires. */
+export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(cancelled());
@@ -169,12 +170,7 @@ export function libvirtSockets(environment: NodeJS.ProcessEnv = process.env): { 
   };
 }
 
-/** The path of the first libvirt socket that answers, the machine's before the user's; undefined when none does. */
-export async function probeLibvirt(environment: NodeJS.ProcessEnv = process.env): Promise<string | undefined> {
-  const { system, session } = libvirtSockets(environment);
-  return firstAnswering([...system, ...session]);
-}
-
+/** The first of these sockets behind which a libvirt answers; undefined when none does. */
 export async function firstAnswering(paths: readonly string[]): Promise<string | undefined> {
   for (const path of paths) if (await answers(path)) return path;
   return undefined;

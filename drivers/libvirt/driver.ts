@@ -8,28 +8,30 @@ import { systemRandom, type Random } from '../../runtime/base/random.ts';
 import type { Clock } from '../../runtime/base/clock.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
-import type { GuestEvent, GuestKey, GuestPower, GuestSeen, GuestSpec, HostInventory, HypervisorDriver, ImageSource } from '../driver.ts';
-import { LibvirtConnection, libvirtSockets, type Endpoint } from './connection.ts';
+import type { DriverStatus, GuestEvent, GuestKey, GuestPower, GuestSeen, GuestSpec, HostInventory, HypervisorDriver, ImageSource } from '../driver.ts';
+import { LibvirtConnection } from './connection.ts';
 import { domainXml, type Machine } from './domain-xml.ts';
 import { Domains, SHORT_MS, type Domain } from './domains.ts';
 import { cancelled, hasReason } from './errors.ts';
 import { GuestWatch } from './events.ts';
 import { parseCapabilities, readInventory, type Capabilities } from './host.ts';
+import { locateLibvirt, type LibvirtPlace } from './locate.ts';
 import { LIFECYCLE_EVENT_ID, PROCEDURES } from './procedures.ts';
 import type { RpcSession } from './rpc.ts';
+import { reachableFolder } from './state-folder.ts';
 import { Storage, type Owner } from './storage.ts';
 
-export { probeLibvirt } from './connection.ts';
-
 export type LibvirtOptions = {
-  /** `qemu:///system`, `qemu:///session` or `test:///default`. */
-  readonly uri: string;
-  /** Where libvirtd listens; the usual place of the URI when left out. */
+  /** `qemu:///system`, `qemu:///session` or `test:///default`; see locate.ts when left out. */
+  readonly uri?: string;
+  /** Where libvirtd listens; the first of the URI's usual places that answers when left out. */
   readonly socketPath?: string;
   /** Instead of a socket. Only for a libvirtd that shares this machine's files. */
   readonly tcp?: { readonly host: string; readonly port: number };
-  /** A folder of this driver alone. QEMU's user must be able to pass through every folder above it. */
+  /** A folder of this driver alone. QEMU's user must be able to pass through every folder above it (see state-folder.ts). */
   readonly stateDir: string;
+  /** A folder of ours around it, which may be opened for QEMU's user to pass. */
+  readonly within?: string;
   /** A setting on purpose: a device node for KVM was seen that could run nothing. */
   readonly virtType: 'qemu' | 'kvm';
   readonly images: ImageSource;
@@ -57,8 +59,9 @@ const TEST_ARCH = 'i686';
 
 /** Faults: `unavailable` when libvirtd doesn't answer, `invalid` when the state folder can't be used. */
 export async function openLibvirtDriver(options: LibvirtOptions): Promise<HypervisorDriver> {
-  const { uri, clock, log } = options;
-  const endpoint = endpointOf(options);
+  const { clock, log } = options;
+  const place = await locateLibvirt(options);
+  const { uri, endpoint } = place;
   const known = new Map<string, number>();
   let storage: Storage | undefined;
   const generationOf = async (id: string): Promise<number | undefined> => known.get(id) ?? (await storage?.find(id))?.generation;
@@ -76,33 +79,32 @@ export async function openLibvirtDriver(options: LibvirtOptions): Promise<Hyperv
   try {
     const { capabilities: xml } = await short.call(PROCEDURES.connectGetCapabilities, undefined, { timeoutMs: FIRST_ANSWER_MS });
     const capabilities = parseCapabilities(xml);
-    storage = await openStorage(options, capabilities);
+    const qemu = qemuUser(options, capabilities);
+    const stateDir = await reachableFolder({ stateDir: options.stateDir, within: options.within, qemu });
+    storage = await openStorage(options, stateDir, qemu);
     const domains = new Domains({ short, slow, clock });
-    return new LibvirtDriver({ options, capabilities, short, slow, domains, storage, watch, known });
+    return new LibvirtDriver({ options, place, stateDir, capabilities, short, slow, domains, storage, watch, known });
   } catch (error) {
     await Promise.all([short.close(), slow.close()]);
     throw error;
   }
 }
 
-function endpointOf(options: LibvirtOptions): Endpoint {
-  if (options.tcp !== undefined) return options.tcp;
-  const sockets = libvirtSockets();
-  const usual = options.uri.includes(':///session') ? sockets.session : sockets.system;
-  const path = options.socketPath ?? usual[0];
-  if (path === undefined) throw new Fault('invalid', 'libvirt.socket', 'It is not known where libvirt listens.');
-  return { path };
+/** Whose reach files must be in; undefined when QEMU runs as we do. */
+function qemuUser({ diskOwner }: LibvirtOptions, capabilities: Capabilities): Owner | undefined {
+  const owner = diskOwner ?? capabilities.qemu;
+  return owner === undefined || owner.uid === process.getuid?.() ? undefined : owner;
 }
 
-function openStorage(options: LibvirtOptions, capabilities: Capabilities): Promise<Storage> {
-  const { stateDir, images, clock, random = systemRandom, diskOwner } = options;
-  const owner = diskOwner ?? capabilities.qemu;
-  const qemu = owner === undefined || owner.uid === process.getuid?.() ? undefined : owner;
+function openStorage(options: LibvirtOptions, stateDir: string, qemu: Owner | undefined): Promise<Storage> {
+  const { images, clock, random = systemRandom, diskOwner } = options;
   return Storage.open({ stateDir, images, clock, random, qemu, ownFolders: diskOwner !== undefined });
 }
 
 type Parts = {
   readonly options: LibvirtOptions;
+  readonly place: LibvirtPlace;
+  readonly stateDir: string;
   readonly capabilities: Capabilities;
   readonly short: LibvirtConnection;
   readonly slow: LibvirtConnection;
@@ -123,12 +125,12 @@ class LibvirtDriver implements HypervisorDriver {
   readonly #machine: Machine;
 
   constructor(parts: Parts) {
-    const { options, capabilities } = parts;
+    const { options, place, capabilities } = parts;
     this.#parts = parts;
     this.#domains = parts.domains;
     this.#storage = parts.storage;
     this.#clock = options.clock;
-    this.#isTest = options.uri.startsWith('test:');
+    this.#isTest = place.uri.startsWith('test:');
     this.#machine = {
       domainType: this.#isTest ? 'test' : options.virtType,
       arch: this.#isTest ? TEST_ARCH : capabilities.arch,
@@ -138,9 +140,8 @@ class LibvirtDriver implements HypervisorDriver {
   }
 
   inventory(signal: AbortSignal): Promise<HostInventory> {
-    const { options, capabilities, short } = this.#parts;
-    const { stateDir, hostIp } = options;
-    return verb(signal, () => readInventory(short, { capabilities, stateDir, hostIp, isReal: !this.#isTest }, { timeoutMs: SHORT_MS, signal }));
+    const { options, capabilities, short, stateDir } = this.#parts;
+    return verb(signal, () => readInventory(short, { capabilities, stateDir, hostIp: options.hostIp, isReal: !this.#isTest }, { timeoutMs: SHORT_MS, signal }));
   }
 
   spawn(spec: GuestSpec, signal: AbortSignal): Promise<Powered> {
@@ -216,6 +217,18 @@ class LibvirtDriver implements HypervisorDriver {
   async close(): Promise<void> {
     this.#parts.watch.close();
     await Promise.all([this.#parts.short.close(), this.#parts.slow.close()]);
+  }
+
+  status(): DriverStatus {
+    const { options, place } = this.#parts;
+    const at = 'path' in place.endpoint ? place.endpoint.path : `${place.endpoint.host}:${place.endpoint.port}`;
+    const isEmulated = options.virtType === 'qemu';
+    return {
+      isUp: true,
+      text: `${place.uri} at ${at}, guests run by ${isEmulated ? 'emulation' : 'KVM'} (virtType ${options.virtType})`,
+      // Not found out by looking: a device node for KVM was seen that could run nothing.
+      ...(isEmulated ? { hint: 'Emulation works on every machine; where KVM works guests are much faster with virtType kvm' } : {}),
+    };
   }
 
   /** Domain and generation; the folder's when there is no domain. A domain without a generation isn't ours. */

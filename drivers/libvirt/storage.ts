@@ -6,7 +6,7 @@
  */
 import { constants } from 'node:fs';
 import { chmod, chown, copyFile, mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import * as z from 'zod';
 import type { GuestSpec, ImageSource } from '../driver.ts';
 import { acceptDisk, inspectImage } from '../image/inspect.ts';
@@ -69,7 +69,6 @@ export class Storage {
     const storage = new Storage(options);
     await mkdir(options.stateDir, { recursive: true, mode: 0o700 });
     await storage.#letPass(options.stateDir);
-    if (options.qemu !== undefined) await checkParents(options.stateDir, options.qemu);
     for (const name of ['instances', 'images']) {
       await mkdir(join(options.stateDir, name), { recursive: true, mode: 0o700 });
       await storage.#letPass(join(options.stateDir, name));
@@ -204,18 +203,6 @@ function diskFormat(format: string): DiskFormat {
   if (format === 'qcow2') return 'qcow2';
   if (format === 'raw' || format === 'mbr' || format === 'gpt') return 'raw';
   throw new Fault('invalid', 'image.format', 'Images of this disk format cannot be booted on this hypervisor.');
-}
-
-/** QEMU's user must be able to pass through every folder above; said here, since QEMU's own words come late and vague. */
-async function checkParents(stateDir: string, qemu: Owner): Promise<void> {
-  for (let path = dirname(stateDir); path !== dirname(path); path = dirname(path)) {
-    const { mode, uid, gid } = await stat(path);
-    const bit = uid === qemu.uid ? 0o100 : gid === qemu.gid ? 0o010 : 0o001;
-    if ((mode & bit) === 0) {
-      const detail = `${path} cannot be searched by user ${qemu.uid}, group ${qemu.gid}`;
-      throw new Fault('invalid', 'libvirt.stateDir', 'The state folder cannot be reached by the hypervisor.', { detail });
-    }
-  }
 }
 
 async function tail(path: string, maxBytes: number): Promise<Buffer> {

@@ -7,6 +7,7 @@ import type { CreateOrder } from '../../../actors/conductor/messages/write.ts';
 import type { Flavor } from '../../../actors/model/flavor.ts';
 import type { ImageRef } from '../../../actors/model/image.ts';
 import type { InstanceRecord } from '../../../actors/model/instance.ts';
+import { beginAction, type Operation } from '../../../actors/model/operation.ts';
 import { quotaNeed } from '../../../actors/model/quota.ts';
 import { toIso } from '../../../runtime/base/clock.ts';
 import { isUuid } from '../../../runtime/base/ids.ts';
@@ -84,24 +85,25 @@ export async function makeOrder(call: Call, parts: ComputeParts, body: CreateBod
     const id = parts.random.uuid();
     const suffix = body.maxCount > 1 ? `-${index + 1}` : '';
     const name = `${body.name}${suffix}`;
+    const operation: Operation = {
+      name: 'create',
+      id: parts.random.uuid(),
+      step: 'place',
+      args: { ...(target.skipFilters ? { forcedHost: true } : {}), ...(body.personality.length > 0 ? { personality: body.personality } : {}) },
+      requestId: call.requestId,
+      startedAt: now,
+      stepDueMs: nowMs + parts.settings.placeLimitMs,
+      attempt: 0,
+      excludedHosts: [],
+    };
     return {
       ...common,
       id,
       name,
       hostname: body.hostname ?? hostnameFrom(body.name, suffix, id),
       launchIndex: index,
-      operation: {
-        name: 'create',
-        id: parts.random.uuid(),
-        step: 'place',
-        args: { ...(target.skipFilters ? { forcedHost: true } : {}), ...(body.personality.length > 0 ? { personality: body.personality } : {}) },
-        requestId: call.requestId,
-        startedAt: now,
-        stepDueMs: nowMs + parts.settings.placeLimitMs,
-        attempt: 0,
-        excludedHosts: [],
-      },
-      actions: [{ requestId: call.requestId, action: 'create', userId, projectId, startedAt: now, updatedAt: now, message: null, events: [] }],
+      operation,
+      actions: [beginAction(operation, { userId, projectId }, null)],
     };
   });
   return { projectId, userId, instances, minCount: body.minCount, needEach: quotaNeed(1, flavor), idempotency };

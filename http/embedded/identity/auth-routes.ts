@@ -5,7 +5,7 @@
 import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { TokenView } from '../../../actors/conductor/messages/identity.ts';
 import type { Call, Route } from '../wire.ts';
-import type { Identity } from './api.ts';
+import type { Identity } from './parts.ts';
 import { callerOf } from './caller.ts';
 import { renderCatalog } from './catalog.ts';
 import { forbiddenTo, unauthenticated } from './error.ts';

@@ -3,7 +3,7 @@ import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { GrantTarget, IdentityGrant } from '../../../actors/conductor/messages/identity.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import type { Call, Route } from '../wire.ts';
-import type { Identity } from './api.ts';
+import type { Identity } from './parts.ts';
 import { adminOf, callerOf, mayRead, selfOrAdminOf } from './caller.ts';
 import { about, forbiddenTo, notFound } from './error.ts';
 import { ec2KeyBody, parseBody, passwordChange } from './schema.ts';

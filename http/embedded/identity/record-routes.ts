@@ -7,7 +7,7 @@ import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { IdentityFilter, IdentityKind, IdentityKinds } from '../../../actors/conductor/messages/identity.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import type { Call, Route } from '../wire.ts';
-import type { Identity } from './api.ts';
+import type { Identity } from './parts.ts';
 import type { Caller } from './caller.ts';
 import { adminOf, callerOf, mayRead } from './caller.ts';
 import { about, forbiddenTo, notFound } from './error.ts';

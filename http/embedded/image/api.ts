@@ -8,50 +8,21 @@
  */
 import type Koa from 'koa';
 import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
-import type { Actors } from '../../../runtime/actor/ask.ts';
-import type { Clock } from '../../../runtime/base/clock.ts';
-import type { Log } from '../../../runtime/base/log.ts';
-import type { Random } from '../../../runtime/base/random.ts';
 import type { Route } from '../wire.ts';
 import { ownUrl, wireApp } from '../wire.ts';
-import type { Blobs } from './blobs.ts';
 import { openBlobs } from './blobs.ts';
-import type { TokenCheck } from './caller.ts';
 import { callerOf } from './caller.ts';
 import { renderImageError } from './error.ts';
 import { fileRoutes } from './file-routes.ts';
 import { imageRoutes } from './image-routes.ts';
 import { memberRoutes } from './member-routes.ts';
+import type { ImageParts, ImageService } from './parts.ts';
 import { IMAGE_SCHEMA, IMAGES_SCHEMA, MEMBER_SCHEMA, MEMBERS_SCHEMA } from './view.ts';
+
+export { IMAGE_SETTINGS } from './parts.ts';
 
 /** Of JSON bodies: 128 properties of their full length do not fit, and need not. */
 const BODY_MAX_BYTES = 1_048_576;
-
-export type ImageSettings = {
-  /** Larger uploads are refused with 413. */
-  readonly sizeMaxBytes: number;
-  /** Address in links, without `/v2`; null: as the client wrote it. */
-  readonly publicUrl: string | null;
-};
-export const IMAGE_SETTINGS: ImageSettings = { sizeMaxBytes: 64 * 2 ** 30, publicUrl: null };
-
-export type ImageParts = {
-  readonly actors: Actors;
-  /** Directory of the bytes; made when it is not there. */
-  readonly blobs: string;
-  readonly tokens: TokenCheck;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly settings: ImageSettings;
-};
-
-/** What the routes share. */
-export type ImageService = Omit<ImageParts, 'blobs'> & {
-  readonly blobs: Blobs;
-  /** Images whose bytes are being written or removed now: nothing else may touch their file. */
-  readonly busy: Set<string>;
-};
 
 /** Resolves when the directory is in order and uploads that a former process left are open again. */
 export async function imageApi(parts: ImageParts): Promise<Koa> {

@@ -8,11 +8,7 @@ import { isUuid } from '../../../runtime/base/ids.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import type { Call } from '../wire.ts';
 import { noImage, refuse } from './error.ts';
-import type { ImageService } from './api.ts';
-
-export type TokenOwner = { readonly userId: string; readonly projectId: string | null; readonly roles: readonly string[] };
-/** null: not a valid token. Throws Fault `unavailable` when that can't be found out. */
-export type TokenCheck = (token: string, signal: AbortSignal) => Promise<TokenOwner | null>;
+import type { ImageService } from './parts.ts';
 
 export type ImageCaller = ImageViewer & { readonly writer: boolean };
 

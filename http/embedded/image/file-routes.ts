@@ -10,7 +10,7 @@ import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { ImageRecord } from '../../../actors/conductor/messages/image.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import type { Call, Route } from '../wire.ts';
-import type { ImageService } from './api.ts';
+import type { ImageService } from './parts.ts';
 import type { Written } from './blobs.ts';
 import { callerOf, ownImage, visibleImage } from './caller.ts';
 import { about, invalid, refuse } from './error.ts';

@@ -4,7 +4,7 @@ import type { ImageRecord } from '../../../actors/conductor/messages/image.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import type { Call, Route } from '../wire.ts';
 import { ownUrl } from '../wire.ts';
-import type { ImageService } from './api.ts';
+import type { ImageService } from './parts.ts';
 import type { ImageCaller } from './caller.ts';
 import { callerOf, ownImage, visibleImage, writerOf } from './caller.ts';
 import { about, invalid, refuse } from './error.ts';

@@ -6,7 +6,7 @@ import { IDENTITY_SETTINGS, identityApi } from '../../../http/embedded/identity/
 import type { SeededIdentity } from '../../../http/embedded/identity/seed.ts';
 import { seedIdentity } from '../../../http/embedded/identity/seed.ts';
 import { IMAGE_SETTINGS, imageApi } from '../../../http/embedded/image/api.ts';
-import type { TokenCheck } from '../../../http/embedded/image/caller.ts';
+import type { TokenCheck } from '../../../http/embedded/image/parts.ts';
 import { seedImage } from '../../../http/embedded/image/seed.ts';
 import { systemClock } from '../../../runtime/base/clock.ts';
 import type { Clock } from '../../../runtime/base/clock.ts';

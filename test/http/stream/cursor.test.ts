@@ -63,7 +63,7 @@ describe('a snapshot', () => {
       shown.set(message['id'], message['revision']);
     }
     rig.cell.whileListing = () => undefined;
-    rig.cell.commit({ nth: 1_199, patch: { vmState: 'active' } });
+    rig.cell.commit({ nth: 9_999 });
     await socket.next('event', (event) => event['revision'] === rig.cell.revision);
     expect(stateOf(socket.messages)).toEqual(truth());
   });

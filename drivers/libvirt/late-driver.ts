@@ -1,0 +1,123 @@
+/**
+ * A libvirt that may not be there yet: the node starts all the same, and each look of the host actor (`inventory`)
+ * tries again. Until then every other verb fails with `unavailable` and does nothing. Once it was there, its driver
+ * comes back by itself (see connection.ts) and this only hands on.
+ */
+import { Fault } from '../../runtime/base/fault.ts';
+import type { Log } from '../../runtime/base/log.ts';
+import type { DriverStatus, GuestEvent, GuestKey, GuestPower, GuestSeen, GuestSpec, HostInventory, HypervisorDriver } from '../driver.ts';
+import { abortable } from './connection.ts';
+import { openLibvirtDriver, type LibvirtOptions } from './driver.ts';
+import { unreachableHypervisor } from './errors.ts';
+import { absence } from './locate.ts';
+
+type Powered = { power: GuestPower };
+
+/** Faults: `invalid` when what is there can't be used; one that doesn't answer is none. */
+export async function openLateDriver(options: LibvirtOptions): Promise<HypervisorDriver> {
+  const driver = new LateDriver({ open: () => openLibvirtDriver(options), log: options.log, absence: () => absence(options) });
+  await driver.tryNow();
+  return driver;
+}
+
+type LateParts = { readonly open: () => Promise<HypervisorDriver>; readonly log: Log; readonly absence: () => string };
+
+export class LateDriver implements HypervisorDriver {
+  readonly #parts: LateParts;
+  readonly #watchers: ((event: GuestEvent | null) => void)[] = [];
+  #driver: HypervisorDriver | undefined;
+  #opening: Promise<HypervisorDriver> | undefined;
+  #closed = false;
+  #why = '';
+
+  constructor(parts: LateParts) {
+    this.#parts = parts;
+  }
+
+  /** Resolves whether it is there or not; what it says and can't be used is thrown. */
+  async tryNow(): Promise<void> {
+    await this.#open().catch((error: unknown) => {
+      if (!Fault.is(error, 'unavailable')) throw error;
+    });
+  }
+
+  status(): DriverStatus {
+    return this.#driver?.status?.() ?? { isUp: false, text: this.#why };
+  }
+
+  async inventory(signal: AbortSignal): Promise<HostInventory> {
+    const driver = this.#driver ?? (await abortable(this.#open(), signal));
+    return driver.inventory(signal);
+  }
+
+  async spawn(spec: GuestSpec, signal: AbortSignal): Promise<Powered> {
+    return this.#there().spawn(spec, signal);
+  }
+
+  async destroy(guest: GuestKey, signal: AbortSignal): Promise<void> {
+    return this.#there().destroy(guest, signal);
+  }
+
+  async start(guest: GuestKey, signal: AbortSignal): Promise<Powered> {
+    return this.#there().start(guest, signal);
+  }
+
+  async stop(guest: GuestKey, options: { graceMs: number }, signal: AbortSignal): Promise<Powered> {
+    return this.#there().stop(guest, options, signal);
+  }
+
+  async reboot(guest: GuestKey, options: { kind: 'soft' | 'hard'; graceMs: number }, signal: AbortSignal): Promise<Powered> {
+    return this.#there().reboot(guest, options, signal);
+  }
+
+  async consoleOutput(guest: GuestKey, options: { maxBytes: number }, signal: AbortSignal): Promise<Buffer> {
+    return this.#there().consoleOutput(guest, options, signal);
+  }
+
+  async list(signal: AbortSignal): Promise<GuestSeen[]> {
+    return this.#there().list(signal);
+  }
+
+  watch(onEvent: (event: GuestEvent | null) => void): void {
+    this.#watchers.push(onEvent);
+    this.#driver?.watch(onEvent);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#opening?.catch(() => {});
+    await this.#driver?.close();
+  }
+
+  #there(): HypervisorDriver {
+    if (this.#driver === undefined) throw unreachableHypervisor(this.#why);
+    return this.#driver;
+  }
+
+  /** One attempt at a time, shared by all who ask. */
+  #open(): Promise<HypervisorDriver> {
+    if (this.#closed) return Promise.reject(unreachableHypervisor('closed by us'));
+    this.#opening ??= this.#openOnce().finally(() => (this.#opening = undefined));
+    return this.#opening;
+  }
+
+  async #openOnce(): Promise<HypervisorDriver> {
+    try {
+      const driver = await this.#parts.open();
+      for (const watcher of this.#watchers) driver.watch(watcher);
+      this.#driver = driver;
+      return driver;
+    } catch (error) {
+      const fault = Fault.from(error);
+      this.#tell(Fault.is(fault, 'unavailable') && fault.reason === 'libvirt.unreachable' ? this.#parts.absence() : fault.message, fault);
+      throw fault;
+    }
+  }
+
+  /** A cause is told once, however often it is met. */
+  #tell(why: string, fault: Fault): void {
+    if (why === this.#why) return;
+    this.#why = why;
+    this.#parts.log.warn('libvirt.absent', { why, detail: fault.detail });
+  }
+}
