@@ -100,7 +100,7 @@ export type NodeView = {
   readonly dataDir: string;
   /** Absent with an identity service of one's own. */
   readonly client: ClientFiles | undefined;
-  readonly example: { readonly flavor: string; readonly image: string; readonly network: string } | undefined;
+  readonly example: { readonly flavor: string; readonly image: string } | undefined;
 };
 
 /** How long a start waits for a host to have looked around; one that is slower joins later. */
@@ -179,7 +179,7 @@ class Node {
       database: this.#databaseText,
       dataDir: folder?.path ?? config.dataDir,
       client: this.#client,
-      example: isWhole ? { flavor: 'm1.tiny', image: TINY_NAME, network: config.network.label } : undefined,
+      example: isWhole ? { flavor: 'm1.tiny', image: TINY_NAME } : undefined,
     };
   }
 

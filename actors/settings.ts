@@ -46,10 +46,12 @@ const simulatedDriver = z.strictObject({
 
 const libvirtDriver = z.strictObject({
   kind: z.literal('libvirt'),
-  uri: matching(/^[a-z]+:\/\/\S*$/, 'a libvirt URI such as qemu:///system').default('qemu:///system'),
+  /** root's is the machine's, qemu:///system; anybody else's their own, qemu:///session. */
+  uri: matching(/^[a-z]+:\/\/\S*$/, 'a libvirt URI such as qemu:///system').exactOptional(),
   /** Where libvirtd listens, when not at its usual place. */
   socketPath: folder().exactOptional(),
-  virtType: choice(['qemu', 'kvm']).default('kvm'),
+  /** Emulation runs everywhere. KVM is never chosen by looking: its device node may be there and run nothing. */
+  virtType: choice(['qemu', 'kvm']).default('qemu'),
   bridge: name().exactOptional(),
 });
 
@@ -186,15 +188,19 @@ export async function explainConfig({ flags, env, cwd }: Surroundings): Promise<
   const file = await fileAssignments(named === '' ? undefined : named, cwd, clusterSchema);
   const variables = environmentAssignments(env, VARIABLES);
   const sets = setAssignments(flags.set ?? []);
-  const given = [...variables.assignments, ...sets.assignments, ...flagAssignments(flags, machine.name)].map((assignment) => placed(assignment, cwd));
+  // The group that --driver makes is there before what --set says about it.
+  const given = [...variables.assignments, ...driverAssignment(flags, machine.name), ...sets.assignments, ...flagAssignments(flags)].map((assignment) => placed(assignment, cwd));
   return resolveCluster(machine, [...file, ...given], [...variables.problems, ...sets.problems]);
 }
 
-function flagAssignments(flags: Flags, machineName: string): Assignment[] {
+function driverAssignment(flags: Flags, machineName: string): Assignment[] {
+  if (flags.driver === undefined) return [];
+  return [{ source: '--driver', path: ['hosts'], value: [groupFor(flags.driver, machineName, flags.hosts !== undefined)], isText: false }];
+}
+
+function flagAssignments(flags: Flags): Assignment[] {
   const simple = [['--data', 'dataDir', flags.data], ['--port-offset', 'portOffset', flags.portOffset], ['--roles', 'roles', flags.roles], ['--log-level', 'log.level', flags.logLevel]] as const;
   const assignments: Assignment[] = simple.flatMap(([source, path, value]) => (value === undefined ? [] : [{ source, path: path.split('.'), value, isText: true }]));
-  // Before the number, which then goes to the group that this makes.
-  if (flags.driver !== undefined) assignments.push({ source: '--driver', path: ['hosts'], value: [groupFor(flags.driver, machineName, flags.hosts !== undefined)], isText: false });
   if (flags.hosts !== undefined) assignments.push({ source: '--hosts', path: ['hosts', '0', 'count'], value: flags.hosts, isText: true });
   return assignments;
 }
@@ -237,9 +243,24 @@ const RULES: readonly Rule<Parsed>[] = [
   ({ leases }) => (leases.hostMs > leases.beatMs + leases.marginMs ? [] : [{ path: ['leases', 'hostMs'], others: [['leases', 'beatMs'], ['leases', 'marginMs']], text: `is ${leases.hostMs}: must be more than leases.beatMs + leases.marginMs (${leases.beatMs + leases.marginMs})` }]),
   ({ hosts }) => hosts.flatMap((group, index) => (group.count > 1 && !group.name.includes('{n}') ? [{ path: ['hosts', String(index), 'name'], text: `is "${group.name}": must contain {n}, since the group has ${group.count} hosts` }] : [])),
   hostNameRule,
+  libvirtRule,
   ({ operations: limits }) => (limits.verbWaitMs < limits.powerLimitMs ? [] : [{ path: ['operations', 'verbWaitMs'], others: [['operations', 'powerLimitMs']], text: `is ${limits.verbWaitMs}: must be less than operations.powerLimitMs (${limits.powerLimitMs})` }]),
   ({ identity, image }) => (identity === 'embedded' && image !== 'embedded' && image.url === undefined ? [{ path: ['image'], text: 'has no url: with the embedded identity service there is no catalog to find it in' }] : []),
 ];
+
+/** A host is the whole of one libvirt: two would count its memory twice and take each other's guests for strangers. */
+function libvirtRule({ hosts }: Parsed): { path: string[]; text: string }[] {
+  const owner = new Map<string, number>();
+  return hosts.flatMap(({ count: howMany, driver }, index) => {
+    if (driver.kind !== 'libvirt') return [];
+    const path = ['hosts', String(index)];
+    if (howMany > 1) return [{ path: [...path, 'count'], text: `is ${howMany}: must be 1, since a host is the whole of one libvirt` }];
+    const where = driver.socketPath ?? driver.uri ?? '';
+    const other = owner.get(where);
+    owner.set(where, index);
+    return other === undefined ? [] : [{ path: [...path, 'driver'], text: `is the same libvirt as that of hosts.${other}: a host is the whole of one libvirt` }];
+  });
+}
 
 function hostNameRule({ hosts }: Parsed): { path: string[]; text: string }[] {
   const owner = new Map<string, number>();

@@ -66,7 +66,9 @@ describe('the cluster’s configuration', () => {
     expect(names(await load({ hosts: '2' }))).toEqual(['host-1 simulated', 'host-2 simulated']);
     expect(names(await load({ driver: 'simulated', hosts: '1' }))).toEqual(['host-1 simulated']);
     const [libvirt] = hostsOf(await load({ driver: 'libvirt' }), (host) => `/d/${host}`);
-    expect(libvirt?.driver).toEqual({ kind: 'libvirt', uri: 'qemu:///system', virtType: 'kvm', stateDir: `/d/${libvirt?.name}` });
+    expect(libvirt?.driver).toEqual({ kind: 'libvirt', virtType: 'qemu', stateDir: `/d/${libvirt?.name}` });
+    const [accelerated] = hostsOf(await load({ driver: 'libvirt', set: ['hosts.0.driver.virtType=kvm'] }), () => '/d');
+    expect(accelerated?.driver).toMatchObject({ kind: 'libvirt', virtType: 'kvm' });
   });
 
   it('hands operation limits to instances as they are set', async () => {
@@ -85,6 +87,8 @@ describe('the cluster’s configuration', () => {
     ['one port for two services', { ports: { mesh: 8_774 } }, {}, {}, 'cluster.config.ts: ports.compute is 8774: ports.mesh has that port too'],
     ['an offset past the last port', {}, { portOffset: '20000' }, {}, '--port-offset: portOffset is 20000: ports.database would be 74329; ports end at 65535'],
     ['a group of hosts of one name', { hosts: [{ name: 'a', count: 2, driver: { kind: 'simulated' } }] }, {}, {}, 'hosts.0.name is "a": must contain {n}'],
+    ['several hosts on one libvirt', {}, { driver: 'libvirt', hosts: '3' }, {}, 'hosts.0.count is 3: must be 1, since a host is the whole of one libvirt'],
+    ['one libvirt twice', { hosts: [{ name: 'a', driver: { kind: 'libvirt' } }, { name: 'b', driver: { kind: 'libvirt', virtType: 'kvm' } }] }, {}, {}, 'hosts.1.driver is the same libvirt as that of hosts.0'],
     ['one host name twice', { hosts: [{ count: 3, driver: { kind: 'simulated' } }, { name: 'host-2', driver: { kind: 'simulated' } }] }, {}, {}, 'hosts.1.name is "host-2": host-2 is a host of hosts.0 too'],
     ['a network with bits behind its length', { network: { cidr: '10.20.0.1/16' } }, {}, {}, 'network.cidr is "10.20.0.1/16": must be an IPv4 network'],
     ['a network too small', { network: { cidr: '10.20.0.0/30' } }, {}, {}, 'at most /29'],

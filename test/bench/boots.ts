@@ -24,15 +24,15 @@ export function boots(options: Options): Promise<Figures> {
     const n = options.n ?? SERVERS;
     const stream = await StreamReader.open(compute);
     options.progress(`warming up with ${WARM_UP} servers${stream === undefined ? '; there is no stream to subscribe to' : ''}`);
-    await bootAll(compute, WARM_UP, (create) => inLanes(numbers(WARM_UP), options.c, create));
+    await bootAll(compute, (create) => inLanes(numbers(WARM_UP), options.c, create));
     options.progress(`${n} servers, ${options.c} at a time`);
-    const full = await measured({ compute, usage }, () => bootAll(compute, n, (create) => inLanes(numbers(n), options.c, create)));
+    const full = await measured({ compute, usage }, () => bootAll(compute, (create) => inLanes(numbers(n), options.c, create)));
     const perSecond = full.bootsPerSecond;
     const halfRate = Math.max(1, perSecond / 2);
     const halfCount = Math.ceil(Math.min(n / 2, halfRate * HALF_SECONDS_MAX));
     options.progress(`${halfCount} servers at ${Math.round(halfRate)} per second`);
     let latestMs = 0;
-    const half = await bootAll(compute, halfCount, async (create) => void ({ latestMs } = await atRate(halfRate, halfCount, (index) => create(index))));
+    const half = await bootAll(compute, async (create) => void ({ latestMs } = await atRate(halfRate, halfCount, (index) => create(index))));
     const streamed = stream?.events.filter(({ status }) => status === 'ACTIVE').length;
     stream?.close();
     return {
@@ -73,7 +73,7 @@ async function measured({ usage }: Subject, run: () => Promise<Run>): Promise<{ 
 }
 
 /** `load` starts the creates; resolves when the last server was seen ACTIVE. */
-async function bootAll(compute: Compute, n: number, load: (create: (index: number) => Promise<void>) => Promise<void>): Promise<Run> {
+async function bootAll(compute: Compute, load: (create: (index: number) => Promise<void>) => Promise<void>): Promise<Run> {
   const watch = new ActiveWatch(compute);
   const answers: Answer[] = [];
   const sentMs = new Map<string, number>();

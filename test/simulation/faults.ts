@@ -59,6 +59,10 @@ export class Faults implements Fate {
     return this.#trace;
   }
 
+  get isQuiet(): boolean {
+    return this.#quiet;
+  }
+
   note(what: string): void {
     this.#trace.push(what);
     if (this.#trace.length > TRACE_MAX) this.#trace.shift();

@@ -3,6 +3,8 @@
  * hypervisors and virtual time. It is put together as index.ts does it, without doors, leases and mesh.
  */
 import { ownServe } from '../../actors/conductor/kind.ts';
+import type { HostDoorProtocol } from '../../actors/conductor/messages/host.ts';
+import type { WriteProtocol } from '../../actors/conductor/messages/write.ts';
 import type { CellStore } from '../../actors/conductor/store.ts';
 import { hostKind } from '../../actors/host/kind.ts';
 import { hostRef } from '../../actors/host/messages.ts';
@@ -69,7 +71,7 @@ export class SimNode {
     this.#shards = new Shards({ ...activation, store }, (shard) => (this.#mayRun ? epochs.get(shard) : undefined));
     this.#takeover = new Takeover({ store, actors: this.actors, clock, log });
     this.#system.plug({ room: this.#room, shards: this.#shards });
-    this.#system.register(defineService({ kind: 'conductor', mailboxMax: 4_096, concurrency: 2_048, serve: ownServe(store) }));
+    this.#system.register(defineService<WriteProtocol & HostDoorProtocol>({ kind: 'conductor', mailboxMax: 4_096, concurrency: 2_048, serve: ownServe(store) }));
     this.#system.register(instanceKind(INSTANCE_SETTINGS));
     this.#system.register(networkKind());
     const schedulers = schedulerKind();

@@ -18,7 +18,7 @@ export type Summary = {
   /** Absent with an identity service of your own. */
   readonly client: ClientFiles | undefined;
   /** Names that exist in a fresh cloud, for the first command. */
-  readonly example: { readonly flavor: string; readonly image: string; readonly network: string } | undefined;
+  readonly example: { readonly flavor: string; readonly image: string; } | undefined;
 };
 
 export function renderSummary(summary: Summary): string {
@@ -40,8 +40,8 @@ function firstSteps(client: ClientFiles, example: Summary['example']): string {
     `  export OS_CLIENT_CONFIG_FILE=${shellWord(client.cloudsYaml)} OS_CLOUD=novact`,
   ];
   if (example !== undefined) {
-    const { flavor, image, network } = example;
-    lines.push(`  openstack server create --flavor ${shellWord(flavor)} --image ${shellWord(image)} --network ${shellWord(network)} --wait first`);
+    const { flavor, image } = example;
+    lines.push(`  openstack server create --flavor ${shellWord(flavor)} --image ${shellWord(image)} --wait first`);
   }
   lines.push('  openstack server list', '', `The administrator is OS_CLOUD=novact-admin. For clients that want variables: source ${shellWord(client.openrc)}`);
   return lines.join('\n');

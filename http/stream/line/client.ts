@@ -198,6 +198,7 @@ export class Client implements Reader {
     if (this.#closing) return;
     this.#closing = true;
     this.#leaveAll();
+    this.#parts.log.debug('a stream is closed', { code, reason });
     this.line.close(code, reason);
   }
 

@@ -37,7 +37,9 @@ export function provenServer(pid: number, storePath: string): readonly string[] 
   const at = seen.command.indexOf('-D');
   const named = basename(seen.command[0] ?? '') === 'postgres' && at > 0 && seen.command[at + 1] === storePath;
   // A server works in its store. Where this account may not see that, its words (which name the store) must do.
-  return named && (seen.cwd === undefined || seen.cwd === storePath) ? seen.command : undefined;
+  // One whose store was removed under it is still its server, and must be ended at close.
+  const isAtHome = seen.cwd === undefined || seen.cwd === storePath || seen.cwd === `${storePath} (deleted)`;
+  return named && isAtHome ? seen.command : undefined;
 }
 
 /** Every living process that works in the store: a server that was killed leaves its children for a moment. */

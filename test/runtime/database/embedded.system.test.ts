@@ -126,6 +126,13 @@ describe('embedded PostgreSQL', { timeout: 90_000 }, () => {
     expect(await query(server.url, 'SELECT n FROM kept')).toEqual([{ n: 7 }]);
   });
 
+  it('is ended at close even when its folder was removed under it', async () => {
+    const server = await open();
+    rmSync(join(folder, 'pg'), { recursive: true, force: true });
+    await server.close();
+    expect(seenProcess(server.pid)).toBeUndefined();
+  });
+
   it('puts its socket in a short folder when its own path is too long for one, and removes it', async () => {
     const server = await open({ dataDir: join(folder, 'x'.repeat(100), 'pg') });
     const socketDir = decodeURIComponent(/@([^:]+):/.exec(server.url)?.[1] ?? '');

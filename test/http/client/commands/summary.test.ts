@@ -11,7 +11,7 @@ const summary: Summary = {
   dataDir: '/home/me/my cloud/.novact',
   logFile: '/home/me/my cloud/.novact/novact.log',
   client: { cloudsYaml: '/home/me/my cloud/.novact/clouds.yaml', openrc: '/home/me/my cloud/.novact/openrc' },
-  example: { flavor: 'm1.tiny', image: 'cirros', network: 'private' },
+  example: { flavor: 'm1.tiny', image: 'cirros' },
 };
 
 describe('the summary of a start', () => {
@@ -29,7 +29,7 @@ novact 0.1.0 is up: node n1, in 1.2 s.
 In another terminal, with any OpenStack client:
 
   export OS_CLIENT_CONFIG_FILE='/home/me/my cloud/.novact/clouds.yaml' OS_CLOUD=novact
-  openstack server create --flavor m1.tiny --image cirros --network private --wait first
+  openstack server create --flavor m1.tiny --image cirros --wait first
   openstack server list
 
 The administrator is OS_CLOUD=novact-admin. For clients that want variables: source '/home/me/my cloud/.novact/openrc'

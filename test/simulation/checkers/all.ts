@@ -1,0 +1,10 @@
+/** Every promise that one cell with one node at a time can break. */
+import type { Checker } from './checker.ts';
+import { EVENTS } from './events.ts';
+import { KEPT } from './kept.ts';
+import { ONE_PLACE } from './one-place.ts';
+import { ONE_WRITER } from './one-writer.ts';
+import { SUMS } from './sums.ts';
+import { WORK_ENDS } from './work-ends.ts';
+
+export const CHECKERS: readonly Checker[] = [ONE_WRITER, WORK_ENDS, ONE_PLACE, SUMS, EVENTS, KEPT];

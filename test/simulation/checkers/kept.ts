@@ -1,0 +1,31 @@
+/** P6: what was acknowledged is not lost, and what was asked twice with one key or command id is done once. */
+import { toLoaded } from '../../doubles/memory-store.ts';
+import type { Checker } from './checker.ts';
+
+export const KEPT: Checker = {
+  promise: 'P6',
+  atEnd(world) {
+    const { instances } = world.tables;
+    const problems: string[] = [];
+    for (const { key, ids, least } of world.acks.created) {
+      if (ids.length < least) problems.push(`${key} was answered with ${ids.length} servers, at least ${least} were wanted`);
+      for (const id of ids) if (!instances.has(id)) problems.push(`server ${id} of ${key} was acknowledged and is not there`);
+      const made = [...instances.values()].filter((row) => toLoaded(row).record.reservationId === key);
+      if (made.length !== ids.length) problems.push(`${key} was answered with ${ids.length} servers and made ${made.length}`);
+    }
+    for (const { id, requestId, verb } of world.acks.done) {
+      const row = instances.get(id);
+      const record = row && toLoaded(row).record;
+      if (!record) continue;
+      if (verb === 'delete') {
+        if (!record.deleted) problems.push(`${id}: delete was acknowledged, it is not deleted`);
+      } else if (!record.actions.some((action) => action.requestId === requestId)) problems.push(`${id}: ${verb} ${requestId} was acknowledged and is not in its history`);
+    }
+    for (const row of instances.values()) {
+      const requests = toLoaded(row).record.actions.map((action) => action.requestId);
+      const twice = requests.filter((request, i) => requests.indexOf(request) !== i);
+      if (twice.length > 0) problems.push(`${row.id} did ${twice.join()} twice`);
+    }
+    return problems;
+  },
+};

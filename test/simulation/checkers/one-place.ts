@@ -1,0 +1,44 @@
+/** P3: no guest runs in two places, none without a claim; in the end what runs is what the records say. */
+import { toLoaded } from '../../doubles/memory-store.ts';
+import type { World } from '../world.ts';
+import type { Checker } from './checker.ts';
+
+export const ONE_PLACE: Checker = {
+  promise: 'P3',
+  atCommit: (world, commits) => (commits.some(({ parts }) => parts.claims.length > 0) ? unclaimed(world) : []),
+  atGuest: (world) => [...twice(world), ...unclaimed(world)],
+  atEnd(world) {
+    const problems: string[] = [];
+    for (const row of world.tables.instances.values()) {
+      const { record } = toLoaded(row);
+      const guests = [...world.guests.values()].filter((guest) => guest.instanceId === row.id);
+      const [guest] = guests;
+      if (guests.length > 1) problems.push(`${row.id} has guests on ${guests.map(({ host }) => host).join(' and ')}`);
+      if (guest && guest.host !== record.host) problems.push(`the guest of ${row.id} is on ${guest.host}, the record says ${record.host}`);
+      if (record.vmState === 'active' && guest?.power !== 'running') problems.push(`${row.id} is active, its guest is ${guest?.power ?? 'nowhere'}`);
+      if (record.vmState === 'stopped' && (!guest || guest.power === 'running')) problems.push(`${row.id} is stopped, its guest is ${guest?.power ?? 'nowhere'}`);
+    }
+    return problems;
+  },
+};
+
+function twice(world: World): string[] {
+  const running = new Map<string, string>();
+  const problems: string[] = [];
+  for (const { host, instanceId, power } of world.guests.values()) {
+    if (power !== 'running') continue;
+    const other = running.get(instanceId);
+    if (other !== undefined) problems.push(`${instanceId} runs on ${other} and on ${host}`);
+    running.set(instanceId, host);
+  }
+  return problems;
+}
+
+function unclaimed(world: World): string[] {
+  const { claims } = world.tables;
+  const problems: string[] = [];
+  for (const { host, instanceId, generation, power } of world.guests.values()) {
+    if (claims.get(`${instanceId}/${generation}`)?.host !== host) problems.push(`${power} guest ${instanceId}/${generation} on ${host} has no claim`);
+  }
+  return problems;
+}

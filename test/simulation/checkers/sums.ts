@@ -1,0 +1,76 @@
+/** P4: counters are the sums of what they count, nothing is past its limit, no address is given twice, at any moment. */
+import { COUNTED, quotaNeed } from '../../../actors/model/quota.ts';
+import type { Resources } from '../../../actors/model/resources.ts';
+import { hostRef } from '../../../actors/host/messages.ts';
+import { toLoaded } from '../../doubles/memory-store.ts';
+import type { World } from '../world.ts';
+import type { Checker } from './checker.ts';
+
+const RESOURCES = ['vcpus', 'memoryMiB', 'diskGiB'] as const satisfies readonly (keyof Resources)[];
+
+export const SUMS: Checker = {
+  promise: 'P4',
+  atCommit: (world) => [...hosts(world), ...quota(world)],
+  async atEnd(world) {
+    return [...hosts(world), ...quota(world), ...addresses(world), ...claims(world), ...(await memories(world))];
+  },
+};
+
+function hosts(world: World): string[] {
+  const problems: string[] = [];
+  for (const { name, used, claims: count, capacity } of world.tables.hosts.values()) {
+    const own = [...world.tables.claims.values()].filter((claim) => claim.host === name);
+    if (own.length !== count) problems.push(`${name} counts ${count} claims, there are ${own.length}`);
+    for (const key of RESOURCES) {
+      const sum = own.reduce((total, claim) => total + claim.need[key], 0);
+      if (sum !== used[key]) problems.push(`${name} counts ${used[key]} ${key}, its claims are ${sum}`);
+      if (sum > capacity[key]) problems.push(`${name} gave ${sum} ${key} of ${capacity[key]}`);
+    }
+  }
+  return problems;
+}
+
+function quota(world: World): string[] {
+  const problems: string[] = [];
+  const living = [...world.tables.instances.values()].map((row) => toLoaded(row).record).filter((record) => !record.deleted);
+  for (const [key, use] of world.tables.quotaUse) {
+    const [project, user] = key.split(' ');
+    const needs = living.filter((record) => record.projectId === project && (user === '' || record.userId === user)).map((record) => quotaNeed(1, record.flavor));
+    for (const name of COUNTED) {
+      const sum = needs.reduce((total, need) => total + need[name], 0);
+      if (sum !== use[name]) problems.push(`quota of ${key} counts ${use[name]} ${name}, the servers use ${sum}`);
+      const limit = world.tables.quotaLimits.get(key)?.[name] ?? -1;
+      if (limit >= 0 && sum > limit) problems.push(`${key} has ${sum} ${name} of ${limit}`);
+    }
+  }
+  return problems;
+}
+
+function addresses(world: World): string[] {
+  const given = [...world.tables.fixedIps.values()].map(({ instanceId, networkId, address }) => `${instanceId} ${networkId} ${address}`);
+  const had = [...world.tables.instances.values()].flatMap((row) => toLoaded(row).record.nics.map((nic) => `${row.id} ${nic.networkId} ${nic.address}`));
+  const wrong = [...given.filter((one) => !had.includes(one)), ...had.filter((one) => !given.includes(one))];
+  return wrong.map((one) => `address ${one} stands in ${given.includes(one) ? 'the table only' : 'the record only'}`);
+}
+
+function claims(world: World): string[] {
+  const problems: string[] = [];
+  for (const row of world.tables.instances.values()) {
+    const { record } = toLoaded(row);
+    const active = [...world.tables.claims.values()].filter((claim) => claim.instanceId === row.id && claim.role === 'active');
+    const wanted = record.host === null ? [] : [`${record.host}/${record.generation}`];
+    const found = active.map((claim) => `${claim.host}/${claim.generation}`);
+    if (found.join() !== wanted.join()) problems.push(`${row.id} has claims ${found.join() || 'none'}, its record says ${wanted.join() || 'none'}`);
+  }
+  return problems;
+}
+
+/** A host actor that remembers other claims than the store refuses or promises what isn't so. */
+async function memories(world: World): Promise<string[]> {
+  const problems: string[] = [];
+  for (const { name, used } of world.tables.hosts.values()) {
+    const report = await world.node?.actors.ask(hostRef(name), { type: 'report' }, { timeoutMs: 5_000 });
+    for (const key of RESOURCES) if (report && report.used[key] !== used[key]) problems.push(`${name} remembers ${report.used[key]} ${key} in use, the store has ${used[key]}`);
+  }
+  return problems;
+}

@@ -1,0 +1,25 @@
+/** P2: accepted work has ended after the quiet time, and of what is deleted nothing is left anywhere. */
+import { statusOf } from '../../../actors/model/server-state.ts';
+import { toLoaded } from '../../doubles/memory-store.ts';
+import type { Checker } from './checker.ts';
+
+export const WORK_ENDS: Checker = {
+  promise: 'P2',
+  atEnd(world) {
+    const { instances, claims, fixedIps } = world.tables;
+    const problems: string[] = [];
+    for (const row of instances.values()) {
+      const { record } = toLoaded(row);
+      const { operation, taskState, vmState, deleted, fault, actions } = record;
+      if (operation || row.open || row.dueAtMs !== null) problems.push(`${row.id}: ${operation?.name}/${operation?.step} is still open`);
+      if (taskState !== null || vmState === 'building') problems.push(`${row.id} stays in ${statusOf(record)} (${vmState}, ${taskState})`);
+      if (vmState === 'error' && fault === null) problems.push(`${row.id} is in error without a fault`);
+      if (actions.some((action) => action.events.some((event) => event.finishedAt === null))) problems.push(`${row.id} has an action without an end`);
+      if (!deleted) continue;
+      if ([...claims.values()].some((claim) => claim.instanceId === row.id)) problems.push(`${row.id} is deleted and has a claim`);
+      if ([...fixedIps.values()].some((fixed) => fixed.instanceId === row.id)) problems.push(`${row.id} is deleted and has an address`);
+      if ([...world.guests.values()].some((guest) => guest.instanceId === row.id)) problems.push(`${row.id} is deleted and has a guest`);
+    }
+    return problems;
+  },
+};

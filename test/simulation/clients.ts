@@ -1,0 +1,132 @@
+/**
+ * The users of the simulated cell: they order servers, act on them, look at them, and try again, with the same key or
+ * command id, when no answer comes. What was answered is remembered: it must not be lost (P6).
+ */
+import { CONDUCTOR } from '../../actors/conductor/messages.ts';
+import type { CreateOrder } from '../../actors/conductor/messages/write.ts';
+import { instanceRef, type Verb } from '../../actors/instance/messages.ts';
+import { quotaNeed } from '../../actors/model/quota.ts';
+import { Fault } from '../../runtime/base/fault.ts';
+import { pick, seededRandom, type Random } from '../../runtime/base/random.ts';
+import { INSTANCE_SETTINGS } from './node.ts';
+import { newInstance } from './records.ts';
+import type { World } from './world.ts';
+
+const ANSWER_MS = 8_000;
+const TRIES = 8;
+
+export type Ack = { readonly id: string; readonly requestId: string; readonly verb: Verb['name'] };
+/** What was answered to clients. */
+export class Acks {
+  readonly created: { readonly key: string; readonly ids: readonly string[]; readonly least: number }[] = [];
+  readonly done: Ack[] = [];
+}
+
+export type Action = 'create' | 'multi' | 'start' | 'stop' | 'soft' | 'hard' | 'delete' | 'get';
+
+export class Client {
+  readonly #world: World;
+  readonly #random: Random;
+  readonly #name: string;
+  readonly #user: string;
+  #requests = 0;
+
+  constructor(world: World, name: string, user = 'ann') {
+    this.#world = world;
+    this.#name = name;
+    this.#user = user;
+    this.#random = seededRandom(Math.floor(world.random.next() * 2 ** 31));
+  }
+
+  /** Some actions with pauses between them. */
+  async live(actions: readonly Action[], pauseMs: number): Promise<void> {
+    for (const action of actions) {
+      await this.pause(this.#random.next() ** 2 * pauseMs);
+      await this.do(action);
+    }
+  }
+
+  pause(ms: number): Promise<void> {
+    return this.#world.time.clock.sleep(ms);
+  }
+
+  async do(action: Action): Promise<void> {
+    switch (action) {
+      case 'create':
+        return void (await this.create(1, 1));
+      case 'multi':
+        return void (await this.create(3, 1 + Math.floor(this.#random.next() * 3)));
+      case 'get':
+        return this.#onSome(async (id) => void (await this.#try(`get ${id}`, (actors) => actors.ask(instanceRef(id), { type: 'get' }, { timeoutMs: 5_000 }))));
+      case 'soft':
+      case 'hard':
+        return this.#onSome((id) => this.act(id, { name: 'reboot', kind: action }));
+      default:
+        return this.#onSome((id) => this.act(id, { name: action }));
+    }
+  }
+
+  /** Orders servers; answers with their ids, or none when it was refused. */
+  async create(count: number, least: number): Promise<readonly string[]> {
+    const key = this.#newRequest();
+    const { wallMs } = this.#world.time.clock;
+    const make = { requestId: key, userId: this.#user, nowMs: wallMs(), stepDueMs: wallMs() + INSTANCE_SETTINGS.placeLimitMs };
+    // A retry of a real client carries the same body, and the door makes new records of it.
+    const order = (): CreateOrder => {
+      const instances = Array.from({ length: count }, (_, i) => newInstance(this.#random.uuid(), { ...make, name: `${key}-${i}` }));
+      return {
+        projectId: 'blue', userId: this.#user, instances, minCount: least, needEach: quotaNeed(1, instances[0]!.flavor), idempotency: { key, bodyHash: `${count}/${least}` },
+      };
+    };
+    const answer = await this.#try(`create ${key}`, (actors) => actors.ask(CONDUCTOR, { type: 'accept', order: order() }, { timeoutMs: 5_000 }));
+    if (!answer) return [];
+    const ids = answer.instances.map(({ record }) => record.id);
+    this.#world.acks.created.push({ key, ids, least });
+    for (const id of ids) this.#world.faults.note(`${this.#name}: accepted ${id} of ${key}`);
+    void this.#world.node?.actors.tell(instanceRef(ids[0] ?? ''), { type: 'wake' });
+    return ids;
+  }
+
+  async act(id: string, verb: Verb): Promise<void> {
+    const requestId = this.#newRequest();
+    const caller = { userId: this.#user, projectId: 'blue', isAdmin: false, requestId };
+    const commandId = this.#random.uuid();
+    const answer = await this.#try(`${verb.name} ${id}`, (actors) => actors.ask(instanceRef(id), { type: 'act', verb, caller }, { timeoutMs: 5_000, commandId }));
+    if (!answer) return;
+    this.#world.acks.done.push({ id, requestId, verb: verb.name });
+    this.#world.faults.note(`${this.#name}: accepted ${verb.name} of ${id} as ${requestId}`);
+  }
+
+  async #onSome(run: (id: string) => Promise<void>): Promise<void> {
+    const ids = this.#world.acks.created.flatMap((ack) => ack.ids);
+    if (ids.length > 0) await run(pick(this.#random, ids));
+  }
+
+  #newRequest(): string {
+    this.#requests += 1;
+    return `req-${this.#name}-${this.#requests}`;
+  }
+
+  /** Asks the node that is there, again while there is no answer. undefined: refused, or given up. */
+  async #try<T>(what: string, ask: (actors: NonNullable<World['node']>['actors']) => Promise<T>): Promise<T | undefined> {
+    for (let i = 0; i < TRIES; i++) {
+      const node = this.#world.node;
+      if (!node) {
+        await this.pause(500);
+        continue;
+      }
+      try {
+        const answer = await Promise.race([ask(node.actors), this.pause(ANSWER_MS).then(() => NO_ANSWER)]);
+        if (answer !== NO_ANSWER) return answer as T;
+      } catch (error) {
+        const fault = Fault.from(error);
+        this.#world.faults.note(`${this.#name}: ${what} refused: ${fault.reason}`);
+        if (!fault.retryable) return undefined;
+      }
+      await this.pause(200);
+    }
+    return undefined;
+  }
+}
+
+const NO_ANSWER = Symbol('no answer');
