@@ -12,7 +12,7 @@ export default {
   bind: '127.0.0.1',
 
   // What this node drives. Simulated hosts need nothing; for real guests:
-  //   hosts: [{ name: 'kvm-1', driver: { kind: 'libvirt', uri: 'qemu:///system', virtType: 'kvm' } }],
+  //   hosts: [{ name: 'kvm-1', driver: { kind: 'libvirt', virtType: 'kvm' } }], // 'qemu', without KVM, is the default
   hosts: [
     {
       name: 'host-{n}', // {n} counts from 1

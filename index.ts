@@ -28,7 +28,7 @@ import { schedulerKind } from './actors/scheduler/kind.ts';
 import { schedulerRef } from './actors/scheduler/messages.ts';
 import { hostsOf, instanceSettingsOf, type ClusterConfig } from './actors/settings.ts';
 import type { EventFeed } from './actors/model/event.ts';
-import type { HypervisorDriver, ImageSource } from './drivers/driver.ts';
+import type { DriverStatus, HypervisorDriver, ImageSource } from './drivers/driver.ts';
 import { openDriver } from './drivers/open.ts';
 import { glanceImages } from './drivers/services/glance.ts';
 import { ServiceSession, type ServiceAccount } from './drivers/services/keystone.ts';
@@ -64,6 +64,7 @@ import { checkDatabaseUrl, placeOf } from './runtime/database/server-check.ts';
 import { shardTable } from './runtime/database/shard-table.ts';
 import { loadKeyPair } from './runtime/mesh/curve.ts';
 import { openZeromqMesh } from './runtime/mesh/zeromq.ts';
+import { MembershipView } from './runtime/membership/view.ts';
 import { lockDataFolder, type DataFolder } from './runtime/node/data-folder.ts';
 import type { Lifecycle, Stage, Undo } from './runtime/node/lifecycle.ts';
 import { claimPorts } from './runtime/node/ports.ts';
@@ -95,7 +96,9 @@ export type NodeParts = {
 export type NodeView = {
   readonly node: string;
   readonly services: readonly { readonly name: string; readonly url: string }[];
-  readonly hosts: readonly { readonly kind: string; readonly count: number }[];
+  readonly hosts: readonly { readonly kind: string; readonly count: number; readonly status?: DriverStatus }[];
+  /** What the operator may want to do, as sentences. */
+  readonly hints: readonly string[];
   readonly database: string;
   readonly dataDir: string;
   /** Absent with an identity service of one's own. */
@@ -127,6 +130,8 @@ class Node {
   readonly #checks: { [part: string]: HealthCheck } = {};
   readonly #services: { name: string; url: string }[] = [];
   readonly #turns;
+  /** With the place of their group in the configuration. */
+  #drivers: { readonly kind: string; readonly group: number; readonly driver: HypervisorDriver }[] = [];
   #folder: DataFolder | undefined;
   #databaseUrl = '';
   #databaseText = '';
@@ -142,7 +147,7 @@ class Node {
     this.#config = config;
     this.#parts = parts;
     this.#boot = parts.random.uuid() as BootId;
-    this.#failpoint = failpointFrom(process.env['NOVACT_FAILPOINT'], () => process.kill(process.pid, 'SIGKILL'));
+    this.#failpoint = failpointFrom({ words: process.env['NOVACT_FAILPOINT'], file: process.env['NOVACT_FAILPOINT_FILE'] }, () => process.kill(process.pid, 'SIGKILL'));
     this.#system = new ActorSystem(parts);
     this.#actors = this.#system;
     this.#turns = openTurns(config.name);
@@ -169,18 +174,38 @@ class Node {
 
   view(): NodeView {
     const { config, folder } = { config: this.#config, folder: this.#folder };
-    const counts = new Map<string, number>();
-    for (const group of config.hosts) counts.set(group.driver.kind, (counts.get(group.driver.kind) ?? 0) + group.count);
     const isWhole = config.identity === 'embedded' && config.image === 'embedded';
     return {
       node: config.name,
       services: this.#services,
-      hosts: [...counts].map(([kind, count]) => ({ kind, count })),
+      hosts: this.#hostGroups(),
+      hints: this.#hints(),
       database: this.#databaseText,
       dataDir: folder?.path ?? config.dataDir,
       client: this.#client,
       example: isWhole ? { flavor: 'm1.tiny', image: TINY_NAME } : undefined,
     };
+  }
+
+  /** Hosts of one kind are told together, unless their driver has something to say. */
+  #hostGroups(): NodeView['hosts'] {
+    const groups: { kind: string; count: number; status?: DriverStatus }[] = [];
+    for (const { kind, driver } of this.#drivers) {
+      const status = driver.status?.();
+      const alike = groups.find((group) => group.kind === kind && group.status === undefined);
+      if (status !== undefined) groups.push({ kind, count: 1, status });
+      else if (alike !== undefined) alike.count++;
+      else groups.push({ kind, count: 1 });
+    }
+    return groups;
+  }
+
+  #hints(): string[] {
+    return this.#drivers.flatMap(({ group, driver }) => {
+      const hint = driver.status?.().hint;
+      if (hint === undefined) return [];
+      return [hint.setting === undefined ? hint.text : `${hint.text}: --set hosts.${group}.driver.${hint.setting}`];
+    });
   }
 
   #actorParts() {
@@ -201,7 +226,7 @@ class Node {
         { name: 'health', port: ports.health, host },
         { name: 'mesh', port: ports.mesh, host },
       ];
-      await claimPorts(wanted);
+      await claimPorts(wanted, config.portOffset);
       this.#secrets = loadOrCreateSecrets(folder.path, ['admin', 'demo', 'service'], this.#parts.random);
     } catch (error) {
       folder.release();
@@ -305,9 +330,10 @@ class Node {
     const opened: HypervisorDriver[] = [];
     const hosts = hostsOf(this.#config, (host) => this.#path('hosts', host));
     try {
-      for (const { name, driver: settings } of hosts) {
-        const driver = await openDriver(settings, { host: name, clock, random, log, images });
+      for (const { name, group, driver: settings } of hosts) {
+        const driver = await openDriver(settings, { host: name, clock, random, log, images, within: this.#path('.') });
         opened.push(driver);
+        this.#drivers.push({ kind: settings.kind, group, driver });
         const hostSettings: HostSettings = {
           ...HOST_DEFAULTS,
           node,
@@ -324,7 +350,8 @@ class Node {
         driver.watch((event) => this.#actors.tell(address, { type: 'guestChanged', event }));
         this.#actors.tell(address, { type: 'tick' });
       }
-      await this.#hostsUp(hosts.map(({ name }) => name), signal);
+      const away = new Set(opened.flatMap((driver, index) => (driver.status?.().isUp === false ? [hosts[index]?.name] : [])));
+      await this.#hostsUp(hosts.map(({ name }) => name).filter((name) => !away.has(name)), signal);
     } catch (error) {
       await Promise.all(opened.map((driver) => driver.close()));
       throw error;
@@ -395,18 +422,22 @@ class Node {
     const nodes = nodeTable(session);
     const keys = await loadKeyPair(this.#path('mesh-key.json'));
     await nodes.enter({ name, boot: this.#boot, endpoint: `tcp://${bind}:${ports.mesh}`, publicKey: keys.publicKey, roles });
+    const lease = { leaseMs: times.controlMs, beatMs: times.beatMs, marginMs: times.marginMs };
+    const view = new MembershipView({ self: name, nodes, clock, settings: lease });
     const leases = new Leases({
       node: name,
       boot: this.#boot,
       nodes,
       shards: shardTable(session),
+      view,
+      role: 'control',
       clock,
       log,
-      settings: { leaseMs: times.controlMs, beatMs: times.beatMs, marginMs: times.marginMs },
-      onTaken: (shards) => this.#takeover?.taken(shards),
-      onLost: (shards) => {
-        this.#takeover?.lost();
-        this.#shards?.drop(shards);
+      settings: lease,
+      onTaken: (owned, taken) => this.#takeover?.taken(owned, taken),
+      onLost: (lost, left) => {
+        this.#takeover?.lost(left);
+        this.#shards?.drop(lost);
       },
     });
     this.#leases = leases;

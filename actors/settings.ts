@@ -218,15 +218,15 @@ function placed(assignment: Assignment, cwd: string): Assignment {
   return isDataDir && typeof assignment.value === 'string' ? { ...assignment, value: resolve(cwd, assignment.value) } : assignment;
 }
 
-export type HostSettings = { readonly name: string; readonly driver: DriverSettings };
+export type HostSettings = { readonly name: string; /** The place of its group. */ readonly group: number; readonly driver: DriverSettings };
 
 /** Each host of this node with its driver's settings; `directoryOf` names its folder. */
 export function hostsOf(config: Pick<ClusterConfig, 'hosts'>, directoryOf: (host: string) => string): HostSettings[] {
-  return config.hosts.flatMap(({ name: pattern, count: howMany, driver }) =>
+  return config.hosts.flatMap(({ name: pattern, count: howMany, driver }, group) =>
     Array.from({ length: howMany }, (_, index) => {
       const host = pattern.replaceAll('{n}', String(index + 1));
       const directory = directoryOf(host);
-      return { name: host, driver: driver.kind === 'simulated' ? { ...driver, directory } : { ...driver, stateDir: directory } };
+      return { name: host, group, driver: driver.kind === 'simulated' ? { ...driver, directory } : { ...driver, stateDir: directory } };
     }),
   );
 }

@@ -101,8 +101,8 @@ export type DriverStatus = {
   /** It was reached; false also means that `text` says why not. */
   readonly isUp: boolean;
   readonly text: string;
-  /** What the operator may change to have it better. */
-  readonly hint?: string;
+  /** What the operator may do to have it better, as a sentence; `setting` is one of the driver's, with a value. */
+  readonly hint?: { readonly text: string; readonly setting?: string };
 };
 
 export interface HypervisorDriver {

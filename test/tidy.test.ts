@@ -164,10 +164,11 @@ function exportsOf(path: string): string[] {
   return [...found].flatMap(([, name]) => (name === undefined ? [] : [name]));
 }
 
-/** The folders that a file lies in: rooms and rooms within them. */
+/** The room that a file lies in directly, when it is one of the two upper floors, and the room above it. */
 function roomsOf(path: string): string[] {
   const folders = dirname(path).split('/');
-  return folders.slice(0, 2).map((_, depth) => folders.slice(0, depth + 1).join('/'));
+  const room = folders.join('/');
+  return folders.length > 2 ? [] : [folders[0] ?? room, room];
 }
 
 function withoutComments(path: string): string {

@@ -25,7 +25,13 @@ import { actionBegun, actionEnded, change, isWorking, next, NO_PARTS, NO_SOFT, t
 const RULES: Record<OperationName, OperationRules> = { create: CREATE, delete: DELETE, start: START, stop: STOP, reboot: REBOOT };
 
 export function decide(before: InstanceState, message: MessageOf<InstanceProtocol>, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
-  const state: InstanceState = before.parts === NO_PARTS ? before : { ...before, parts: NO_PARTS };
+  const after = decideOn(before.parts === NO_PARTS ? before : { ...before, parts: NO_PARTS }, message, facts, settings);
+  if (!isWorking(before) || (isWorking(after.state) && tagOf(after.state) === tagOf(before))) return after;
+  // What a round that is over still asks for must not arrive after what the next one asks: a spawn after a destroy.
+  return { ...after, effects: [{ do: 'abort', tag: tagOf(before) }, ...after.effects] };
+}
+
+function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   switch (message.type) {
     case 'get':
       return next(state, { do: 'replyStored' });

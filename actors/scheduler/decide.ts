@@ -13,7 +13,8 @@ const OPEN_BID_MS = 2_000;
 export function decide(state: SchedulerState, message: MessageOf<SchedulerProtocol>, facts: Facts, choice: Choice): Next<SchedulerState> {
   switch (message.type) {
     case 'place': {
-      const current = withoutOld(state, facts.nowMs);
+      // Who asks again has not used what it was bid before: its own open bid must not stand in its way.
+      const current = withoutOpen(withoutOld(state, facts.nowMs), message.request.instanceId);
       const answer = bidFor(current, message.request, message.wanted, facts.chance, choice);
       const [first] = answer.bids;
       const bidding = first ? withOpen(current, message.request.instanceId, { host: first.host, need: message.request.need, untilMs: facts.nowMs + OPEN_BID_MS }) : current;

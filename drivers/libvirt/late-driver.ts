@@ -9,18 +9,18 @@ import type { DriverStatus, GuestEvent, GuestKey, GuestPower, GuestSeen, GuestSp
 import { abortable } from './connection.ts';
 import { openLibvirtDriver, type LibvirtOptions } from './driver.ts';
 import { unreachableHypervisor } from './errors.ts';
-import { absence } from './locate.ts';
+import { absence, adviceOf } from './locate.ts';
 
 type Powered = { power: GuestPower };
 
 /** Faults: `invalid` when what is there can't be used; one that doesn't answer is none. */
 export async function openLateDriver(options: LibvirtOptions): Promise<HypervisorDriver> {
-  const driver = new LateDriver({ open: () => openLibvirtDriver(options), log: options.log, absence: () => absence(options) });
+  const driver = new LateDriver({ open: () => openLibvirtDriver(options), log: options.log, absence: () => absence(options), advice: adviceOf(options) });
   await driver.tryNow();
   return driver;
 }
 
-type LateParts = { readonly open: () => Promise<HypervisorDriver>; readonly log: Log; readonly absence: () => string };
+type LateParts = { readonly open: () => Promise<HypervisorDriver>; readonly log: Log; readonly absence: () => string; readonly advice: string };
 
 export class LateDriver implements HypervisorDriver {
   readonly #parts: LateParts;
@@ -42,7 +42,7 @@ export class LateDriver implements HypervisorDriver {
   }
 
   status(): DriverStatus {
-    return this.#driver?.status?.() ?? { isUp: false, text: this.#why };
+    return this.#driver?.status?.() ?? { isUp: false, text: this.#why, hint: { text: this.#parts.advice } };
   }
 
   async inventory(signal: AbortSignal): Promise<HostInventory> {

@@ -35,7 +35,12 @@ export function absence(wish: Wish, around: Surroundings = {}): string {
   return `no libvirt answers at ${tried.join(' or ')}`;
 }
 
-export function uriOf(wish: Wish, { uid = process.getuid?.() ?? 0 }: Surroundings = {}): string {
+export function adviceOf(wish: Wish): string {
+  const how = uriOf(wish).includes(':///session') ? 'virsh -c qemu:///session list' : 'systemctl start libvirtd';
+  return `Start libvirt (${how}): the host comes up by itself within seconds.`;
+}
+
+function uriOf(wish: Wish, { uid = process.getuid?.() ?? 0 }: Surroundings = {}): string {
   return wish.uri ?? (uid === 0 ? 'qemu:///system' : 'qemu:///session');
 }
 

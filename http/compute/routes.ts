@@ -7,6 +7,7 @@ import { EXTRA_SPEC_ROUTES } from './flavors/extra-specs.ts';
 import { HYPERVISOR_ROUTES } from './hosts/hypervisors.ts';
 import { SERVICE_ROUTES } from './hosts/services.ts';
 import { ZONE_ROUTES } from './hosts/zones.ts';
+import { NETWORK_ROUTES } from './networks/networks.ts';
 import { KEY_PAIR_ROUTES } from './projects/key-pairs.ts';
 import { LIMIT_ROUTES } from './projects/limits.ts';
 import { QUOTA_CLASS_ROUTES } from './projects/quota-classes.ts';
@@ -27,5 +28,6 @@ export const ROUTES: readonly ComputeRoute[] = [
   ...ZONE_ROUTES,
   ...HYPERVISOR_ROUTES,
   ...SERVICE_ROUTES,
+  ...NETWORK_ROUTES,
   ...SERVER_ROUTES,
 ];

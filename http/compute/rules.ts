@@ -83,6 +83,10 @@ export const RULES = {
   'os-instance-actions:events': 'admin',
   'os-instance-actions:events:details': 'admin',
   'os-security-groups:list': 'reader',
+  'os-networks:list': 'reader',
+  'os-networks:show': 'reader',
+  'os-tenant-networks:list': 'reader',
+  'os-tenant-networks:show': 'reader',
 } as const satisfies { readonly [rule: string]: Who };
 
 export type Rule = keyof typeof RULES;

@@ -16,10 +16,11 @@ import type { Actors } from '../../runtime/actor/ask.ts';
 import type { Clock } from '../../runtime/base/clock.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Random } from '../../runtime/base/random.ts';
-import { byRevision, type FanOut } from './fan-out.ts';
+import type { FanOut } from './fan-out.ts';
 import { Entry, shownTo } from './frame.ts';
 import type { Lanes } from './lanes.ts';
 import { ASK_MS } from './limits.ts';
+import { byRevision } from './ring.ts';
 import type { Subscription } from './subscription.ts';
 
 const LIST_PAGE = 500;

@@ -21,7 +21,7 @@ import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
 import { Entry } from './frame.ts';
 import { ASK_MS } from './limits.ts';
-import type { Ring, Slot } from './ring.ts';
+import { byRevision, type Ring, type Slot } from './ring.ts';
 import type { Subscription } from './subscription.ts';
 
 const HISTORY_PAGE = 1_000;
@@ -245,15 +245,4 @@ export class FanOut {
     const everyone = [...this.#ofAll, ...[...this.#byProject.values()].flatMap((subs) => [...subs])];
     for (const sub of everyone) sub.reader.closeGone(sub.id, oldest);
   }
-}
-
-/** Events of whole revisions, oldest first, parted into revisions. */
-export function byRevision(events: readonly StatusEvent[]): { revision: number; events: StatusEvent[] }[] {
-  const out: { revision: number; events: StatusEvent[] }[] = [];
-  for (const event of events) {
-    const last = out.at(-1);
-    if (last?.revision === event.revision) last.events.push(event);
-    else out.push({ revision: event.revision, events: [event] });
-  }
-  return out;
 }

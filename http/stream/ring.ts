@@ -2,6 +2,7 @@
  * The newest events of the cell, without holes: everything that happened in (`after`, `through`] is here. Bounded by
  * the number of events; the oldest revisions leave first. Revisions without events take no room.
  */
+import type { StatusEvent } from '../../actors/model/event.ts';
 import type { Entry } from './frame.ts';
 
 export type Slot = { readonly revision: number; readonly entries: readonly Entry[] };
@@ -82,4 +83,15 @@ export class Ring {
       this.#head = 0;
     }
   }
+}
+
+/** Events of whole revisions, oldest first, parted into revisions. */
+export function byRevision(events: readonly StatusEvent[]): { revision: number; events: StatusEvent[] }[] {
+  const out: { revision: number; events: StatusEvent[] }[] = [];
+  for (const event of events) {
+    const last = out.at(-1);
+    if (last?.revision === event.revision) last.events.push(event);
+    else out.push({ revision: event.revision, events: [event] });
+  }
+  return out;
 }

@@ -13,17 +13,15 @@ import type { Clock } from '../../runtime/base/clock.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
 import type { Random } from '../../runtime/base/random.ts';
-import { authenticate, type Caller, type TokenChecker } from '../kit/auth.ts';
+import type { Caller, TokenChecker } from '../kit/auth.ts';
+import { Admission, type Entrant } from './admission.ts';
 import { Client, type ClientParts } from './line/client.ts';
 import type { CursorParts } from './cursor.ts';
-import {
-  chooseProtocol, CLOSING, FOREIGN_ORIGIN, isAllowedOrigin, parseStreamPath, refusalOf, refuseRequest, refuseUpgrade, tokenOf,
-  TOO_MANY, TOO_MANY_OF_PROJECT, UNAUTHORIZED, type Refusal, type StreamPath,
-} from './door.ts';
+import { chooseProtocol, CLOSING, parseStreamPath, refusalOf, refuseRequest, refuseUpgrade, TOO_MANY_OF_PROJECT, type Refusal, type StreamPath } from './door.ts';
 import { openEventSource } from './line/event-source.ts';
 import { FanOut } from './fan-out.ts';
 import { Lanes } from './lanes.ts';
-import { ASK_MS, CLOSE, MESSAGE_MAX_BYTES, POLL_MAX_MS, STRANGERS_MAX, type StreamSettings } from './limits.ts';
+import { CLOSE, MESSAGE_MAX_BYTES, POLL_MAX_MS, type StreamSettings } from './limits.ts';
 import { answerPoll } from './line/long-poll.ts';
 import { parseQuery, type Wish } from './message.ts';
 import { Ring } from './ring.ts';
@@ -75,21 +73,21 @@ export function openStatusStream(parts: StreamParts): StatusStream {
 
 class Streams implements StatusStream {
   readonly #parts: StreamParts;
+  readonly #admission: Admission;
   readonly #fanOut: FanOut;
   readonly #cursor: CursorParts;
   readonly #client: ClientParts;
   readonly #wheel: Wheel;
   readonly #server: WebSocketServer;
   readonly #strangers = new Set<Client>();
-  readonly #places = new Map<string | null, number>();
   readonly #polls = new Set<ServerResponse>();
   #turns = 0;
-  #closing = false;
   #onEmpty: () => void = () => undefined;
 
   constructor(parts: StreamParts) {
     const { actors, clock, random, log, settings } = parts;
     this.#parts = parts;
+    this.#admission = new Admission(parts);
     this.#fanOut = new FanOut({ ...parts, ring: new Ring(parts.ringMaxEvents) });
     this.#cursor = { actors, fanOut: this.#fanOut, lanes: new Lanes(LANES), clock, random };
     this.#client = {
@@ -97,7 +95,7 @@ class Streams implements StatusStream {
       settings,
       clock,
       log,
-      callerOf: (token) => this.#callerOf(token),
+      callerOf: (token) => this.#admission.callerOf(token),
       takePlace: (client, projectId) => this.#takePlace(client, projectId),
       onEnd: (client) => this.#onEnd(client),
     };
@@ -110,7 +108,8 @@ class Streams implements StatusStream {
     const path = parseStreamPath(req.url);
     if (path === undefined) return false;
     socket.on('error', ignore);
-    this.#admitUpgrade(req, path).then(
+    const open = { streams: this.#size, strangers: this.#strangers.size };
+    this.#admission.judgeUpgrade(req, path, open).then(
       (found) => {
         if (socket.destroyed) return;
         if (isRefusal(found)) refuseUpgrade(socket, found);
@@ -131,7 +130,7 @@ class Streams implements StatusStream {
   }
 
   async close(): Promise<void> {
-    this.#closing = true;
+    this.#admission.isClosed = true;
     this.#wheel.stop();
     this.#fanOut.close();
     for (const client of this.#everyone()) client.close(CLOSE.restarting, 'this node is being stopped');
@@ -155,52 +154,25 @@ class Streams implements StatusStream {
     return [...this.#strangers, ...this.#wheel.all()];
   }
 
-  /** The caller, or undefined for one who will say so by message. */
-  async #admitUpgrade(req: IncomingMessage, path: StreamPath): Promise<Refusal | { caller: Caller | undefined; token: string }> {
-    const refused = this.#refusedAtOnce(req);
-    if (refused) return refused;
-    const token = tokenOf(req);
-    if (token === undefined) return this.#strangers.size < STRANGERS_MAX ? { caller: undefined, token: '' } : TOO_MANY;
-    const caller = await this.#admit(token, path);
-    return isRefusal(caller) ? caller : { caller, token };
-  }
-
-  async #admit(token: string, path: StreamPath): Promise<Refusal | Caller> {
-    const caller = await this.#callerOf(token);
-    if (caller === null) return UNAUTHORIZED;
-    const refused = refusalOf(caller, path.projectId);
-    if (refused) return refused;
-    if (this.#closing) return CLOSING;
-    return this.#hasPlace(caller.projectId) ? caller : TOO_MANY_OF_PROJECT;
-  }
-
-  #refusedAtOnce(req: IncomingMessage): Refusal | undefined {
-    if (!isAllowedOrigin(req, this.#parts.settings.origins)) return FOREIGN_ORIGIN;
-    if (this.#closing) return CLOSING;
-    return this.#size >= this.#parts.settings.streamsMax ? TOO_MANY : undefined;
-  }
-
-  #open(req: IncomingMessage, socket: Duplex, head: Buffer, path: StreamPath, { caller, token }: { caller: Caller | undefined; token: string }): void {
+  #open(req: IncomingMessage, socket: Duplex, head: Buffer, path: StreamPath, entrant: Entrant | 'stranger'): void {
     this.#server.handleUpgrade(req, socket, head, (ws) => {
       const client = openSocket(ws, socket, { ...this.#client, fits: (later) => refusalOf(later, path.projectId) === undefined });
       socket.off('error', ignore);
-      if (caller === undefined) this.#strangers.add(client);
-      else if (client.admit(caller, token)) this.#wheel.add(client);
+      if (entrant === 'stranger') this.#strangers.add(client);
+      else if (client.admit(entrant.caller, entrant.token)) this.#wheel.add(client);
     });
   }
 
   async #answer(req: IncomingMessage, res: ServerResponse, path: StreamPath, isSource: boolean): Promise<void> {
-    const refused = this.#refusedAtOnce(req);
-    if (refused) return refuseRequest(res, refused);
-    const token = tokenOf(req);
-    const caller = token === undefined ? UNAUTHORIZED : await this.#admit(token, path);
-    if (isRefusal(caller)) return refuseRequest(res, caller);
+    const found = await this.#admission.judgeRequest(req, path, { streams: this.#size });
+    if (isRefusal(found)) return refuseRequest(res, found);
+    const { caller, token } = found;
     const resume = req.headers['last-event-id'];
     const wish = parseQuery(path.query, isSource && typeof resume === 'string' ? resume : null);
     if (typeof wish === 'string') return refuseRequest(res, { status: 400, message: wish });
     const wrong = wrongScope(wish, caller);
     if (wrong) return refuseRequest(res, wrong);
-    if (isSource) return this.#openSource(res, wish, caller, token ?? '');
+    if (isSource) return this.#openSource(res, wish, caller, token);
     await this.#poll(res, wish, caller, path.query.get('wait'));
   }
 
@@ -215,51 +187,29 @@ class Streams implements StatusStream {
     const waitMs = wait === null ? 0 : Number(wait) * 1_000;
     if (!(waitMs >= 0)) return refuseRequest(res, { status: 400, message: 'wait: seconds, a number from 0 on' });
     if (wish.from === 'snapshot') return refuseRequest(res, { status: 400, message: 'from: a poll has no snapshot; list the servers and poll after that answer' });
+    if (!this.#admission.takePlace(caller.projectId)) return refuseRequest(res, TOO_MANY_OF_PROJECT);
     this.#polls.add(res);
-    this.#count(caller.projectId, 1);
     try {
       const { cursor, clock, log } = this.#client;
       await answerPoll(res, wish, { cursor, clock, log, caller, requestId: this.#requestId(), waitMs: Math.min(waitMs, POLL_MAX_MS) });
     } finally {
       this.#polls.delete(res);
-      this.#count(caller.projectId, -1);
+      this.#admission.givePlaceBack(caller.projectId);
       if (this.#size === 0) this.#onEmpty();
     }
   }
 
-  /** null: not valid. Fault when identity does not answer. */
-  async #callerOf(token: string): Promise<Caller | null> {
-    const { tokens, clock } = this.#parts;
-    try {
-      return await authenticate({ 'x-auth-token': token }, tokens, AbortSignal.timeout(ASK_MS), clock.wallMs());
-    } catch (error) {
-      if (Fault.is(error, 'unauthorized')) return null;
-      throw error;
-    }
-  }
-
   #takePlace(client: Client, projectId: string | null): boolean {
-    if (!this.#hasPlace(projectId)) return false;
+    if (!this.#admission.takePlace(projectId)) return false;
     client.place = projectId;
-    this.#count(projectId, 1);
     if (this.#strangers.delete(client)) this.#wheel.add(client);
     return true;
-  }
-
-  #hasPlace(projectId: string | null): boolean {
-    return (this.#places.get(projectId) ?? 0) < this.#parts.settings.streamsPerProjectMax;
-  }
-
-  #count(projectId: string | null, step: number): void {
-    const count = (this.#places.get(projectId) ?? 0) + step;
-    if (count === 0) this.#places.delete(projectId);
-    else this.#places.set(projectId, count);
   }
 
   #onEnd(client: Client): void {
     this.#strangers.delete(client);
     this.#wheel.remove(client);
-    if (client.place !== undefined) this.#count(client.place, -1);
+    if (client.place !== undefined) this.#admission.givePlaceBack(client.place);
     if (this.#size === 0) this.#onEmpty();
   }
 
@@ -286,8 +236,8 @@ class Streams implements StatusStream {
   }
 }
 
-function isRefusal(found: object): found is Refusal {
-  return 'status' in found;
+function isRefusal(found: Refusal | Entrant | 'stranger'): found is Refusal {
+  return typeof found === 'object' && 'status' in found;
 }
 
 function wrongScope({ scope }: Wish, caller: Caller): Refusal | undefined {

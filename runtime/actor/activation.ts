@@ -117,8 +117,6 @@ export class Activation {
     this.#gone = true;
     this.#forget();
     const outcome: Outcome = { ok: false, fault: fault.toRecord() };
-    for (const delivery of this.#held.values()) delivery.reply?.(outcome);
-    this.#held.clear();
     for (const delivery of this.#inbox.drain()) delivery.reply?.(outcome);
     this.#parts.gone(this);
   }
@@ -161,7 +159,7 @@ export class Activation {
         this.discard(Fault.is(error) ? error : ROUTE_LOST);
         return false;
       }
-      if (!this.#parts.fence()) {
+      if (!this.#mayGoOn()) {
         this.discard(ROUTE_LOST);
         return false;
       }
@@ -171,7 +169,12 @@ export class Activation {
     this.#state = this.kind.load(this.id, row?.record as never);
     this.#loaded = true;
     if (this.kind.recover) await this.#apply(this.kind.recover(this.#state, this.#facts()), undefined, true);
-    return !this.#gone;
+    return this.#loaded && !this.#gone; // recovering may have dropped it again
+  }
+
+  /** Asked after each await: it may have been discarded meanwhile, and its shard may be back under the same epoch. */
+  #mayGoOn(): boolean {
+    return !this.#gone && (!this.#parts.store || this.#parts.fence() !== undefined);
   }
 
   /** Commit when the record changed, then the effects. `mayDecide`: a refusal may be decided on once. */
@@ -195,7 +198,7 @@ export class Activation {
         this.#version = answer.version;
         this.#revision = answer.revision;
         this.#state = state;
-        if (!this.#parts.fence()) return this.discard(ROUTE_LOST);
+        if (!this.#mayGoOn()) return this.#leave(delivery);
         this.#run(next.effects, delivery);
         return;
       case 'refused':
@@ -218,10 +221,16 @@ export class Activation {
   }
 
   async #refused(why: string, delivery: Delivery | undefined, mayDecide: boolean): Promise<void> {
-    if (why === 'epoch') return this.discard(ROUTE_LOST);
+    if (why === 'epoch') return this.#leave(delivery);
     if (why === 'version') return this.#reset(delivery);
     if (!this.kind.refused || !mayDecide) throw new Error(`a commit was refused: ${why}`);
     await this.#apply(this.kind.refused(this.#state as never, why, this.#facts(delivery)), delivery, false);
+  }
+
+  /** Not the owner any more: the message is to be asked elsewhere. */
+  #leave(delivery: Delivery | undefined): void {
+    if (delivery) this.#dismiss(delivery, ROUTE_LOST);
+    this.discard(ROUTE_LOST);
   }
 
   /** Drops the state; the row is loaded with the next message, which is at once. */
@@ -254,7 +263,7 @@ export class Activation {
 
   /** A message to itself that only loads the row: what is open is taken up there. */
   #again(): void {
-    if (this.kind.home === 'shard' && !this.#gone) this.#inbox.push({ message: { type: 'wake' }, commandId: undefined, senderEpoch: undefined, reply: undefined });
+    if (this.kind.home === 'shard' && this.kind.recover && !this.#gone) this.#inbox.push({ message: { type: 'wake' }, commandId: undefined, senderEpoch: undefined, reply: undefined });
   }
 
   #forget(): void {
@@ -265,6 +274,9 @@ export class Activation {
     this.#timers.clear();
     for (const jobs of this.#jobs.values()) for (const job of jobs) job.abort(new Fault('cancelled', 'actor.reset', 'The actor was reset.'));
     this.#jobs.clear();
+    // Nobody will answer these any more: who waits is to ask again.
+    for (const delivery of this.#held.values()) this.#dismiss(delivery, ROUTE_LOST);
+    this.#held.clear();
   }
 
   #dismiss(delivery: Delivery, fault: Fault): void {
@@ -324,8 +336,9 @@ export class Activation {
         return actors.tell(effect.to as never, effect.message as never);
       case 'ask': {
         failpoint(`ask.${effect.message.type}.before`);
-        const asked: Promise<unknown> = actors.ask(effect.to as never, effect.message as never, { timeoutMs: effect.timeoutMs, ...this.#epoch() });
-        return this.#await(asked, effect.as, effect.tag, `ask.${effect.message.type}.after`);
+        const { signal, ended } = this.#abortable(effect.tag);
+        const asked: Promise<unknown> = actors.ask(effect.to as never, effect.message as never, { timeoutMs: effect.timeoutMs, signal, ...this.#epoch() });
+        return this.#await(asked.finally(ended), effect.as, effect.tag, `ask.${effect.message.type}.after`);
       }
       case 'perform':
         return this.#perform(effect);
@@ -368,17 +381,26 @@ export class Activation {
     const job = this.kind.perform?.[effect.job];
     if (!job) throw new Error(`kind ${this.kind.kind} has no job ${effect.job}`);
     const { clock, failpoint } = this.#parts;
-    const abort = new AbortController();
-    const jobs = this.#jobs.get(effect.tag) ?? new Set();
-    this.#jobs.set(effect.tag, jobs.add(abort));
-    const limit = clock.after(effect.timeoutMs, () => abort.abort(new Fault('timeout', 'job.timeout', `The work took longer than ${effect.timeoutMs} ms.`)));
+    const { abort, signal, ended } = this.#abortable(effect.tag);
+    const limit = clock.after(effect.timeoutMs, () => abort(new Fault('timeout', 'job.timeout', `The work took longer than ${effect.timeoutMs} ms.`)));
     failpoint(`${effect.job}.before`);
-    const run = job(effect.args as never, abort.signal).finally(() => {
+    const run = job(effect.args as never, signal).finally(() => {
       limit.cancel();
-      jobs.delete(abort);
-      if (jobs.size === 0 && this.#jobs.get(effect.tag) === jobs) this.#jobs.delete(effect.tag);
+      ended();
     });
     this.#await(run, effect.as, effect.tag, `${effect.job}.after`);
+  }
+
+  /** Asks and jobs under way, by tag: an `abort` effect or the end of the state calls them off. */
+  #abortable(tag: string): { abort: (why: Fault) => void; signal: AbortSignal; ended: () => void } {
+    const controller = new AbortController();
+    const running = this.#jobs.get(tag) ?? new Set();
+    this.#jobs.set(tag, running.add(controller));
+    const ended = (): void => {
+      running.delete(controller);
+      if (running.size === 0 && this.#jobs.get(tag) === running) this.#jobs.delete(tag);
+    };
+    return { abort: (why) => controller.abort(why), signal: controller.signal, ended };
   }
 
   /** The end of an ask or a job comes back as a message, unless this state is gone by then. */

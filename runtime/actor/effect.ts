@@ -19,7 +19,7 @@ export type Effect =
   | { readonly do: 'ask'; readonly to: Address; readonly message: AnyMessage; readonly as: string; readonly tag: string; readonly timeoutMs: number }
   /** Work outside: a job of the kind's `perform` table. Its end arrives as `{type: as, tag, outcome}`. */
   | { readonly do: 'perform'; readonly job: string; readonly args: object; readonly as: string; readonly tag: string; readonly timeoutMs: number }
-  /** Aborts running jobs of this tag. */
+  /** Calls off asks and jobs of this tag that are still under way. */
   | { readonly do: 'abort'; readonly tag: string }
   /** A message to itself later; a new wake of the same tag replaces the old one. Not durable: the row's due time is. */
   | { readonly do: 'wake'; readonly inMs: number; readonly message: AnyMessage; readonly tag: string }

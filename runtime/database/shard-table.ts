@@ -5,13 +5,23 @@
 import type { Session } from './open.ts';
 
 export type OwnedShard = { readonly shard: number; readonly epoch: number };
+export type ShardOwner = { readonly shard: number; readonly owner: string | null };
+
+/** A former owner, exactly as it was seen: taking from it fails when its beat has moved since. */
+export type FormerOwner = { readonly name: string; readonly boot: string; readonly beat: number };
 
 export type ShardTable = {
-  /** Takes every shard that is free or belongs to the named former owner (a boot that is proved to be over). */
-  take(owner: string, boot: string, from: { readonly owner: string } | null): Promise<OwnedShard[]>;
+  /** Takes what a former process of this very node held; a file lock proves that process to be dead. */
+  takeBack(owner: string, boot: string): Promise<OwnedShard[]>;
+  /** Takes at most so many free shards. */
+  takeFree(owner: string, boot: string, max: number): Promise<OwnedShard[]>;
+  /** Takes at most so many shards of a node whose lease is over, if its beat still stands where it was seen. */
+  takeFrom(owner: string, boot: string, former: FormerOwner, max: number): Promise<OwnedShard[]>;
   owned(owner: string, boot: string): Promise<OwnedShard[]>;
-  /** Gives all back: the next owner need not wait for a lease to end. */
-  giveUp(owner: string, boot: string): Promise<void>;
+  /** Who owns what, for finding the way. */
+  owners(): Promise<ShardOwner[]>;
+  /** Gives these back (all, when none are named): the next owner need not wait for a lease to end. */
+  giveUp(owner: string, boot: string, shards?: readonly number[]): Promise<void>;
 };
 
 export function shardTable(session: Session): ShardTable {
@@ -20,16 +30,29 @@ export function shardTable(session: Session): ShardTable {
     return rows.map((row) => ({ shard: row.id, epoch: Number(row.epoch) }));
   };
   return {
-    take: (owner, boot, from) => read('shard-take', TAKE, [owner, boot, from?.owner ?? null]),
+    takeBack: (owner, boot) => read('shard-take-back', TAKE_BACK, [owner, boot]),
+    takeFree: (owner, boot, max) => read('shard-take-free', TAKE_FREE, [owner, boot, max]),
+    takeFrom: (owner, boot, former, max) => read('shard-take-from', TAKE_FROM, [owner, boot, max, former.name, former.boot, former.beat]),
     owned: (owner, boot) => read('shard-owned', 'select id, epoch from shard where owner = $1 and boot = $2', [owner, boot]),
-    async giveUp(owner, boot) {
-      await session.run('shard-give-up', GIVE_UP, [owner, boot]);
+    async owners() {
+      const { rows } = await session.run<{ id: number; owner: string | null }>('shard-owners', 'select id, owner from shard', []);
+      return rows.map((row) => ({ shard: row.id, owner: row.owner }));
+    },
+    async giveUp(owner, boot, shards) {
+      await session.run('shard-give-up', GIVE_UP, [owner, boot, shards ?? null]);
     },
   };
 }
 
-const TAKE = `with cell_row as (select revision from cell for update)
-  update shard set owner = $1, boot = $2, epoch = epoch + 1 from cell_row
-  where owner is null or owner = $3 returning id, epoch`;
-const GIVE_UP = `with cell_row as (select revision from cell for update)
-  update shard set owner = null, boot = null, epoch = epoch + 1 from cell_row where owner = $1 and boot = $2`;
+/** First the cell's row, then the shards: the same order as every batch, so nothing can wait in a circle. */
+const CELL = 'with cell_row as materialized (select revision from cell for update)';
+const SET = 'update shard set owner = $1, boot = $2, epoch = shard.epoch + 1 from cell_row';
+
+const TAKE_BACK = `${CELL} ${SET} where shard.owner = $1 returning id, epoch`;
+const TAKE_FREE = `${CELL} ${SET} where shard.owner is null and shard.id in (select id from shard where owner is null order by id limit $3) returning id, epoch`;
+const TAKE_FROM = `${CELL} ${SET}
+  where shard.owner = $4 and shard.boot = $5 and shard.id in (select id from shard where owner = $4 and boot = $5 order by id limit $3)
+    and exists (select from node where name = $4 and boot = $5 and beat = $6)
+  returning id, epoch`;
+const GIVE_UP = `${CELL} update shard set owner = null, boot = null, epoch = shard.epoch + 1 from cell_row
+  where shard.owner = $1 and shard.boot = $2 and ($3::integer[] is null or shard.id = any($3))`;

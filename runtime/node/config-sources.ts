@@ -17,7 +17,7 @@ export const CONFIG_FILE = 'cluster.config.ts';
 export const SET_PREFIX = 'NOVACT_SET_';
 const OWN_PREFIX = 'NOVACT_';
 /** Known, but not settings: where the file is, what the launcher hands down, what tests use. */
-const NOT_SETTINGS = /^NOVACT_(CONFIG|LAUNCHER_FD|FAILPOINT|TEST_.*)$/;
+const NOT_SETTINGS = /^NOVACT_(CONFIG|LAUNCHER_FD|FAILPOINT(_FILE)?|CHAOS_SECONDS|TEST_.*)$/;
 const MODULES = new Set(['.ts', '.mts', '.js', '.mjs']);
 
 /**

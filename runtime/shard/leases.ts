@@ -2,11 +2,16 @@
  * The right to run shards. The node's lease is counted on the monotonic clock from before the beat that was answered
  * was sent; when it ends, every shard of the node stops at once (the store's fence would refuse its commits anyway),
  * and a later beat gives back what nobody has taken meanwhile.
+ *
+ * Shards are shared fairly: each round a node that has fewer than its share takes free ones and those of nodes whose
+ * lease is over; one that has more stops the surplus and gives it up, so that others can take it without waiting.
  */
 import type { Clock, Timer } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { NodeTable } from '../database/node-table.ts';
 import type { OwnedShard, ShardTable } from '../database/shard-table.ts';
+import type { MembershipView } from '../membership/view.ts';
+import { SHARD_COUNT } from './ring.ts';
 
 export type LeaseSettings = { readonly leaseMs: number; readonly beatMs: number; readonly marginMs: number };
 
@@ -15,13 +20,16 @@ export type LeaseParts = {
   readonly boot: string;
   readonly nodes: NodeTable;
   readonly shards: ShardTable;
+  readonly view: MembershipView;
+  /** The role whose nodes run shards: only they share. */
+  readonly role: string;
   readonly clock: Clock;
   readonly log: Log;
   readonly settings: LeaseSettings;
-  /** Shards that this node may run from now on: what is open there is to be taken up. */
-  readonly onTaken: (shards: readonly number[]) => void;
-  /** Shards that this node may not run any more. */
-  readonly onLost: (shards: ReadonlySet<number>) => void;
+  /** All shards that this node may run from now on, and those that are new: what is open there is to be taken up. */
+  readonly onTaken: (owned: readonly number[], taken: readonly number[]) => void;
+  /** Shards that this node may not run any more, and those that are left. */
+  readonly onLost: (lost: ReadonlySet<number>, left: readonly number[]) => void;
 };
 
 export class Leases {
@@ -51,13 +59,16 @@ export class Leases {
     return this.#endsMs - this.#parts.clock.monotonicMs();
   }
 
-  /** Takes what is free, and what a former process of this node held, which a file lock proves to be dead. */
+  /** Takes back what a former process of this node held, then its share of what is free. */
   async open(): Promise<void> {
-    const { node, boot, shards, clock } = this.#parts;
+    const { node, boot, shards, view, clock } = this.#parts;
     const beforeMs = clock.monotonicMs();
     await this.#beat();
-    const taken = await shards.take(node, boot, { owner: node });
-    this.#gain(taken, beforeMs);
+    this.#extend(beforeMs);
+    this.#held = true;
+    this.#gain(await shards.takeBack(node, boot));
+    await view.look();
+    await this.#share();
     this.#beatLater();
   }
 
@@ -78,6 +89,8 @@ export class Leases {
     try {
       if (await this.#beat()) await this.#renew(beforeMs);
       else this.#lose('another process has this node’s row');
+      await this.#parts.view.look();
+      if (this.#held) await this.#share();
     } catch (error) {
       this.#parts.log.warn('beat failed', { error });
     }
@@ -93,17 +106,42 @@ export class Leases {
     if (this.#held) return this.#extend(beforeMs);
     // The lease had ended: what is still ours stands in the table, and its epochs may be new.
     const { node, boot, shards } = this.#parts;
-    this.#gain(await shards.owned(node, boot), beforeMs);
+    const owned = await shards.owned(node, boot);
+    this.#epochs.clear();
+    this.#extend(beforeMs);
+    this.#held = true;
+    this.#gain(owned);
   }
 
-  #gain(owned: readonly OwnedShard[], beforeMs: number): void {
-    if (this.#closed) return;
-    this.#epochs.clear();
-    for (const { shard, epoch } of owned) this.#epochs.set(shard, epoch);
-    this.#held = true;
-    this.#extend(beforeMs);
-    this.#parts.log.info('shards taken', { count: owned.length });
-    this.#parts.onTaken(owned.map(({ shard }) => shard));
+  /** Toward the fair share: takes what is free or over, or gives up what is too much. */
+  async #share(): Promise<void> {
+    const { node, boot, shards, view, role } = this.#parts;
+    const sharers = Math.max(1, view.alive().filter((row) => row.roles.includes(role)).length);
+    const share = Math.ceil(SHARD_COUNT / sharers);
+    if (this.#epochs.size > share) return this.#giveUp([...this.#epochs.keys()].slice(share));
+    if (this.#epochs.size < share) this.#gain(await shards.takeFree(node, boot, share - this.#epochs.size));
+    for (const former of view.lapsed()) {
+      if (this.#epochs.size >= share || this.#closed) return;
+      const taken = await shards.takeFrom(node, boot, former, share - this.#epochs.size);
+      if (taken.length > 0) this.#parts.log.warn('shards of a lapsed node taken', { from: former.name, count: taken.length });
+      this.#gain(taken);
+    }
+  }
+
+  /** Stopped here first, then free for others: at no moment may two run one. */
+  async #giveUp(surplus: readonly number[]): Promise<void> {
+    const { node, boot, shards, log } = this.#parts;
+    for (const shard of surplus) this.#epochs.delete(shard);
+    this.#parts.onLost(new Set(surplus), [...this.#epochs.keys()]);
+    log.info('shards given up', { count: surplus.length });
+    await shards.giveUp(node, boot, surplus);
+  }
+
+  #gain(taken: readonly OwnedShard[]): void {
+    if (this.#closed || taken.length === 0) return;
+    for (const { shard, epoch } of taken) this.#epochs.set(shard, epoch);
+    this.#parts.log.info('shards taken', { count: taken.length, owned: this.#epochs.size });
+    this.#parts.onTaken([...this.#epochs.keys()], taken.map(({ shard }) => shard));
   }
 
   #extend(beforeMs: number): void {
@@ -121,6 +159,6 @@ export class Leases {
     if (!this.#held) return;
     this.#held = false;
     this.#parts.log.warn('lease is over', { why, shards: this.#epochs.size });
-    this.#parts.onLost(new Set(this.#epochs.keys()));
+    this.#parts.onLost(new Set(this.#epochs.keys()), []);
   }
 }

@@ -17,9 +17,8 @@ export type TakeoverParts = { readonly store: Store; readonly actors: Actors; re
 
 export class Takeover {
   readonly #parts: TakeoverParts;
-  #shards: readonly number[] = [];
+  #shards: ReadonlySet<number> = new Set();
   #timer: Timer | undefined;
-  #round = 0;
   #closed = false;
 
   constructor(parts: TakeoverParts) {
@@ -27,16 +26,15 @@ export class Takeover {
     this.#scanLater();
   }
 
-  /** These shards are run here from now on. */
-  taken(shards: readonly number[]): void {
-    this.#shards = shards;
-    this.#round++;
-    void this.#wakeOpen(this.#round);
+  /** `owned` are run here from now on; of these, `taken` are new and looked through for open operations. */
+  taken(owned: readonly number[], taken: readonly number[] = owned): void {
+    this.#shards = new Set(owned);
+    void this.#wakeOpen(taken);
   }
 
-  lost(): void {
-    this.#shards = [];
-    this.#round++;
+  /** Only these are left. */
+  lost(left: readonly number[] = []): void {
+    this.#shards = new Set(left);
   }
 
   close(): void {
@@ -44,14 +42,16 @@ export class Takeover {
     this.#timer?.cancel();
   }
 
-  /** Wakes what is open, page by page; gives up when the shards changed meanwhile. */
-  async #wakeOpen(round: number): Promise<void> {
+  /** Wakes what is open, page by page, as long as the shards are ours. */
+  async #wakeOpen(taken: readonly number[]): Promise<void> {
     const { store, clock, log } = this.#parts;
     let after: Address | null = null;
     let count = 0;
-    while (!this.#closed && round === this.#round) {
+    for (;;) {
+      const ours = taken.filter((shard) => this.#shards.has(shard));
+      if (this.#closed || ours.length === 0) break;
       try {
-        const page: Address[] = await store.open(this.#shards, PAGE, after);
+        const page: Address[] = await store.open(ours, PAGE, after);
         this.#wake(page);
         count += page.length;
         after = page.at(-1) ?? null;
@@ -71,7 +71,7 @@ export class Takeover {
 
   async #scan(): Promise<void> {
     try {
-      if (this.#shards.length > 0) this.#wake(await this.#parts.store.due(this.#shards, this.#parts.clock.wallMs(), PAGE));
+      if (this.#shards.size > 0) this.#wake(await this.#parts.store.due([...this.#shards], this.#parts.clock.wallMs(), PAGE));
     } catch (error) {
       this.#parts.log.warn('due operations cannot be read', { error });
     }

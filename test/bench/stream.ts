@@ -154,6 +154,21 @@ async function runServer(): Promise<void> {
   const child = fork(import.meta.filename, ['clients'], { stdio: 'inherit' });
   const { stream, port, commit, close } = await openServer();
   try {
+    const before = settled();
+    await order(child, { open: IDLE, port });
+    await allLive(stream, IDLE);
+    await sleep(500);
+    const after = settled();
+    add('stream.idle.sockets', stream.stats().sockets, 'sockets');
+    add('stream.idle.rss', (after.rss - before.rss) / IDLE, 'bytes/socket');
+    add('stream.idle.heap', (after.heapUsed + after.external - before.heapUsed - before.external) / IDLE, 'bytes/socket');
+    const idle = process.cpuUsage();
+    await sleep(8_000);
+    const { user, system } = process.cpuUsage(idle);
+    add('stream.idle.cpu', (user + system) / 8_000_000, 'cores');
+    await order(child, { close: true });
+    while (stream.stats().sockets > 0) await sleep(10);
+
     await order(child, { open: PACED.subscribers, port });
     await allLive(stream, PACED.subscribers);
     for (let i = 0, beginMs = performance.now(); i < PACED.seconds * PACED.perSecond; i++) {
@@ -187,21 +202,6 @@ async function runServer(): Promise<void> {
     add('stream.deliveries.received', got / sent, 'ratio');
     add('stream.frame', flood.bytes / flood.events, 'bytes');
     add('stream.subscribers', stream.stats().live, 'sockets');
-    await order(child, { close: true });
-    while (stream.stats().sockets > 0) await sleep(10);
-
-    const before = settled();
-    await order(child, { open: IDLE, port });
-    await allLive(stream, IDLE);
-    await sleep(500);
-    const after = settled();
-    add('stream.idle.sockets', stream.stats().sockets, 'sockets');
-    add('stream.idle.rss', (after.rss - before.rss) / IDLE, 'bytes/socket');
-    add('stream.idle.heap', (after.heapUsed + after.external - before.heapUsed - before.external) / IDLE, 'bytes/socket');
-    const idle = process.cpuUsage();
-    await sleep(8_000);
-    const { user, system } = process.cpuUsage(idle);
-    add('stream.idle.cpu', (user + system) / 8_000_000, 'cores');
     console.log(JSON.stringify({ results }));
   } finally {
     child.kill('SIGKILL');

@@ -13,7 +13,8 @@ const QUOTA = 20;
 const QUOTA_REQUESTS = 40;
 const WARM_UP = 300;
 const LIMIT_MS = 60_000;
-const LOOK_MS = 25;
+const LOOK_MS = 5;
+const WATCH_START_MS = 1_000;
 
 export function multi(options: Options): Promise<Figures> {
   return withCloud(options, async ({ compute, usage }) => {
@@ -21,25 +22,25 @@ export function multi(options: Options): Promise<Figures> {
     const n = options.n ?? MULTI_SERVERS;
     const requests = Math.ceil(n / MULTI_EACH);
     options.progress(`${requests} requests of ${MULTI_EACH} servers each`);
+    const watch = new ActiveWatch(compute);
+    await sleep(WATCH_START_MS); // the warm-up's servers are in the first poll
+    const seenBefore = watch.count;
     const before = usage();
     const beginMs = performance.now();
     const answers: Answer[] = [];
-    const made = new Set<string>();
+    let accepted = 0;
     await inLanes(Array.from({ length: requests }), MULTI_LANES, async (_, index) => {
       const answer = await compute.create(`bench-multi-${index}`, MULTI_EACH);
       answers.push(answer);
-      const id = madeId(answer);
-      if (id !== undefined) made.add(id);
+      if (madeId(answer) !== undefined) accepted++;
     });
-    const wanted = made.size * MULTI_EACH;
+    const wanted = accepted * MULTI_EACH;
     const endMs = performance.now() + LIMIT_MS;
-    let active = 0;
-    while (active < wanted && performance.now() < endMs) {
-      active = (await compute.listed('&status=ACTIVE&name=bench-multi')).length;
-      if (active < wanted) await sleep(LOOK_MS);
-    }
+    while (watch.count - seenBefore < wanted && performance.now() < endMs) await sleep(LOOK_MS);
+    const active = watch.count - seenBefore;
     const tookMs = performance.now() - beginMs;
     const after = usage();
+    await watch.close();
     return {
       servers: wanted,
       each: MULTI_EACH,

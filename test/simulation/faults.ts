@@ -31,11 +31,13 @@ export const NO_FAULTS: FaultPlan = { crashAt: null, crash: 0, crashesMax: 0, st
 export function drawPlan(random: Random): FaultPlan {
   const some = (rate: number): number => (random.next() < 0.5 ? rate * random.next() : 0);
   return {
-    crashAt: null, crash: some(0.01), crashesMax: 4, statement: some(0.1), lostTell: some(0.3), late: some(0.3), hypervisor: some(12), lease: some(6),
+    crashAt: null, crash: some(0.01), crashesMax: 4, statement: some(0.1), lostTell: some(0.3), late: some(0.3), hypervisor: some(90), lease: some(30),
   };
 }
 
-const TRACE_MAX = 400;
+const TRACE_MAX = 20_000;
+/** Longer than any step may take. */
+const STRIKE_MAX_MS = 60_000;
 
 export class Faults implements Fate {
   readonly plan: FaultPlan;
@@ -65,7 +67,7 @@ export class Faults implements Fate {
 
   note(what: string): void {
     this.#trace.push(what);
-    if (this.#trace.length > TRACE_MAX) this.#trace.shift();
+    if (this.#trace.length > 2 * TRACE_MAX) this.#trace.splice(0, TRACE_MAX);
   }
 
   reach(life: Life, point: string): void {
@@ -96,9 +98,9 @@ export class Faults implements Fate {
   /** Something befalls a hypervisor now. */
   strike(host: SimHost, after: (ms: number, run: () => void) => void, guests: readonly string[]): void {
     if (this.#quiet) return;
-    const verb = pick<Verb>(this.#random, ['spawn', 'spawn', 'destroy', 'start', 'stop', 'reboot', 'list']);
+    const verb = pick<Verb>(this.#random, ['spawn', 'spawn', 'destroy', 'destroy', 'start', 'stop', 'reboot', 'list']);
     const at = this.#random.next() < 0.5 ? 'before' : 'after';
-    const ms = this.#random.next() ** 2 * 40_000;
+    const ms = this.#random.next() ** 2 * STRIKE_MAX_MS;
     const what = pick(this.#random, ['fail', 'fail', 'away', 'hang', 'crash', 'shutDown'] as const);
     this.note(`${host.name}: ${what} ${verb} ${at} ${Math.round(ms)} ms`);
     if (what === 'fail') {

@@ -49,6 +49,8 @@ export class World {
   readonly guests = new Map<string, SeenGuest>();
   /** Commits that were applied, in order, by instance. */
   readonly applied = new Map<string, { readonly version: number; readonly epoch: number }[]>();
+  /** What the run has met, counted: a simulation that meets nothing proves nothing. */
+  readonly met = new Map<string, number>();
   readonly #nodes = new Set<SimNode>();
   #lives = 0;
   #starting = false;
@@ -94,6 +96,10 @@ export class World {
     this.faults.note(`PROBLEM ${text}`);
   }
 
+  meet(what: string): void {
+    this.met.set(what, (this.met.get(what) ?? 0) + 1);
+  }
+
   /** Nothing is open, nothing doomed: what the quiet time is waited for. */
   get isSettled(): boolean {
     const busy = [...this.tables.instances.values()].some((row) => row.open);
@@ -121,11 +127,13 @@ export class World {
     });
     const node = new SimNode({ life, worldClock: this.time.clock, random, log: this.#log(life), store, epochs, hosts: this.hosts });
     this.#nodes.add(node);
+    this.meet('node: started');
     this.faults.note(`${life.number}: START`);
     await node.start();
   }
 
   #crash(life: Life): void {
+    this.meet('node: crashed');
     life.end();
     for (const node of this.#nodes) if (node.life === life) this.#nodes.delete(node);
     if (this.#nodes.size > 0 || this.#starting) return;
@@ -173,7 +181,13 @@ export class World {
   #applied(items: readonly WriteItem[], answers: readonly WriteAnswer[]): void {
     const commits: CommitItem[] = [];
     items.forEach((item, i) => {
-      if (item.is === 'commit' && answers[i]?.is === 'done') commits.push(item);
+      const answer = answers[i];
+      this.meet(answer?.is === 'refused' ? `refused: ${answer.why}` : `${item.is}: ${answer?.is}`);
+      if (item.is !== 'commit' || answer?.is !== 'done') return;
+      commits.push(item);
+      for (const claim of item.parts.claims) this.meet(`claim: ${claim.op}`);
+      if (item.record.fault) this.meet(`fault: ${item.record.fault.reason}`);
+      if (item.record.operation) this.meet(`step: ${item.record.operation.name}/${item.record.operation.step}`);
     });
     for (const checker of CHECKERS) for (const problem of checker.atCommit?.(this, commits) ?? []) this.problem(`${checker.promise} at ${this.time.nowMs.toFixed(1)} ms: ${problem}`);
   }

@@ -61,9 +61,8 @@ export const CREATE: OperationRules = {
     const { record } = state;
     switch (record.operation.step) {
       case 'place':
-        return giveUp(state, fault, facts, null);
+        return giveUp(state, hostFault(state) ?? fault, facts, null);
       case 'spawn': {
-        // The fault of the first failure is what the user reads if no other host does better.
         const unspawn = atStep(record, 'unspawn', settings.destroyLimitMs, facts, { args: { ...record.operation.args, fault: fault as Json } });
         const undoing = change(state, unspawn, facts) as Working;
         const resumed = CREATE.resume(undoing, facts, settings);
@@ -144,7 +143,12 @@ function proceed(state: Working, facts: Facts, settings: InstanceSettings): Next
   const begunMs = state.record.operation.stepDueMs - settings.placeLimitMs;
   const mayStillCome = soft.refusals.length > 0 || (soft.explanation.considered === 0 && facts.nowMs - begunMs < NO_HOSTS_GRACE_MS);
   if (mayStillCome) return later(state, new Fault('unavailable', 'scheduler.noHosts', 'No host is known yet.').toRecord());
-  return giveUp(state, noValidHost(soft.explanation), facts, soft.explanation);
+  return giveUp(state, hostFault(state) ?? noValidHost(soft.explanation), facts, soft.explanation);
+}
+
+/** Why the last host that had it failed: what the user reads when no other does better. */
+function hostFault(state: Working): FaultRecord | undefined {
+  return state.record.operation.args['fault'] as FaultRecord | undefined;
 }
 
 function askForClaim(state: Working, bid: Bid): Next<InstanceState> {
@@ -188,16 +192,21 @@ export function claimed(state: Working, outcome: Outcome<ClaimAnswer>, facts: Fa
   return CREATE.resume(spawning, facts, settings);
 }
 
-/** The store refused the placement: the promise is given back and everything is asked anew. */
+/** The store refused the placement: the promise is given back and everything is asked anew in a moment, not at once. */
 export function placementRefused(state: Working, why: string, settings: InstanceSettings): Next<InstanceState> {
   const { record, soft } = state;
   const effects: Effect[] = [];
   if (soft.asked) effects.push(releaseAt(soft.asked.host, record.id, record.generation + 1), ...unbid(soft.asked, record.id, settings));
-  const again = place(soften(state, { refusals: [...soft.refusals, { host: soft.asked?.host ?? '', why }] }) as Working, settings);
+  // The network would propose the same address again to the same server.
+  if (why === 'addressTaken') effects.push(...freeAddresses(record.id, soft.nics));
+  const again = later(soften(state, { asked: null }) as Working, new Fault('unavailable', `placement.${why}`, 'The placement was refused.').toRecord());
   return next(again.state, ...effects, ...again.effects);
 }
 
-/** A host that failed is cleared (or doomed): the next host, or the end. */
+/**
+ * A host that failed is cleared: the next host, or the end. Doomed instead, its guest may still run there: without proof
+ * that it doesn't, no other host may have it (P3).
+ */
 function cleared(state: Working, op: 'drop' | 'doom', facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   const { record } = state;
   const { operation } = record;
@@ -205,6 +214,7 @@ function cleared(state: Working, op: 'drop' | 'doom', facts: Facts, settings: In
   const attempt = operation.attempt + 1;
   const parts = { claims: [{ op, generation: record.generation }] as const, dropAddresses: true };
   const freed = { host: null, nics: [] };
+  if (op === 'doom') return giveUp(state, fault, facts, null, { freed, parts });
   if (attempt >= settings.attemptsMax) {
     const message = `Exceeded maximum number of retries. Exhausted all hosts available for retrying build failures for instance ${record.id}.`;
     return giveUp(state, { ...fault, message: fault.code === 'internal' ? message : fault.message }, facts, null, { freed, parts });

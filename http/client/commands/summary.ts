@@ -4,13 +4,22 @@
  */
 import { shellWord, type ClientFiles } from './client-files.ts';
 
+export type SummaryHosts = {
+  readonly kind: string;
+  readonly count: number;
+  /** What their driver says of itself. */
+  readonly status?: { readonly isUp: boolean; readonly text: string };
+};
+
 export type Summary = {
   readonly version: string;
   readonly node: string;
   readonly tookMs: number;
   /** In the order to be shown: `Compute`, `http://127.0.0.1:8774/v2.1`. */
   readonly services: readonly { readonly name: string; readonly url: string }[];
-  readonly hosts: readonly { readonly kind: string; readonly count: number }[];
+  readonly hosts: readonly SummaryHosts[];
+  /** What could be better, as sentences. */
+  readonly hints: readonly string[];
   /** `embedded PostgreSQL 18.4`, or where the server is; without password. */
   readonly database: string;
   readonly dataDir: string;
@@ -22,15 +31,21 @@ export type Summary = {
 };
 
 export function renderSummary(summary: Summary): string {
-  const { version, node, tookMs, services, hosts, database, dataDir, logFile, client, example } = summary;
+  const { version, node, tookMs, services, hosts, hints, database, dataDir, logFile, client, example } = summary;
   const rows: [string, string][] = services.map(({ name, url }) => [name, url]);
-  rows.push(['Hosts', hosts.map(({ kind, count }) => `${count} ${kind}`).join(', ') || 'none on this node']);
+  rows.push(['Hosts', hosts.map(hostsLine).join('; ') || 'none on this node']);
   rows.push(['Database', database], ['Data', dataDir]);
   if (logFile !== undefined) rows.push(['Log', logFile]);
   const blocks = [`novact ${version} is up: node ${node}, in ${seconds(tookMs)}.`, table(rows)];
+  if (hints.length > 0) blocks.push(hints.join('\n'));
   if (client !== undefined) blocks.push(firstSteps(client, example));
   blocks.push('Stop with Ctrl-C.');
   return `\n${blocks.join('\n\n')}\n`;
+}
+
+function hostsLine({ kind, count, status }: SummaryHosts): string {
+  if (status === undefined) return `${count} ${kind}`;
+  return `${count} ${kind}${status.isUp ? '' : ', down'}: ${status.text}`;
 }
 
 function firstSteps(client: ClientFiles, example: Summary['example']): string {

@@ -15,6 +15,7 @@ import { messageFrame, type Form } from '../frame.ts';
 import { CLOSE, type StreamSettings } from '../limits.ts';
 import type { ServerMessage, Wish } from '../message.ts';
 import { Subscription, type Reader } from '../subscription.ts';
+import { Pass } from './pass.ts';
 
 /** The transport of a line. */
 export interface Line {
@@ -50,15 +51,12 @@ export class Client implements Reader {
   readonly openedAtMs: number;
   /** The project among whose streams it was counted. */
   place: string | null | undefined;
-  #caller: Caller | undefined;
-  #token = '';
+  #pass: Pass | undefined;
   #subs: Map<string, Subscription> | undefined;
   #closing = false;
   #ended = false;
-  #warned = false;
   #heardAtMs: number;
   #pingedAtMs: number;
-  #checkedAtMs: number;
   #stalledSinceMs: number | undefined;
   #waiting: (() => void)[] | undefined;
   readonly #parts: ClientParts;
@@ -70,7 +68,6 @@ export class Client implements Reader {
     this.openedAtMs = nowMs;
     this.#heardAtMs = nowMs;
     this.#pingedAtMs = nowMs;
-    this.#checkedAtMs = nowMs;
   }
 
   get form(): Form {
@@ -78,7 +75,7 @@ export class Client implements Reader {
   }
 
   get isKnown(): boolean {
-    return this.#caller !== undefined;
+    return this.#pass !== undefined;
   }
 
   get isClosing(): boolean {
@@ -86,11 +83,11 @@ export class Client implements Reader {
   }
 
   get projectId(): string | null {
-    return this.#caller?.projectId ?? null;
+    return this.#pass?.caller.projectId ?? null;
   }
 
   get isAdmin(): boolean {
-    return this.#caller?.isAdmin ?? false;
+    return this.#pass?.caller.isAdmin ?? false;
   }
 
   get subscriptions(): number {
@@ -110,26 +107,25 @@ export class Client implements Reader {
   }
 
   isAuthorised(nowMs: number): boolean {
-    if (this.#closing || this.#caller === undefined) return false;
-    if (this.#caller.expiresAtMs > nowMs) return true;
+    if (this.#closing || this.#pass === undefined) return false;
+    if (this.#pass.isValid(nowMs)) return true;
     this.close(CLOSE.unauthorized, 'the token has expired');
     return false;
   }
 
   /** Its token was found good. False when it was closed instead, or the token is somebody else's. */
   admit(caller: Caller, token: string): boolean {
-    const known = this.#caller;
     if (this.#closing) return false;
-    if (known === undefined && !this.#parts.takePlace(this, caller.projectId)) {
-      this.close(CLOSE.tooMany, 'too many streams of this project');
-      return false;
+    const known = this.#pass;
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (known === undefined) {
+      if (this.#parts.takePlace(this, caller.projectId)) this.#pass = new Pass(caller, token, nowMs);
+      else this.close(CLOSE.tooMany, 'too many streams of this project');
+      return !this.#closing;
     }
-    if (known !== undefined && (known.userId !== caller.userId || known.projectId !== caller.projectId)) return false;
-    this.#caller = caller;
-    this.#token = token;
-    this.#warned = false;
-    this.#checkedAtMs = this.#parts.clock.monotonicMs();
-    if (known !== undefined && known.isAdmin !== caller.isAdmin) this.#rightsChanged();
+    if (!known.fits(caller)) return false;
+    this.#pass = known.renewed(caller, token, nowMs);
+    if (known.caller.isAdmin !== caller.isAdmin) this.#rightsChanged();
     return true;
   }
 
@@ -213,17 +209,17 @@ export class Client implements Reader {
 
   /** Once in each round of the wheel: what is due is done. */
   visit(): void {
-    if (this.#closing || this.#caller === undefined) return;
     const { clock, settings, cursor } = this.#parts;
     const [wallMs, nowMs] = [clock.wallMs(), clock.monotonicMs()];
-    if (!this.isAuthorised(wallMs)) return;
+    const pass = this.#pass;
+    if (pass === undefined || !this.isAuthorised(wallMs)) return;
     if (this.#stalledSinceMs !== undefined && nowMs - this.#stalledSinceMs > settings.stallMs) {
       return this.closeSlow(this.#firstDelivered());
     }
-    this.#warn(wallMs);
+    if (pass.isWarningDue(wallMs, settings.expiryWarningMs)) this.tell({ type: 'expiring', at: toIso(pass.caller.expiresAtMs) });
     if (this.#subs) for (const sub of this.#subs.values()) this.#bookmark(sub, cursor.fanOut.ring.through);
     if (nowMs - this.#pingedAtMs >= settings.pingMs) this.#ping(nowMs);
-    if (nowMs - this.#checkedAtMs >= settings.recheckMs) this.#recheck(nowMs);
+    if (pass.isCheckDue(nowMs, settings.recheckMs)) this.#recheck(pass);
   }
 
   #bookmark(sub: Subscription, through: number): void {
@@ -232,27 +228,18 @@ export class Client implements Reader {
     if (revision !== undefined && !this.line.isFull) this.tell({ type: 'bookmark', sub: sub.id, revision }, sub.incarnation);
   }
 
-  #warn(wallMs: number): void {
-    const endsAtMs = this.#caller?.expiresAtMs ?? 0;
-    if (this.#warned || endsAtMs - wallMs > this.#parts.settings.expiryWarningMs) return;
-    this.#warned = true;
-    this.tell({ type: 'expiring', at: toIso(endsAtMs) });
-  }
-
   #ping(nowMs: number): void {
     if (this.#heardAtMs < this.#pingedAtMs) return this.line.cut();
     this.#pingedAtMs = nowMs;
     this.line.ping();
   }
 
-  #recheck(nowMs: number): void {
-    this.#checkedAtMs = nowMs;
-    const token = this.#token;
-    const checked = this.#parts.cursor.lanes.run(() => this.#parts.callerOf(token));
+  #recheck(pass: Pass): void {
+    const checked = this.#parts.cursor.lanes.run(() => this.#parts.callerOf(pass.token));
     checked.then(
       (caller) => {
-        if (token !== this.#token) return; // renewed meanwhile
-        if (caller === null || !this.admit(caller, token)) this.close(CLOSE.unauthorized, 'the token is not valid any more');
+        if (pass !== this.#pass) return; // renewed meanwhile
+        if (caller === null || !this.admit(caller, pass.token)) this.close(CLOSE.unauthorized, 'the token is not valid any more');
       },
       // Identity is away: the token is believed until it ends.
       (error: unknown) => this.#parts.log.debug('a token could not be checked again', { error }),

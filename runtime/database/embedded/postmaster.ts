@@ -52,12 +52,15 @@ export function processesIn(storePath: string): number[] {
  * SIGINT ends sessions and writes a checkpoint; SIGQUIT leaves that to the recovery of the next start. True when it is gone.
  */
 export async function endServer(pid: number, storePath: string, clock: Clock, steps: readonly (readonly [NodeJS.Signals, number])[]): Promise<boolean> {
+  const started = seenProcess(pid)?.startTicks;
+  // A process that is ending has no words any more, and is still there.
+  const isGone = () => started === undefined || seenProcess(pid)?.startTicks !== started;
   for (const [signal, patienceMs] of steps) {
-    if (provenServer(pid, storePath) === undefined) return true;
-    send(pid, signal);
-    if (await gone(() => provenServer(pid, storePath) === undefined, clock, patienceMs)) return true;
+    if (provenServer(pid, storePath) !== undefined) send(pid, signal);
+    else if (isGone() || seenProcess(pid)?.command.length !== 0) return true;
+    if (await gone(isGone, clock, patienceMs)) return true;
   }
-  return provenServer(pid, storePath) === undefined;
+  return isGone();
 }
 
 export async function gone(isGone: () => boolean, clock: Clock, patienceMs: number, signal?: AbortSignal): Promise<boolean> {

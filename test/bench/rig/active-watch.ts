@@ -28,6 +28,11 @@ export class ActiveWatch {
     return this.#seenMs.get(id);
   }
 
+  /** How many were seen so far. */
+  get count(): number {
+    return this.#seenMs.size;
+  }
+
   get polls(): number {
     return this.#gapsMs.length;
   }

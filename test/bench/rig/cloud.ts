@@ -4,7 +4,7 @@
  * happens, and leaves nothing behind.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -28,6 +28,8 @@ const PROGRAM = join(import.meta.dirname, '../../../novact.js');
 const SETTINGS = {
   hosts: [{ name: 'host-{n}', count: 8, driver: { kind: 'simulated', capacity: { vcpus: 8_192, memoryMiB: 16_777_216, diskGiB: 1_048_576 } } }],
 };
+/** Simulated guests lie in memory where there is such a place: what a hypervisor writes is not the cloud's work. */
+const MEMORY_DIR = '/dev/shm';
 const OFFSET_MAX = 11_000;
 const TRIES = 5;
 const START_MS = 60_000;
@@ -60,8 +62,13 @@ export function foreignAccount(env: NodeJS.ProcessEnv): Account | undefined {
 /** A cloud of our own. `BENCH_NODE_OPTIONS` are options of its Node, such as --cpu-prof. */
 export class OwnCloud {
   readonly dataDir = mkdtempSync(join(tmpdir(), 'novact-bench-'));
+  readonly #hostsDir = existsSync(MEMORY_DIR) ? mkdtempSync(join(MEMORY_DIR, 'novact-bench-')) : undefined;
   #child: ChildProcess | undefined;
   #offset = freshOffset();
+
+  constructor() {
+    if (this.#hostsDir !== undefined) symlinkSync(this.#hostsDir, join(this.dataDir, 'hosts'));
+  }
 
   /** All processes are this one's descendants. None when it does not run. */
   get pids(): readonly number[] {
@@ -106,7 +113,7 @@ export class OwnCloud {
 
   async close(): Promise<void> {
     await this.stop();
-    rmSync(this.dataDir, { recursive: true, force: true });
+    for (const dir of [this.dataDir, this.#hostsDir]) if (dir !== undefined) rmSync(dir, { recursive: true, force: true });
   }
 
   #run(): Promise<{ isUp: boolean; text: string }> {

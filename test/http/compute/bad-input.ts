@@ -85,7 +85,7 @@ export function attemptsIn(world: World): Attempt[] {
     create('an unknown flavor', { flavorRef: 'no-such' }, /Flavor no-such could not be found/),
     create('an image that is not active', { imageRef: world.queuedImageId }),
     create('an image of another project', { imageRef: world.foreignImageId }, /Can not find requested image/),
-    create('an image larger than the disk', { imageRef: world.largeImageId }, /disk is too small/),
+    create('an image larger than the disk', { imageRef: world.largeImageId }, /disk is (too small|smaller)/),
     ...(world.disabledFlavorId === null ? [] : [create('a disabled flavor', { flavorRef: world.disabledFlavorId })]),
     create('an unknown key', { key_name: 'no-such' }, /Invalid key_name/),
     create('an unknown zone', { availability_zone: 'no-such' }, /zone/),

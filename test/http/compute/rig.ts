@@ -1,6 +1,10 @@
-/** The Compute API over HTTP on a free port, in front of a cloud in memory; tokens and images are tables. */
+/** The Compute API over HTTP on a socket in a directory, in front of a cloud in memory; tokens and images are tables. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
-import { request } from 'undici';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Agent, request } from 'undici';
 import { systemClock } from '../../../runtime/base/clock.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import { silentLog } from '../../../runtime/base/log.ts';
@@ -11,7 +15,6 @@ import type { CatalogImage, ImageCatalog } from '../../../http/kit/image-catalog
 import { COMPUTE_DEFAULTS } from '../../../http/compute/parts.ts';
 import type { ComputeSettings } from '../../../http/compute/parts.ts';
 import { computeApi } from '../../../http/compute/router.ts';
-import { openListener } from '../../../http/server.ts';
 import { MemoryCloud } from './memory-cloud.ts';
 
 export const PROJECT = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa';
@@ -104,15 +107,19 @@ export async function openRig(settings: Partial<ComputeSettings> = {}): Promise<
     .add('expired', { expiresAtMs: Date.parse('2020-01-01T00:00:00Z') });
   const images = new ImageTable().add({ id: IMAGE_ID });
   const door = computeApi({ actors: cloud, tokens, images, clock: systemClock, random: systemRandom, log: silentLog, settings: { ...COMPUTE_DEFAULTS, ...settings } });
-  const listener = await openListener({ name: 'compute', host: '127.0.0.1', port: 0, app: door, clock: systemClock, log: silentLog });
-  const url = `http://127.0.0.1:${listener.port}`;
+  const directory = mkdtempSync(join(tmpdir(), 'door-'));
+  const socketPath = join(directory, 'socket');
+  const server = createServer({ maxHeaderSize: 32_768 }, (incoming, response) => void door(incoming, response));
+  await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+  const dispatcher = new Agent({ connect: { socketPath } });
+  const url = 'http://compute.test:8774';
 
   async function ask(method: string, path: string, options: AskOptions = {}): Promise<Answer> {
     const { token = 'member', version, body, raw } = options;
     const headers: { [name: string]: string } = { ...(body === undefined && raw === undefined ? {} : { 'content-type': 'application/json' }), ...options.headers };
     if (token !== null) headers['x-auth-token'] = token;
     if (version !== undefined) headers['openstack-api-version'] = `compute ${version}`;
-    const answer = await request(`${url}${path}`, { method: method as 'GET', headers, body: raw ?? (body === undefined ? null : JSON.stringify(body)) });
+    const answer = await request(`${url}${path}`, { dispatcher, method: method as 'GET', headers, body: raw ?? (body === undefined ? null : JSON.stringify(body)) });
     const text = await answer.body.text();
     const parsed: unknown = text === '' ? undefined : JSON.parse(text);
     return { status: answer.statusCode, headers: answer.headers, text, body: parsed, at: (...path) => path.reduce(memberOf, parsed) };
@@ -127,10 +134,15 @@ export async function openRig(settings: Partial<ComputeSettings> = {}): Promise<
       if (!building) cloud.activate(id);
       return id;
     },
-    close: () => listener.close(),
+    async close() {
+      await dispatcher.close();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+      rmSync(directory, { recursive: true });
+    },
   };
 }
 
-function memberOf(value: unknown, name: string | number): unknown {
+/** For `reduce` over a path. */
+export function memberOf(value: unknown, name: string | number): unknown {
   return value !== null && typeof value === 'object' ? Reflect.get(value, name) : undefined;
 }

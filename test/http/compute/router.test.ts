@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Fault } from '../../../runtime/base/fault.ts';
+import { NETWORK_ID } from './memory-cloud.ts';
 import { IMAGE_ID, openRig, PROJECT } from './rig.ts';
 import type { Rig } from './rig.ts';
 
@@ -70,6 +71,17 @@ describe('the old API', () => {
   });
 });
 
+describe('networks for clients without a network service', () => {
+  it('have the mask and edges of their range, and more for administrators', async () => {
+    const asUser = await rig.ask('GET', `/v2.1/os-networks/${NETWORK_ID}`);
+    expect(asUser.at('network')).toMatchObject({ label: 'private', cidr: '10.20.0.0/16', netmask: '255.255.0.0', broadcast: '10.20.255.255', cidr_v6: null });
+    expect(asUser.at('network', 'project_id')).toBeUndefined();
+    expect((await rig.ask('GET', '/v2.1/os-networks?label=private', { token: 'admin' })).at('networks', 0)).toHaveProperty('project_id', null);
+    expect((await rig.ask('GET', '/v2.1/os-networks?label=none')).at('networks')).toEqual([]);
+    expect((await rig.ask('GET', '/v2.1/os-networks', { version: '2.36' })).status).toBe(404);
+  });
+});
+
 describe('answers', () => {
   it('puts the project into links only when it was in the path', async () => {
     expect((await rig.ask('GET', `/v2.1/${PROJECT}/flavors/1`)).at('flavor', 'links', 0, 'href')).toBe(`${rig.url}/v2.1/${PROJECT}/flavors/1`);
@@ -106,6 +118,7 @@ const MATRIX: readonly (readonly [method: string, path: string, least: 'any' | '
   ['GET', '/os-availability-zone', 'any'], ['GET', '/os-keypairs', 'any'], ['GET', `/os-quota-sets/${PROJECT}/defaults`, 'any'], ['GET', '/images', 'any'],
   ['GET', '/servers', 'reader'], ['GET', '/servers/detail', 'reader'], ['GET', '/servers/:id', 'reader'], ['GET', '/servers/:id/metadata', 'reader'], ['GET', '/servers/:id/ips', 'reader'],
   ['GET', '/servers/:id/os-instance-actions', 'reader'], ['GET', '/servers/:id/os-security-groups', 'reader'], ['GET', '/servers/:id/tags', 'reader', undefined, '2.26'],
+  ['GET', '/os-networks', 'reader'], ['GET', `/os-networks/${NETWORK_ID}`, 'reader'], ['GET', '/os-tenant-networks', 'reader'], ['GET', `/os-tenant-networks/${NETWORK_ID}`, 'reader'],
   ['GET', '/flavors/1/os-extra_specs', 'reader'], ['GET', `/os-quota-sets/${PROJECT}`, 'reader'], ['GET', `/os-quota-sets/${PROJECT}/detail`, 'reader'],
   ['PUT', '/servers/:id', 'member', { server: { name: 'a' } }], ['POST', '/servers/:id/metadata', 'member', { metadata: {} }], ['PUT', '/servers/:id/metadata', 'member', { metadata: {} }],
   ['POST', '/servers/:id/action', 'member', { 'os-stop': null }], ['POST', '/servers/:id/action', 'member', { 'os-start': null }], ['POST', '/servers/:id/action', 'member', { reboot: { type: 'HARD' } }],

@@ -1,0 +1,123 @@
+/**
+ * The process is killed at each point between a request and its end, started again on the same data, and nothing is
+ * lost: what was accepted ends as it should, what was not answered can be repeated, and all books agree.
+ *
+ * `npm test` runs the first two hits of each point with all operations in flight at once. NOVACT_CHAOS_SECONDS=n goes
+ * on for so long: further hits, then each operation alone, killed at its first, second, third… point until it reaches
+ * its end.
+ */
+import { renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../runtime/base/clock.ts';
+import { startCloud, type Cloud } from '../doubles/cloud.ts';
+import { query, settled } from './checkers.ts';
+import { broken, Client, NEEDS, OPERATIONS, rowsOf, serversIn, tinyImage, type Given, type Operation } from './operations.ts';
+
+/** Points that an operation passes. `verb` is the host's job around the driver's verb. */
+const POINTS = [
+  'commit', 'reply', 'ask.place', 'ask.propose', 'ask.claim', 'ask.run', 'verb', 'verb.spawn', 'verb.stop', 'verb.start', 'verb.reboot', 'verb.destroy',
+].flatMap((name) => [`${name}.before`, `${name}.after`]);
+const HITS_ALWAYS = 2;
+const HITS_MAX = 60;
+/** Operations end in milliseconds here; a busy machine is forgiven much. */
+const END_LIMIT_MS = 20_000;
+const LOOK_MS = 10;
+const LIMIT_MS = Number(process.env['NOVACT_CHAOS_SECONDS'] ?? 0) * 1_000;
+
+describe('nothing is lost', { timeout: 300_000 + LIMIT_MS * 2 }, () => {
+  let cloud: Cloud;
+  let client: Client;
+  let armedFile: string;
+  let orders = 0;
+  const begunMs = systemClock.monotonicMs();
+  const hasTime = (): boolean => systemClock.monotonicMs() - begunMs < LIMIT_MS;
+
+  beforeAll(async () => {
+    const quota = ['instances', 'cores', 'ram'].flatMap((name) => ['--set', `quotas.${name}=-1`]);
+    cloud = await startCloud({ args: [...quota, '--set', 'log.level=warn'] });
+    armedFile = join(cloud.dataDir, 'armed');
+    await cloud.restart({ NOVACT_FAILPOINT_FILE: armedFile });
+    client = new Client(cloud, await tinyImage(cloud));
+  });
+  afterAll(async () => await cloud?.close());
+
+  function arm(words: string): void {
+    writeFileSync(`${armedFile}.new`, words);
+    renameSync(`${armedFile}.new`, armedFile);
+  }
+
+  /** One server for each operation, in the state that it needs. */
+  async function servers(operations: readonly Operation[]): Promise<(string | undefined)[]> {
+    for (const state of ['active', 'stopped'] as const) {
+      const missing = operations.filter((operation) => NEEDS[operation] === state).length - (await serversIn(cloud, state)).length;
+      const made = await Promise.all(Array.from({ length: Math.max(0, missing) }, () => client.boot(`made-${orders++}`)));
+      expect(await settled(cloud, END_LIMIT_MS)).toEqual([]);
+      if (state === 'stopped') await Promise.all(made.map(({ serverId }) => client.give('stop', serverId, '')));
+      expect(await settled(cloud, END_LIMIT_MS)).toEqual([]);
+    }
+    const free = { active: await serversIn(cloud, 'active'), stopped: await serversIn(cloud, 'stopped') };
+    return operations.map((operation) => {
+      const state = NEEDS[operation];
+      return state === undefined ? undefined : free[state].shift();
+    });
+  }
+
+  /** Arms, orders, waits for the end of the work or of the process. True when the process died. */
+  async function crashDuring(operations: readonly Operation[], words: string): Promise<{ died: boolean; given: Given[] }> {
+    const on = await servers(operations);
+    arm(words);
+    const end = { died: false };
+    void cloud.exited().then(() => (end.died = true));
+    const given = await Promise.all(operations.map((operation, i) => client.give(operation, on[i], `order-${orders++}`)));
+    const endMs = systemClock.monotonicMs() + END_LIMIT_MS;
+    while (!end.died && (await openCount()) > 0 && systemClock.monotonicMs() < endMs) await systemClock.sleep(LOOK_MS);
+    arm('');
+    return { died: end.died, given };
+  }
+
+  async function openCount(): Promise<number> {
+    const [row] = await query<{ count: number }>(cloud, 'select count(*)::int as count from instance where open');
+    return row?.count ?? 0;
+  }
+
+  /** One crash, one restart, and everything is as it was promised. False when the point was not reached. */
+  async function lose(operations: readonly Operation[], words: string): Promise<boolean> {
+    const { died, given } = await crashDuring(operations, words);
+    if (died) await cloud.restart({ NOVACT_FAILPOINT_FILE: armedFile });
+    const boots = given.filter(({ operation }) => operation === 'boot');
+    const repeated = await Promise.all(boots.map(async ({ key = '' }) => ({ ...(await client.boot(key)), requestId: undefined })));
+    const problems = [...(await settled(cloud, END_LIMIT_MS)), ...(await broken(cloud, [...given, ...repeated])), ...(await doubles(given, repeated))];
+    expect({ words, operations, problems }).toEqual({ words, operations, problems: [] });
+    return died;
+  }
+
+  /** The same key is the same server, answered or not, and there is no other of that name. */
+  async function doubles(given: readonly Given[], repeated: readonly Given[]): Promise<string[]> {
+    const problems: string[] = [];
+    for (const { key, serverId } of repeated) {
+      const first = given.find((order) => order.key === key);
+      if (serverId === undefined) problems.push(`the repeated boot ${key} was not accepted`);
+      if (first?.serverId !== undefined && first.serverId !== serverId) problems.push(`${key} is ${first.serverId} and ${serverId}`);
+      const rows = await query(cloud, 'select id from instance where name = $1', [key]);
+      if (rows.length !== 1) problems.push(`${key} made ${rows.length} servers`);
+    }
+    const rows = await rowsOf(cloud, repeated.flatMap(({ serverId }) => serverId ?? []));
+    return [...problems, ...rows.filter(({ vm_state }) => vm_state !== 'active').map(({ id, vm_state }) => `the repeated boot ${id} is ${vm_state}`)];
+  }
+
+  for (const point of POINTS) {
+    it(`when the process dies at ${point} with every operation in flight`, async () => {
+      let hits = 0;
+      while (hits < HITS_MAX && (hits < HITS_ALWAYS || hasTime()) && (await lose(OPERATIONS, `${point}:${hits + 1}`))) hits++;
+      expect(hits).toBeGreaterThan(0); // a point that nothing reaches is no point
+    });
+  }
+
+  for (const operation of OPERATIONS) {
+    it.skipIf(LIMIT_MS === 0)(`when the process dies anywhere in ${operation}`, async () => {
+      let hits = 0;
+      while (hits < HITS_MAX && hasTime() && (await lose([operation], `*:${hits + 1}`))) hits++;
+    });
+  }
+});

@@ -1,0 +1,54 @@
+/** The runs that are made of a seed, and the ones that crash the node at each of its steps in turn. */
+import { pick, seededRandom } from '../../runtime/base/random.ts';
+import { Client, type Action } from './clients.ts';
+import { drawPlan, NO_FAULTS } from './faults.ts';
+import { World } from './world.ts';
+
+export type RunResult = { readonly problems: readonly string[]; readonly world: World };
+
+const ACTIONS: readonly Action[] = ['create', 'create', 'multi', 'start', 'stop', 'stop', 'soft', 'hard', 'delete', 'delete', 'get'];
+
+/** Clients that do what the seed draws, under faults that the seed draws. */
+export async function randomRun(seed: number): Promise<RunResult> {
+  const random = seededRandom(seed ^ 0x2545f491);
+  const quota = random.next() < 0.3 ? { instances: 2 + Math.floor(random.next() * 4), cores: -1, ram: -1 } : { instances: -1, cores: -1, ram: -1 };
+  const world = new World({ seed, hosts: 1 + Math.floor(random.next() * 4), vcpusPerHost: 1 + Math.floor(random.next() * 8), plan: drawPlan(random), quota });
+  const pauseMs = pick(random, [200, 2_000, 20_000]);
+  const clients = 1 + Math.floor(random.next() * 3);
+  const problems = await world.run(async () => {
+    const lives = Array.from({ length: clients }, (_, i) => {
+      const actions = Array.from({ length: 3 + Math.floor(random.next() * 8) }, () => pick(random, ACTIONS));
+      return new Client(world, `c${i + 1}`, i === 0 ? 'ann' : 'bob').live(['create', ...actions], pauseMs);
+    });
+    await Promise.all(lives);
+  });
+  return { problems, world };
+}
+
+/** What is done after a server was created, each with the crash somewhere in it. */
+export const SCENARIOS = {
+  create: [],
+  multi: ['multi'],
+  stop: ['stop'],
+  start: ['stop', 'start'],
+  soft: ['soft'],
+  hard: ['hard'],
+  delete: ['delete'],
+  'delete at once': ['delete'],
+} as const satisfies { readonly [name: string]: readonly Action[] };
+export type Scenario = keyof typeof SCENARIOS;
+
+/** One client, one crash: at the point of this number, or none. */
+export async function crashRun(scenario: Scenario, crashAt: number | null): Promise<RunResult> {
+  const world = new World({ seed: 1, hosts: 2, vcpusPerHost: 4, plan: { ...NO_FAULTS, crashAt }, quota: { instances: -1, cores: -1, ram: -1 } });
+  const problems = await world.run(async () => {
+    const client = new Client(world, 'c1');
+    await client.do('create');
+    for (const action of SCENARIOS[scenario]) {
+      await client.pause(scenario === 'delete at once' ? 30 : 15_000);
+      await client.do(action);
+    }
+    await client.pause(15_000);
+  });
+  return { problems, world };
+}
