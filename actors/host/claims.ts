@@ -20,7 +20,8 @@ export function claim(state: HostState, body: ClaimBody, facts: Facts, settings:
   if (!state.enabled) return { state, effects: [refuse('disabled', state)] };
   if (!fits(body.need, minus(state.capacity, state.used))) return { state, effects: [refuse('full', state)] };
   const claims = new Map(state.claims);
-  claims.set(key, { ...body, untilMs: facts.nowMs + settings.promiseMs });
+  const { instanceId, generation, need } = body;
+  claims.set(key, { instanceId, generation, need, untilMs: facts.nowMs + settings.promiseMs, isDoomed: false });
   // Added to what is used rather than summed up anew: this runs for each boot.
   const held: HostState = { ...state, claims, used: plus(state.used, body.need), seen: state.seen + 1 };
   return { state: held, effects: [granted(held), ...report(held, settings, body.instanceId)] };

@@ -16,6 +16,8 @@ export function hostKind(parts: HostParts, settings: HostSettings): ActorKind {
     mailboxMax: MAILBOX_MAX,
     passivateAfterMs: Number.POSITIVE_INFINITY,
     load: (name) => newHost(name),
+    // Begun, and begun again after a crash, by itself: nobody else knows that it has to.
+    recover: (state) => ({ state, effects: [{ do: 'wake', inMs: 0, message: { type: 'tick' }, tag: 'tick' }] }),
     decide: (state, message, facts) => decide(state, message, facts, settings),
     perform: hostJobs(parts, settings),
   });

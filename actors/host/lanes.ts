@@ -75,8 +75,10 @@ export function waited(state: HostState, instanceId: string, handle: ReplyHandle
   return { state: left ? withLane(state, instanceId, left) : state, effects: [{ do: 'reply', value: { is: 'running' }, to: handle }] };
 }
 
-export function hasClaim(state: HostState, instanceId: string, generation: number): boolean {
-  return state.claims.has(claimKey(instanceId, generation));
+/** Whether the guest may be touched: a doomed one only to destroy it. undefined: no claim is known here. */
+export function mayRun(state: HostState, { instanceId, generation, verb }: RunBody): boolean | undefined {
+  const held = state.claims.get(claimKey(instanceId, generation));
+  return held && (!held.isDoomed || verb.name === 'destroy');
 }
 
 export function answer(state: HostState, handle: ReplyHandle | null, value: VerbAnswer): Next<HostState> {

@@ -87,10 +87,15 @@ async function readConsole(driver: HypervisorDriver, args: GuestKey & { maxBytes
 async function clear({ driver, actors, log }: HostParts, { host, doomed, strays }: ClearArgs, signal: AbortSignal): Promise<object> {
   const gone: GuestKey[] = [];
   for (const guest of doomed) {
-    await driver.destroy(guest, signal);
-    await actors.ask(CONDUCTOR, { type: 'hostConfirmGone', host, ...guest }, { signal });
-    gone.push(guest);
-    log.info('doomed guest is gone', { host, ...guest });
+    try {
+      await driver.destroy(guest, signal);
+      await actors.ask(CONDUCTOR, { type: 'hostConfirmGone', host, ...guest }, { signal });
+      gone.push(guest);
+      log.info('doomed guest is gone', { host, ...guest });
+    } catch (error) {
+      signal.throwIfAborted();
+      log.warn('doomed guest cannot be destroyed', { host, ...guest, error }); // the next look tries again, the others go on
+    }
   }
   if (strays.length === 0) return { gone };
   const verdicts = await actors.ask(CONDUCTOR, { type: 'hostStrays', host, guests: strays }, { signal });

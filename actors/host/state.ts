@@ -6,10 +6,11 @@ import type { ReplyHandle } from '../../runtime/actor/effect.ts';
 import type { HostInventory } from '../../drivers/driver.ts';
 import type { HostReport } from '../model/placement.ts';
 import { NOTHING, plus, type Resources } from '../model/resources.ts';
+import type { PowerState } from '../model/server-state.ts';
 import type { GuestVerb, VerbAnswer } from './messages.ts';
 
-/** A share of this host. `until`: a promise runs out then; null: recorded in the store. */
-export type HeldClaim = { readonly instanceId: string; readonly generation: number; readonly need: Resources; readonly untilMs: number | null };
+/** A share of this host. `until`: a promise runs out then; null: recorded in the store. `isDoomed`: only to be destroyed. */
+export type HeldClaim = { readonly instanceId: string; readonly generation: number; readonly need: Resources; readonly untilMs: number | null; readonly isDoomed: boolean };
 
 /** The verbs of one guest, one at a time. */
 export type Lane = {
@@ -43,6 +44,10 @@ export type HostState = {
   readonly failures: number;
   /** When store and hypervisor were last compared. */
   readonly lookedMs: number;
+  /** Looks so far. */
+  readonly looks: number;
+  /** The power that each guest's instance was last told, by claim. */
+  readonly told: ReadonlyMap<string, PowerState>;
 };
 
 export function newHost(name: string): HostState {
@@ -61,6 +66,8 @@ export function newHost(name: string): HostState {
     lanes: new Map(),
     failures: 0,
     lookedMs: 0,
+    looks: 0,
+    told: new Map(),
   };
 }
 

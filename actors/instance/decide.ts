@@ -12,7 +12,8 @@ import type { VerbAnswer } from '../host/messages.ts';
 import type { Nic } from '../model/addressing.ts';
 import type { Operation, OperationName } from '../model/operation.ts';
 import type { Bid, ClaimAnswer, Explanation } from '../model/placement.ts';
-import { refusal, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
+import { ALLOWED, refusal, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
+import { applyChanges } from './changes.ts';
 import type { Caller, InstanceChanges, InstanceProtocol, Verb } from './messages.ts';
 import { addressed, claimed, CREATE, placed, placementRefused, releaseAt } from './operations/create.ts';
 import { DELETE, gone } from './operations/delete.ts';
@@ -142,16 +143,17 @@ function act(state: Living, verb: Verb, caller: Caller, facts: Facts, settings: 
 
 function update(state: Living, changes: InstanceChanges, caller: Caller, facts: Facts): Next<InstanceState> {
   if (state.record.deleted) return next(state, refuse(notFound(state.record.id)));
-  const rule: RuleName = changes.metadata || changes.tags ? 'metadata' : 'update';
-  const illegal = checkLegal(state, rule, 'update', caller);
+  const illegal = checkLegal(state, changes.metadata ? 'metadata' : changes.tags ? 'tags' : 'update', 'update', caller);
   if (illegal) return next(state, refuse(illegal));
-  return next(change(state, changes, facts), { do: 'replyStored' });
+  const changed = applyChanges(state.record, changes);
+  if (changed instanceof Fault) return next(state, refuse(changed.toRecord()));
+  return next(change(state, changed, facts), { do: 'replyStored' });
 }
 
 /** Why a verb may not begin now, as the API says it; undefined when it may. */
 function checkLegal(state: Living, rule: RuleName, verb: string, caller: Caller): FaultRecord | undefined {
   const { record } = state;
-  if (record.locked && !caller.isAdmin) return new Fault('conflict', 'server.locked', `Instance ${record.id} is locked`).toRecord();
+  if (ALLOWED[rule].lock && record.locked && !caller.isAdmin) return new Fault('conflict', 'server.locked', `Instance ${record.id} is locked`).toRecord();
   const illegal = refusal(rule, record);
   if (!illegal) return undefined;
   const message = `Cannot '${verb}' instance ${record.id} while it is in ${illegal.attribute} ${illegal.value}`;

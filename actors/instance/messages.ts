@@ -26,9 +26,19 @@ export type InstanceChanges = {
   readonly diskConfig?: 'AUTO' | 'MANUAL';
   readonly accessIpV4?: string | null;
   readonly accessIpV6?: string | null;
-  readonly metadata?: { readonly [key: string]: string };
-  readonly tags?: readonly string[];
+  readonly metadata?: MapChange;
+  readonly tags?: ListChange;
 };
+
+/** Of what is there when the change is made, so that two changes side by side both count. `replace` comes first. */
+export type MapChange = {
+  readonly replace?: boolean;
+  readonly set?: { readonly [key: string]: string };
+  readonly drop?: readonly string[];
+  /** More entries than this afterwards, and more than before, are refused with `forbidden`. */
+  readonly max?: number;
+};
+export type ListChange = { readonly replace?: boolean; readonly add?: readonly string[]; readonly drop?: readonly string[]; readonly max?: number };
 
 export type InstanceProtocol = {
   /** From memory; never creates work. null: no such instance. */

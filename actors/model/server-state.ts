@@ -95,8 +95,9 @@ export const ALLOWED = {
     launched: true, lock: true,
   },
   delete: { vm: 'any', task: 'any', launched: false, lock: true },
-  update: { vm: 'any', task: 'any', launched: false, lock: false },
+  update: { vm: 'any', task: 'any', launched: false, lock: true },
   metadata: { vm: ['active', 'paused', 'suspended', 'stopped'], task: 'any', launched: false, lock: true },
+  tags: { vm: ['active', 'paused', 'suspended', 'stopped'], task: 'any', launched: false, lock: false },
 } as const satisfies Record<string, Rule>;
 export type Verb = keyof typeof ALLOWED;
 

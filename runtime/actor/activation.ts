@@ -245,6 +245,7 @@ export class Activation {
     log.error('actor crashed', { address: this.address, message: delivery.message.type, error });
     const fault = Fault.from(error);
     this.#dismiss(delivery, fault);
+    for (const [handle, held] of this.#held) if (held === delivery) this.#held.delete(handle);
     const state = this.#state;
     const wasLoaded = this.#loaded;
     this.#forget();

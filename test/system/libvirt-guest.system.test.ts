@@ -61,7 +61,7 @@ describe('a cloud on libvirt', { timeout: CASE_MS }, () => {
 
     const made = await json(at.openstack('server', 'create', '--flavor', 'small', '--image', 'direct', '--key-name', 'mine', '--wait', '-f', 'json', 'first'));
     const id = String(made['id']);
-    expect(made).toMatchObject({ status: 'ACTIVE', name: 'first', key_name: 'mine', 'OS-EXT-STS:power_state': 'Running' });
+    expect(made).toMatchObject({ status: 'ACTIVE', name: 'first', key_name: 'mine', 'OS-EXT-STS:power_state': 1 });
     expect(await json(at.openstack('server', 'show', '-f', 'json', 'first'))).toMatchObject({ id, status: 'ACTIVE', addresses: { private: [expect.stringMatching(/^10\.20\./)] } });
     expect(await value(at.openstack('server', 'list', '-f', 'value', '-c', 'Name', '-c', 'Status'))).toBe('first ACTIVE');
     await expect.poll(() => console_(at, id), WAIT).toContain('GUEST READY');
@@ -124,11 +124,12 @@ describe('a cloud on libvirt', { timeout: CASE_MS }, () => {
     await run('qemu-img', ['create', '-q', '-f', 'qcow2', large, '2G']);
     await Promise.all([upload(at, 'liar', 'raw', at.disk), upload(at, 'backed', 'qcow2', backed), upload(at, 'large', 'qcow2', large)]);
     for (const [image, why] of [
-      ['liar', /not of the format that it is said to have|is not/],
-      ['backed', /refers to other files|backing/],
+      ['liar', /not of the disk format that it is declared to be/],
+      ['backed', /not acceptable: it refers to another file/],
       ['large', /larger than the root disk of the flavor/],
     ] as const) {
-      await expect(at.openstack('server', 'create', '--flavor', 'small', '--image', image, '--wait', image)).rejects.toThrow(/Error creating server/);
+      // The client tells it by words only; its exit code is 0.
+      expect(await at.openstack('server', 'create', '--flavor', 'small', '--image', image, '--wait', image)).toContain('Error creating server');
       const id = await value(at.openstack('server', 'show', '-f', 'value', '-c', 'id', image));
       const { status, fault } = await server(at, id);
       expect([image, status]).toEqual([image, 'ERROR']);

@@ -14,6 +14,8 @@ import type { KeyPair } from '../../../actors/model/key-pair.ts';
 import { QUOTA_DEFAULTS } from '../../../actors/model/quota.ts';
 import type { QuotaName } from '../../../actors/model/quota.ts';
 import { refusal } from '../../../actors/model/server-state.ts';
+import { applyChanges } from '../../../actors/instance/changes.ts';
+import type { InstanceChanges } from '../../../actors/instance/messages.ts';
 
 type Message = { readonly type: string; readonly [member: string]: unknown };
 
@@ -93,7 +95,11 @@ export class MemoryCloud implements Actors {
     if (found === undefined || found.record.deleted) throw new Fault('notFound', 'server.unknown', `Instance ${id} could not be found.`);
     const caller = m['caller'] as { isAdmin: boolean };
     if (found.record.locked && !caller.isAdmin) throw new Fault('conflict', 'server.locked', `Instance ${id} is locked`);
-    if (m.type === 'update') return this.change(id, m['changes'] as Partial<InstanceRecord>);
+    if (m.type === 'update') {
+      const changed = applyChanges(found.record, m['changes'] as InstanceChanges);
+      if (changed instanceof Fault) throw changed;
+      return this.change(id, changed);
+    }
     const verb = m['verb'] as { name: 'start' | 'stop' | 'delete' | 'reboot'; kind?: 'soft' | 'hard' };
     const why = refusal(verb.name === 'reboot' ? (verb.kind === 'hard' ? 'rebootHard' : 'rebootSoft') : verb.name, found.record);
     if (why) throw new Fault('conflict', 'server.state', `Cannot '${verb.name}' instance ${id} while it is in ${why.attribute} ${why.value}`);

@@ -74,7 +74,7 @@ export class Socket {
   #seen = 0;
   #wake: () => void = () => undefined;
 
-  constructor(rig: Rig, options: { path?: string; protocols?: string[] } & ClientOptions = {}) {
+  constructor(rig: Pick<Rig, 'url'>, options: { path?: string; protocols?: string[] } & ClientOptions = {}) {
     const { path = '/v2.1/stream', protocols = [], ...rest } = options;
     this.ws = new WebSocket(`ws://${rig.url}${path}`, protocols, rest);
     this.ws.on('message', (bytes) => {
@@ -93,7 +93,7 @@ export class Socket {
     }));
   }
 
-  static async open(rig: Rig, token: string, options: ConstructorParameters<typeof Socket>[1] = {}): Promise<Socket> {
+  static async open(rig: Pick<Rig, 'url'>, token: string, options: ConstructorParameters<typeof Socket>[1] = {}): Promise<Socket> {
     const socket = new Socket(rig, { ...options, headers: { ...options.headers, 'X-Auth-Token': token } });
     await once(socket.ws, 'open');
     return socket;

@@ -1,7 +1,7 @@
 /** `/servers/{id}/metadata`: what users write beside a server. Changed as a whole by the server's own actor. */
-import { instanceRef } from '../../../../actors/instance/messages.ts';
+import { instanceRef, type MapChange } from '../../../../actors/instance/messages.ts';
 import type { Call } from '../../../kit/call.ts';
-import { forbidden, invalid, notFound } from '../../../kit/errors.ts';
+import { invalid, notFound } from '../../../kit/errors.ts';
 import type { Reply } from '../../../kit/route.ts';
 import { limitsOf, route } from '../../parts.ts';
 import type { ComputeParts } from '../../parts.ts';
@@ -30,11 +30,11 @@ function given(call: Call, member: 'metadata' | 'meta'): Metadata {
 }
 
 async function serveMerge(call: Call, parts: ComputeParts, found: FoundServer): Promise<Reply> {
-  return { body: { metadata: await change(call, parts, found, { ...found.record.metadata, ...given(call, 'metadata') }) } };
+  return { body: { metadata: await change(call, parts, found, { set: given(call, 'metadata') }) } };
 }
 
 async function serveReplace(call: Call, parts: ComputeParts, found: FoundServer): Promise<Reply> {
-  return { body: { metadata: await change(call, parts, found, given(call, 'metadata')) } };
+  return { body: { metadata: await change(call, parts, found, { replace: true, set: given(call, 'metadata') }) } };
 }
 
 function valueOf(call: Call, { record }: FoundServer): string {
@@ -53,24 +53,21 @@ async function serveSet(call: Call, parts: ComputeParts, found: FoundServer): Pr
   const key = call.param('key');
   const value = meta[key];
   if (value === undefined) throw invalid('Request body and URI mismatch');
-  await change(call, parts, found, { ...found.record.metadata, [key]: value });
+  await change(call, parts, found, { set: { [key]: value } });
   return { body: { meta: { [key]: value } } };
 }
 
 async function serveDrop(call: Call, parts: ComputeParts, found: FoundServer): Promise<Reply> {
   valueOf(call, found);
-  const kept = Object.entries(found.record.metadata).filter(([key]) => key !== call.param('key'));
-  await change(call, parts, found, Object.fromEntries(kept));
+  await change(call, parts, found, { drop: [call.param('key')] });
   return {};
 }
 
-async function change(call: Call, parts: ComputeParts, found: FoundServer, metadata: Metadata): Promise<Metadata> {
+/** Made by the server's own actor of what is there then: two changes side by side both count. */
+async function change(call: Call, parts: ComputeParts, found: FoundServer, metadata: MapChange): Promise<Metadata> {
   refuseIllegal('metadata', 'update metadata', found.record, call);
-  const count = Object.keys(metadata).length;
-  if (count > Object.keys(found.record.metadata).length) {
-    const { metadata_items: limit } = await limitsOf(parts, found.record.projectId);
-    if (limit >= 0 && count > limit) throw forbidden(`Maximum number of metadata items exceeds ${limit}`, 'quota.metadata_items');
-  }
-  const after = await parts.actors.ask(instanceRef(found.record.id), { type: 'update', changes: { metadata }, caller: actorCaller(call) }, { commandId: call.requestId });
+  const { metadata_items: max } = await limitsOf(parts, found.record.projectId);
+  const changes = { metadata: { ...metadata, max } };
+  const after = await parts.actors.ask(instanceRef(found.record.id), { type: 'update', changes, caller: actorCaller(call) }, { commandId: call.requestId });
   return after.record.metadata;
 }

@@ -1,5 +1,5 @@
 /** `/servers/{id}/tags` (2.26): a set of short words. */
-import { instanceRef } from '../../../../actors/instance/messages.ts';
+import { instanceRef, type ListChange } from '../../../../actors/instance/messages.ts';
 import { refusal } from '../../../../actors/model/server-state.ts';
 import type { Call } from '../../../kit/call.ts';
 import { conflict, invalid, notFound } from '../../../kit/errors.ts';
@@ -26,20 +26,20 @@ export const TAG_ROUTES = [
   route({ method: 'DELETE', path: ONE, versions, policy: 'os-server-tags:delete', ok: 204, find: findServer, serve: serveDrop }),
 ];
 
-async function change(call: Call, parts: ComputeParts, { record }: FoundServer, tags: readonly string[]): Promise<readonly string[]> {
-  const why = refusal('metadata', record); // the same states as metadata, but a lock does not matter
+async function change(call: Call, parts: ComputeParts, { record }: FoundServer, tags: ListChange): Promise<readonly string[]> {
+  const why = refusal('tags', record);
   if (why !== null) throw conflict(`Cannot 'update tags' instance ${record.id} while it is in ${why.attribute} ${why.value}`, 'state');
-  const after = await parts.actors.ask(instanceRef(record.id), { type: 'update', changes: { tags }, caller: actorCaller(call) }, { commandId: call.requestId });
+  const after = await parts.actors.ask(instanceRef(record.id), { type: 'update', changes: { tags: { ...tags, max: TAGS_MAX } }, caller: actorCaller(call) }, { commandId: call.requestId });
   return after.record.tags;
 }
 
 async function serveReplace(call: Call, parts: ComputeParts, found: FoundServer): Promise<Reply> {
   const given = call.body !== null && typeof call.body === 'object' && 'tags' in call.body && Array.isArray(call.body.tags) ? call.body.tags.map(String) : [];
-  return { body: { tags: await change(call, parts, found, [...new Set(given)]) } };
+  return { body: { tags: await change(call, parts, found, { replace: true, add: given }) } };
 }
 
 async function serveDropAll(call: Call, parts: ComputeParts, found: FoundServer): Promise<Reply> {
-  await change(call, parts, found, []);
+  await change(call, parts, found, { replace: true });
   return {};
 }
 
@@ -60,13 +60,12 @@ async function serveAdd(call: Call, parts: ComputeParts, found: FoundServer): Pr
   if (!TAG_FORM.test(tag)) throw invalid(`Invalid input for field/attribute tag. Value: ${tag.slice(0, 60)}. A tag has 1 to 60 characters without , and /.`);
   const headers = { Location: `${call.links.self}/servers/${record.id}/tags/${encodeURIComponent(tag)}` };
   if (record.tags.includes(tag)) return { status: 204, headers };
-  if (record.tags.length >= TAGS_MAX) throw invalid(`The number of tags exceeded the per-server limit ${TAGS_MAX}`);
-  await change(call, parts, found, [...record.tags, tag]);
+  await change(call, parts, found, { add: [tag] });
   return { status: 201, headers };
 }
 
 async function serveDrop(call: Call, parts: ComputeParts, found: FoundServer): Promise<Reply> {
   const tag = mustHave(call, found);
-  await change(call, parts, found, found.record.tags.filter((one) => one !== tag));
+  await change(call, parts, found, { drop: [tag] });
   return {};
 }

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { uuidOf } from '../../actors/conductor/rows.ts';
 import { callerOf, openRig, Socket, type Rig } from './rig.ts';
@@ -169,6 +170,19 @@ describe('authorisation of a status stream', () => {
     expect((await socket.closed).code).toBe(4401);
     expect(socket.of('expiring')).toHaveLength(1);
     expect(rig.stream.stats().live).toBe(0);
+  });
+
+  it('shows nothing to an ended token, even before its turn to be looked at has come', async () => {
+    rig = await openRig({ bookmarkMs: 100_000 });
+    const expiresAtMs = Date.now() + 200;
+    rig.callers.set('short', callerOf('blue', { expiresAtMs }));
+    const socket = await Socket.open(rig, 'short');
+    socket.subscribe();
+    await socket.next('synced');
+    while (Date.now() <= expiresAtMs) await turn();
+    rig.cell.commit({ nth: 1 });
+    expect((await socket.closed).code).toBe(4401);
+    expect(socket.of('event')).toEqual([]);
   });
 
   it('takes a renewed token of the same user and project, and no other', async () => {
