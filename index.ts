@@ -18,7 +18,7 @@ import { identityServe } from './actors/conductor/records/identity.ts';
 import { imageServe } from './actors/conductor/records/image.ts';
 import { seedRecords } from './actors/conductor/records/seed.ts';
 import { recordServe } from './actors/conductor/records/serve.ts';
-import { openPgStore } from './actors/conductor/store.ts';
+import { openPgStore, type CellStore } from './actors/conductor/store.ts';
 import { hostKind } from './actors/host/kind.ts';
 import { hostRef } from './actors/host/messages.ts';
 import { HOST_DEFAULTS, type HostSettings } from './actors/host/settings.ts';
@@ -48,6 +48,8 @@ import { openListener, type ListenerOptions } from './http/server.ts';
 import { STREAM_DEFAULTS } from './http/stream/limits.ts';
 import { openStatusStream } from './http/stream/stream.ts';
 import type { Actors } from './runtime/actor/ask.ts';
+import type { ActorKind } from './runtime/actor/kind.ts';
+import type { Locate } from './runtime/actor/locate.ts';
 import { NodeRoom } from './runtime/actor/room.ts';
 import { ActorSystem } from './runtime/actor/system.ts';
 import { openTurns } from './runtime/actor/turn.ts';
@@ -62,6 +64,8 @@ import { nodeTable } from './runtime/database/node-table.ts';
 import { openPool, Session } from './runtime/database/open.ts';
 import { checkDatabaseUrl, placeOf } from './runtime/database/server-check.ts';
 import { shardTable } from './runtime/database/shard-table.ts';
+import type { NodeRow } from './runtime/database/node-table.ts';
+import type { Mesh } from './runtime/mesh/mesh.ts';
 import { loadKeyPair } from './runtime/mesh/curve.ts';
 import { openZeromqMesh } from './runtime/mesh/zeromq.ts';
 import { MembershipView } from './runtime/membership/view.ts';
@@ -70,6 +74,7 @@ import type { Lifecycle, Stage, Undo } from './runtime/node/lifecycle.ts';
 import { claimPorts } from './runtime/node/ports.ts';
 import { Remote } from './runtime/node/remote.ts';
 import { loadOrCreateSecrets } from './runtime/node/secrets.ts';
+import { Directory, rendezvous } from './runtime/shard/directory.ts';
 import { Leases } from './runtime/shard/leases.ts';
 import { Shards } from './runtime/shard/shards.ts';
 import { Takeover } from './runtime/shard/takeover.ts';
@@ -141,6 +146,12 @@ class Node {
   #shards: Shards | undefined;
   #leases: Leases | undefined;
   #takeover: Takeover | undefined;
+  #mesh: Mesh | undefined;
+  #view: MembershipView | undefined;
+  #directory: Directory | undefined;
+  #store: CellStore | undefined;
+  #hostNodes = new Map<string, string>();
+  #schedulers: ActorKind | undefined;
   #adminProjectId = '';
 
   constructor(config: ClusterConfig, parts: NodeParts) {
@@ -148,7 +159,7 @@ class Node {
     this.#parts = parts;
     this.#boot = parts.random.uuid() as BootId;
     this.#failpoint = failpointFrom({ words: process.env['NOVACT_FAILPOINT'], file: process.env['NOVACT_FAILPOINT_FILE'] }, () => process.kill(process.pid, 'SIGKILL'));
-    this.#system = new ActorSystem(parts);
+    this.#system = new ActorSystem({ ...parts, node: config.name });
     this.#actors = this.#system;
     this.#turns = openTurns(config.name);
     this.#room = new NodeRoom(this.#actorParts());
@@ -156,17 +167,18 @@ class Node {
 
   stages(): Stage[] {
     const stage = (name: string, start: (signal: AbortSignal) => Promise<Undo | undefined>, startLimitMs = STAGE_MS): Stage => ({ name, startLimitMs, stopLimitMs: STAGE_MS, start });
-    const isEmbedded = (what: 'identity' | 'image'): boolean => this.#config[what] === 'embedded';
+    const { roles } = this.#config;
+    const doors = this.#doors();
     return [
       stage('data folder', () => this.#openFolder()),
       stage('database', (signal) => this.#openDatabase(signal), 10 * STAGE_MS),
       stage('mesh', () => this.#openMesh()),
       stage('actors', () => this.#openActors()),
-      ...(isEmbedded('identity') ? [stage('identity', () => this.#openIdentity())] : []),
-      ...(isEmbedded('image') ? [stage('image', () => this.#openImage())] : []),
-      stage('hosts', (signal) => this.#openHosts(signal)),
+      ...(doors.includes('identity') ? [stage('identity', () => this.#openIdentity())] : []),
+      ...(doors.includes('image') ? [stage('image', () => this.#openImage())] : []),
+      ...(roles.includes('compute') ? [stage('hosts', (signal) => this.#openHosts(signal))] : []),
       stage('shards', () => this.#openShards()),
-      stage('compute', () => this.#openCompute()),
+      ...(doors.includes('compute') ? [stage('compute', () => this.#openCompute())] : []),
       stage('health', () => this.#openHealth()),
       stage('ready', () => this.#ready()),
     ];
@@ -208,6 +220,13 @@ class Node {
     });
   }
 
+  /** The services that this node answers, by its roles. */
+  #doors(): ('identity' | 'image' | 'compute')[] {
+    const { roles, identity, image } = this.#config;
+    if (!roles.includes('api')) return [];
+    return [...(identity === 'embedded' ? ['identity' as const] : []), ...(image === 'embedded' ? ['image' as const] : []), 'compute'];
+  }
+
   #actorParts() {
     const { clock, random, log } = this.#parts;
     return { clock, random, log, turns: this.#turns, actors: this.#actors, failpoint: this.#failpoint };
@@ -220,9 +239,7 @@ class Node {
       this.#describe('starting');
       const { ports, bind: host } = config;
       const wanted = [
-        ...(config.identity === 'embedded' ? [{ name: 'identity', port: ports.identity, host }] : []),
-        ...(config.image === 'embedded' ? [{ name: 'image', port: ports.image, host }] : []),
-        { name: 'compute', port: ports.compute, host },
+        ...(this.#doors().map((name) => ({ name, port: ports[name], host }))),
         { name: 'health', port: ports.health, host },
         { name: 'mesh', port: ports.mesh, host },
       ];
@@ -270,12 +287,14 @@ class Node {
       advertisedHost: publicAddress,
       cluster: 'novact',
       keys,
-      isAllowed: () => undefined, // no other node is known yet: membership makes peers known
+      // Membership makes nodes known: whoever may write its row is one of us.
+      isAllowed: (publicKey) => this.#peers().find((peer) => peer.publicKey === publicKey),
       clock,
       log,
     });
-    // Everything that is asked for lives here while this is the only node.
-    const remote = new Remote({ mesh, locate: { nodeOf: () => undefined }, system: this.#system, clock });
+    this.#mesh = mesh;
+    const locate: Locate = { nodeOf: (address) => this.#directory?.nodeOf(address), hint: () => this.#directory?.hint() };
+    const remote = new Remote({ mesh, locate, system: this.#system, clock });
     this.#system.plug({ room: this.#room, remote });
     this.#checks['mesh'] = () => ({ well: true, peers: mesh.peers().length });
     return () => mesh.close();
@@ -291,7 +310,11 @@ class Node {
     const pool = openPool({ url, max: database.poolMax, log, timeouts });
     const writer = new Session({ url, name: 'writer', clock, log, timeouts });
     const store = openPgStore({ pool, writer, clock, log, quotas, failpoint: this.#failpoint });
-    this.#feed = openFeed(store);
+    this.#store = store;
+    const others = (): string[] => this.#aliveNodes().filter((name) => name !== this.#config.name);
+    const feed = openFeed({ store, actors: this.#actors, others });
+    this.#feed = feed;
+    this.#system.register(feed.kind);
     const duties = new Duties({ pool, clock, log });
     await duties.open();
     const settings = { quotas, serviceDownMs: SERVICE_DOWN_MS, defaultZone: zone };
@@ -306,7 +329,8 @@ class Node {
     this.#system.register(networkKind());
     const schedulers = schedulerKind(scheduler);
     this.#system.register(schedulers);
-    for (let slice = 0; slice < scheduler.slices; slice++) this.#room.start(schedulers, schedulerRef(slice));
+    this.#schedulers = schedulers;
+    this.#startSlices();
     this.#shards = new Shards({ ...this.#actorParts(), store }, (shard) => this.#leases?.epochOf(shard));
     this.#system.plug({ shards: this.#shards });
     this.#takeover = new Takeover({ store, actors: this.#actors, clock, log });
@@ -360,6 +384,39 @@ class Node {
       for (const { name } of hosts) this.#room.stop(hostRef(name));
       await Promise.all(opened.map((driver) => driver.close()));
     };
+  }
+
+  /** Peers of the mesh are the nodes of the table; slices of the schedulers are shared among those that are alive. */
+  #membersChanged(alive: readonly NodeRow[]): void {
+    this.#mesh?.setPeers(this.#peers());
+    this.#startSlices();
+    this.#parts.log.info('members', { alive: alive.map((row) => row.name) });
+  }
+
+  #peers(): { node: NodeName; endpoint: string; publicKey: string; roles: readonly string[] }[] {
+    const others = (this.#view?.all() ?? []).filter((row) => row.name !== this.#config.name);
+    return others.map(({ name, endpoint, publicKey, roles }) => ({ node: name as NodeName, endpoint, publicKey, roles }));
+  }
+
+  #aliveNodes(): string[] {
+    const names = (this.#view?.alive() ?? []).filter((row) => row.roles.includes('control')).map((row) => row.name);
+    return names.includes(this.#config.name) ? names : [...names, this.#config.name];
+  }
+
+  #startSlices(): void {
+    const kind = this.#schedulers;
+    if (!kind) return;
+    for (let slice = 0; slice < this.#config.scheduler.slices; slice++) {
+      const address = schedulerRef(slice);
+      const isOurs = rendezvous(address, this.#aliveNodes()) === this.#config.name;
+      if (isOurs && !this.#room.has(address)) this.#room.start(kind, address);
+      if (!isOurs && this.#room.has(address)) this.#room.stop(address);
+    }
+  }
+
+  async #readHostNodes(): Promise<void> {
+    const rows = (await this.#store?.hostNodes()) ?? [];
+    this.#hostNodes = new Map(rows.map(({ host, node }) => [host, node]));
   }
 
   /** Placement can begin when the hosts have told what they have. */
@@ -420,15 +477,16 @@ class Node {
     // A connection of its own: a beat never waits behind a commit.
     const session = new Session({ url: this.#databaseUrl, name: 'beats', clock, log, timeouts });
     const nodes = nodeTable(session);
+    const shards = shardTable(session);
     const keys = await loadKeyPair(this.#path('mesh-key.json'));
-    await nodes.enter({ name, boot: this.#boot, endpoint: `tcp://${bind}:${ports.mesh}`, publicKey: keys.publicKey, roles });
+    await nodes.enter({ name, boot: this.#boot, endpoint: this.#mesh?.self.endpoint ?? `tcp://${bind}:${ports.mesh}`, publicKey: keys.publicKey, roles });
     const lease = { leaseMs: times.controlMs, beatMs: times.beatMs, marginMs: times.marginMs };
     const view = new MembershipView({ self: name, nodes, clock, settings: lease });
     const leases = new Leases({
       node: name,
       boot: this.#boot,
       nodes,
-      shards: shardTable(session),
+      shards,
       view,
       role: 'control',
       clock,
@@ -440,10 +498,26 @@ class Node {
         this.#shards?.drop(lost);
       },
     });
+    this.#view = view;
+    const directory = new Directory({
+      owners: () => shards.owners(),
+      nodeKinds: {
+        host: (host) => this.#hostNodes.get(host),
+        scheduler: (slice) => rendezvous(schedulerRef(Number(slice)), this.#aliveNodes()),
+        feed: (node) => node,
+      },
+      refresh: () => this.#readHostNodes(),
+      clock,
+      log,
+    });
+    this.#directory = directory;
+    view.onChange((alive) => this.#membersChanged(alive));
     this.#leases = leases;
     await leases.open();
+    await directory.open();
     this.#checks['shards'] = () => ({ well: leases.leftMs > 0, owned: leases.ownedCount, active: this.#shards?.size ?? 0 });
     return async () => {
+      directory.close();
       await leases.close();
       await session.close();
     };

@@ -238,6 +238,8 @@ export function instanceSettingsOf(config: Pick<ClusterConfig, 'operations' | 's
 type Parsed = z.output<typeof clusterSchema>;
 
 const RULES: readonly Rule<Parsed>[] = [
+  // Every node reaches the store by itself; nodes without a database need the mesh's door, which is not open yet.
+  ({ roles }) => (roles.includes('control') ? [] : [{ path: ['roles'], others: [], text: `is ${roles.join(', ')}: must contain control` }]),
   leaseRule,
   portRule,
   ({ leases }) => (leases.hostMs > leases.beatMs + leases.marginMs ? [] : [{ path: ['leases', 'hostMs'], others: [['leases', 'beatMs'], ['leases', 'marginMs']], text: `is ${leases.hostMs}: must be more than leases.beatMs + leases.marginMs (${leases.beatMs + leases.marginMs})` }]),

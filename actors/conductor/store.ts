@@ -22,7 +22,7 @@ import type { QuotaLimits } from '../model/quota.ts';
 import type { HostDoorProtocol } from './messages/host.ts';
 import type { CreateOrder } from './messages/write.ts';
 import type { OrderAnswer, WriteAnswer, WriteItem } from './write/item.ts';
-import { packBatch, unpackBatch, type WriteReply } from './write/pack.ts';
+import { packBatch, unpackBatch, writeValues, type WriteReply } from './write/pack.ts';
 
 /** Rows per batch: instances, not items. More makes one long transaction that others wait for. */
 const BATCH_MAX_ROWS = 200;
@@ -40,6 +40,8 @@ export interface CellStore extends Store {
   hostConfirmGone(host: string, instanceId: string, generation: number): Promise<void>;
   /** Ids among these that the store records as deleted, or placed anew under a higher generation. */
   hostStrays(guests: readonly { instanceId: string; generation: number }[]): Promise<{ instanceId: string; generation: number; recordedGone: boolean }[]>;
+  /** Which node drives which host, for finding the way. */
+  hostNodes(): Promise<{ host: string; node: string }[]>;
   hostBeats(hosts: readonly { host: string; epoch: number }[]): Promise<void>;
   /** Called after each commit that made something visible, in revision order. */
   onWritten(listener: (batch: EventBatch) => void): void;
@@ -56,7 +58,7 @@ export type PgStoreOptions = {
   readonly failpoint: (name: string) => void;
 };
 
-const WRITE = 'select novact_write($1, $2, $3, $4, $5, $6, $7) as reply';
+const WRITE = 'select novact_write($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as reply';
 
 export function openPgStore(options: PgStoreOptions): CellStore {
   const { pool, writer, log, failpoint } = options;
@@ -70,7 +72,7 @@ export function openPgStore(options: PgStoreOptions): CellStore {
     onPoison: (item, error) => log.error('a change cannot be stored', { item: item.is, id: idOf(item), error }),
     async run(items) {
       failpoint('commit.before');
-      const { rows } = await writer.run<{ reply: WriteReply }>('write', WRITE, [...packBatch(items), defaults]);
+      const { rows } = await writer.run<{ reply: WriteReply }>('write', WRITE, writeValues(packBatch(items), defaults));
       failpoint('commit.after');
       const [row] = rows;
       check(row, 'novact_write answers one row');
@@ -180,6 +182,7 @@ export function openPgStore(options: PgStoreOptions): CellStore {
     hostRow,
     hostConfirmGone,
     hostStrays,
+    hostNodes: () => many('host-nodes', 'select name as host, node from host where not deleted', []),
     hostBeats,
     open: (shards, limit, after) => addressesOf('open-operations', OPEN, [shards, limit, after === null ? null : parseAddress(after).id]),
     due: (shards, nowMs, limit) => addressesOf('due-operations', DUE, [shards, nowMs, limit]),

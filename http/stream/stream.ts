@@ -15,7 +15,7 @@ import type { Log } from '../../runtime/base/log.ts';
 import type { Random } from '../../runtime/base/random.ts';
 import type { Caller, TokenChecker } from '../kit/auth.ts';
 import { Admission, type Entrant } from './admission.ts';
-import { Client, type ClientParts } from './line/client.ts';
+import type { Client, ClientParts } from './line/client.ts';
 import type { CursorParts } from './cursor.ts';
 import { chooseProtocol, CLOSING, parseStreamPath, refusalOf, refuseRequest, refuseUpgrade, TOO_MANY_OF_PROJECT, type Refusal, type StreamPath } from './door.ts';
 import { openEventSource } from './line/event-source.ts';

@@ -5,4 +5,6 @@ import type { Address } from './address.ts';
 export interface Locate {
   /** The node, or undefined when nobody is known to answer now. */
   nodeOf(address: Address): NodeName | undefined;
+  /** The last guess was wrong, or there was none: look soon. */
+  hint(): void;
 }

@@ -32,7 +32,8 @@ export interface RemoteDoor {
   send(address: Address, delivery: Delivery, leftMs: number): boolean;
 }
 
-export type SystemParts = { readonly clock: Clock; readonly random: Random; readonly log: Log };
+/** `node`: this node's name; a service of another node's name is elsewhere, of `any` it is here. */
+export type SystemParts = { readonly clock: Clock; readonly random: Random; readonly log: Log; readonly node?: string };
 
 export class ActorSystem implements Actors {
   readonly #parts: SystemParts;
@@ -94,8 +95,13 @@ export class ActorSystem implements Actors {
     for (const service of this.#services.values()) service.close();
   }
 
+  #isHere(service: Address): boolean {
+    const { id } = parseAddress(service);
+    return id === 'any' || id === this.#parts.node;
+  }
+
   #deliverHere(kind: AnyKind, to: Address, delivery: Delivery): Taken {
-    if (kind.sort === 'service') return this.#services.get(kind.kind)?.deliver(delivery) ?? 'absent';
+    if (kind.sort === 'service') return this.#isHere(to) ? (this.#services.get(kind.kind)?.deliver(delivery) ?? 'absent') : 'absent';
     if (kind.home === 'shard') return this.#shards?.deliver(kind, to, delivery) ?? 'absent';
     return this.#room?.deliver(to, delivery) ?? 'absent';
   }

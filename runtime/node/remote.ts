@@ -41,7 +41,10 @@ export class Remote implements RemoteDoor {
 
   send(address: Address, { message, commandId, senderEpoch, reply }: Delivery, leftMs: number): boolean {
     const node = this.#locate.nodeOf(address);
-    if (node === undefined || node === this.#mesh.self.node) return false;
+    if (node === undefined || node === this.#mesh.self.node) {
+      this.#locate.hint();
+      return false;
+    }
     const { type, ...body } = message;
     const epoch = senderEpoch === undefined ? {} : { epoch: senderEpoch };
     if (!reply) return this.#mesh.send(node, { kind: 'tell', to: address, type, body, ...epoch });
@@ -89,6 +92,7 @@ export class Remote implements RemoteDoor {
 
   #settle(id: number, outcome: Outcome): void {
     const reply = this.#pending.get(id);
+    if (!outcome.ok && outcome.fault.reason.startsWith('route.')) this.#locate.hint();
     this.#pending.delete(id);
     reply?.(outcome);
   }

@@ -5,7 +5,7 @@
  * Prints one line of JSON: {results: [{name, value, unit}]}. Run: `node --expose-gc test/bench/stream.ts`.
  */
 import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { createServer } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
@@ -100,13 +100,13 @@ async function runClients(): Promise<void> {
     socket.write(`GET /v2.1/stream HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Auth-Token: blue\r\n\r\n`);
     await opened;
   }
-  process.on('message', async (order: Order) => {
+  for await (const [order] of on(process, 'message') as AsyncIterable<[Order]>) {
     if ('open' in order) {
       report = { events: 0, bytes: 0, latenciesMs: [] };
       for (let left = order.open; left > 0; left -= OPENING_MAX) await Promise.all(Array.from({ length: Math.min(left, OPENING_MAX) }, () => openOne(order.port)));
     } else if ('close' in order) for (const socket of sockets.splice(0)) socket.destroy();
     process.send?.('report' in order ? report : { done: true });
-  });
+  }
 }
 
 function maskedText(text: string): Buffer {

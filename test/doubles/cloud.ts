@@ -48,7 +48,7 @@ export type Cloud = {
   readonly urls: { readonly identity: string; readonly image: string; readonly compute: string; readonly health: string };
   /** Of the store, for a look at its rows. The same over a restart. */
   readonly databaseUrl: string;
-  /** Of the user `admin` on the project `admin`, kept until the next start. */
+  /** Of the user `admin` on the project `admin`, kept over restarts, as clients do. */
   adminToken(): Promise<string>;
   /** Of the user `demo` on the project `demo`. */
   demoToken(): Promise<string>;
@@ -174,7 +174,7 @@ class RunningCloud implements Cloud {
   #exit: Promise<Exit> = Promise.resolve({ code: null, signal: null });
   #said = '';
   #agent = new Agent();
-  #tokens = new Map<string, Promise<string>>();
+  readonly #tokens = new Map<string, Promise<string>>();
 
   constructor(place: Place, options: CloudOptions) {
     this.dataDir = place.dataDir;
@@ -206,7 +206,6 @@ class RunningCloud implements Cloud {
     await this.kill9();
     await this.#agent.destroy();
     this.#agent = new Agent({ connections: 64, connect: { timeout: 5_000 } });
-    this.#tokens = new Map();
     this.#spawn(env);
     await this.#up();
   }

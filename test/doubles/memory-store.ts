@@ -135,9 +135,9 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
 
   function hostStart(start: Parameters<CellStore['hostStart']>[0]): HostStart {
     const before = tables.hosts.get(start.host);
-    const fresh = { name: start.host, epoch: 0, disabled: false, zone: start.zone, used: NOTHING, claims: 0, beats: 0 };
+    const fresh = { name: start.host, node: start.node, epoch: 0, disabled: false, zone: start.zone, used: NOTHING, claims: 0, beats: 0 };
     const row: HostRow = { ...(before ?? fresh), capacity: start.capacity };
-    const raised = { ...row, epoch: row.epoch + 1, beats: row.beats + 1 };
+    const raised = { ...row, node: start.node, epoch: row.epoch + 1, beats: row.beats + 1 };
     tables.hosts.set(start.host, raised);
     return { ...toHostStart(raised), claims: hostClaims(start.host, null) };
   }
@@ -200,6 +200,7 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     hostRow: (host) => flight('read', () => hostRow(host)),
     hostConfirmGone: (host, instanceId, generation) => flight('read', () => hostConfirmGone(host, instanceId, generation)),
     hostStrays: (guests) => flight('read', () => strays(guests)),
+    hostNodes: () => flight('read', () => [...tables.hosts].map(([host, row]) => ({ host, node: row.node }))),
     hostBeats: (beats) => flight('read', () => hostBeats(beats)),
     open: (shards, limit, after) => flight('read', () => open(shards, limit, after)),
     due: (shards, nowMs, limit) => flight('read', () => due(shards, nowMs, limit)),

@@ -24,6 +24,7 @@ export type StoredInstance = {
 
 export type HostRow = {
   readonly name: string;
+  readonly node: string;
   readonly epoch: number;
   readonly disabled: boolean;
   readonly zone: string;

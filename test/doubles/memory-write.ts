@@ -3,7 +3,7 @@
  * checks in the same order, the same answer. A broken constraint throws, and then nothing of the batch has happened.
  * What the function does by statements, this does by the same statements in the same order; keep them side by side.
  */
-import type { WriteReply } from '../../actors/conductor/write/pack.ts';
+import type { WriteParameters, WriteReply } from '../../actors/conductor/write/pack.ts';
 import type { InstanceRow } from '../../actors/conductor/tables/instance-row.ts';
 import { COUNTED } from '../../actors/model/quota.ts';
 import { VM_STATES } from '../../actors/model/server-state.ts';
@@ -29,9 +29,8 @@ const NO_LIMIT = 2_147_483_647;
 const UNLIMITED: Limits = { instances: -1, cores: -1, ram: -1 };
 
 /** `packed` as `packBatch` makes it. Throws when a constraint is broken: nothing was changed. */
-export function memoryWrite(tables: MemoryTables, packed: readonly string[], defaults: Limits): WriteReply {
-  const [commits, claims, takes, uses, orders, rows] = packed.map((text) => JSON.parse(text));
-  const batch: Batch = { commits, claims, takes, uses, orders, rows };
+export function memoryWrite(tables: MemoryTables, packed: WriteParameters, defaults: Limits): WriteReply {
+  const batch = unpacked(packed);
   const journal = new Journal();
   try {
     return new Write(tables, journal, batch, defaults).run();
@@ -39,6 +38,21 @@ export function memoryWrite(tables: MemoryTables, packed: readonly string[], def
     journal.undo();
     throw error;
   }
+}
+
+/** Each commit and row with what stands in lists of its own: state, event, whether addresses are given back. */
+function unpacked(packed: WriteParameters): Batch {
+  const listOf = <Row>(text: string | null): Row[] => (text === null ? [] : JSON.parse(text));
+  const byPlace = <Row extends { ord: number; idx?: number }>(rows: Row[]): Map<string, Row> => new Map(rows.map((row) => [`${row.ord}/${row.idx ?? 0}`, row]));
+  const events = byPlace(listOf<{ ord: number; idx: number; event: { id: string } }>(packed.events));
+  const states = byPlace(listOf<CommitRow>(packed.states));
+  const drops = byPlace(listOf<{ ord: number }>(packed.drops));
+  const commits = listOf<CommitRow>(packed.commits).map((commit): CommitRow => {
+    const place = `${commit.ord}/0`;
+    return { ...must(states.get(place), 'a commit has its state'), ...commit, drop_addresses: drops.has(place), event: events.get(place)?.event ?? null };
+  });
+  const rows = listOf<NewRow>(packed.rows).map((row) => ({ ...row, event: must(events.get(`${row.ord}/${row.idx}`), 'a row has its event').event }));
+  return { commits, claims: listOf(packed.claims), takes: listOf(packed.takes), uses: listOf(packed.uses), orders: listOf(packed.orders), rows };
 }
 
 class Write {

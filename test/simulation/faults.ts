@@ -35,6 +35,8 @@ export function drawPlan(random: Random): FaultPlan {
   };
 }
 
+/** What an idle node does all the time: a crash there is a crash anywhere. */
+const IDLE = /^(due|hostBeats|list|look)\.|^tell\.(hostBeat|report)$/;
 const TRACE_MAX = 20_000;
 /** Longer than any step may take. */
 const STRIKE_MAX_MS = 60_000;
@@ -71,9 +73,10 @@ export class Faults implements Fate {
   }
 
   reach(life: Life, point: string): void {
-    this.points += 1;
+    const isIdle = IDLE.test(point);
+    if (!isIdle) this.points += 1;
     this.note(`${life.number}: ${point}`);
-    const isIt = this.points === this.plan.crashAt || (this.#happens(this.plan.crash) && this.#crashes < this.plan.crashesMax);
+    const isIt = (!isIdle && this.points === this.plan.crashAt) || (this.#happens(this.plan.crash) && this.#crashes < this.plan.crashesMax);
     if (!isIt || this.#quiet) return;
     this.#crashes += 1;
     this.note(`${life.number}: CRASH at point ${this.points}`);

@@ -6,12 +6,13 @@ import { World } from './world.ts';
 
 export type RunResult = { readonly problems: readonly string[]; readonly world: World };
 
+const UNLIMITED = { instances: -1, cores: -1, ram: -1 };
 const ACTIONS: readonly Action[] = ['create', 'create', 'multi', 'start', 'stop', 'stop', 'soft', 'hard', 'delete', 'delete', 'get'];
 
 /** Clients that do what the seed draws, under faults that the seed draws. */
 export async function randomRun(seed: number): Promise<RunResult> {
   const random = seededRandom(seed ^ 0x2545f491);
-  const quota = random.next() < 0.3 ? { instances: 2 + Math.floor(random.next() * 4), cores: -1, ram: -1 } : { instances: -1, cores: -1, ram: -1 };
+  const quota = random.next() < 0.3 ? { instances: 2 + Math.floor(random.next() * 4), cores: -1, ram: -1 } : UNLIMITED;
   const world = new World({ seed, hosts: 1 + Math.floor(random.next() * 4), vcpusPerHost: 1 + Math.floor(random.next() * 8), plan: drawPlan(random), quota });
   const pauseMs = pick(random, [200, 2_000, 20_000]);
   const clients = 1 + Math.floor(random.next() * 3);
@@ -38,17 +39,33 @@ export const SCENARIOS = {
 } as const satisfies { readonly [name: string]: readonly Action[] };
 export type Scenario = keyof typeof SCENARIOS;
 
+export function isScenario(name: string): name is Scenario {
+  return name in SCENARIOS;
+}
+
+/** Longer than any of a scenario's verbs takes here. */
+const VERB_MS = 9_000;
+
 /** One client, one crash: at the point of this number, or none. */
 export async function crashRun(scenario: Scenario, crashAt: number | null): Promise<RunResult> {
-  const world = new World({ seed: 1, hosts: 2, vcpusPerHost: 4, plan: { ...NO_FAULTS, crashAt }, quota: { instances: -1, cores: -1, ram: -1 } });
+  const world = new World({ seed: 1, hosts: 2, vcpusPerHost: 4, plan: { ...NO_FAULTS, crashAt }, quota: UNLIMITED });
   const problems = await world.run(async () => {
     const client = new Client(world, 'c1');
     await client.do('create');
     for (const action of SCENARIOS[scenario]) {
-      await client.pause(scenario === 'delete at once' ? 30 : 15_000);
+      await client.pause(scenario === 'delete at once' ? 30 : VERB_MS);
       await client.do(action);
     }
-    await client.pause(15_000);
+    await client.pause(VERB_MS);
   });
   return { problems, world };
+}
+
+/** A crash at the first point, at the second, … until a run ends without having reached its point. */
+export async function* crashRuns(scenario: Scenario): AsyncGenerator<{ at: number; result: RunResult }> {
+  for (let at = 1; ; at++) {
+    const result = await crashRun(scenario, at);
+    yield { at, result };
+    if (!result.world.met.has('node: crashed')) return;
+  }
 }

@@ -24,6 +24,8 @@ const RESTART_MS = { from: 100, to: 4_000 };
 const MINUTE_MS = 60_000;
 /** Everything open must have ended so long after the last fault. */
 const QUIET_LIMIT_MS = 600_000;
+const LOOK_MS = 5_000;
+const STAY_MS = 30_000;
 const RUN_LIMIT_MS = 3_600_000;
 const PROBLEMS_MAX = 5;
 
@@ -79,7 +81,7 @@ export class World {
       await work(this);
       this.faults.becomeQuiet(this.hosts);
       await this.#settle();
-      for (const checker of CHECKERS) for (const problem of (await checker.atEnd?.(this)) ?? []) this.problem(`${checker.promise} ${problem}`);
+      for (const problem of await this.#unsettled()) this.problem(problem);
     };
     try {
       await this.time.run(body, RUN_LIMIT_MS);
@@ -100,16 +102,18 @@ export class World {
     this.met.set(what, (this.met.get(what) ?? 0) + 1);
   }
 
-  /** Nothing is open, nothing doomed: what the quiet time is waited for. */
-  get isSettled(): boolean {
-    const busy = [...this.tables.instances.values()].some((row) => row.open);
-    return !busy && this.node !== undefined && ![...this.tables.claims.values()].some((claim) => claim.role === 'doomed');
+  /** What is not yet as it must be in the end. */
+  async #unsettled(): Promise<readonly string[]> {
+    const problems: string[] = this.node === undefined ? ['no node is up'] : [];
+    for (const checker of CHECKERS) for (const problem of (await checker.atEnd?.(this)) ?? []) problems.push(`${checker.promise} ${problem}`);
+    return problems;
   }
 
+  /** Waits until everything is as it must be, and then a while longer: it has to stay so. */
   async #settle(): Promise<void> {
     const limitMs = this.time.nowMs + QUIET_LIMIT_MS;
-    while (!this.isSettled && this.time.nowMs < limitMs) await this.time.clock.sleep(1_000);
-    await this.time.clock.sleep(MINUTE_MS); // what is told again and again has been told again
+    while (this.time.nowMs < limitMs && (await this.#unsettled()).length > 0) await this.time.clock.sleep(LOOK_MS);
+    await this.time.clock.sleep(STAY_MS);
   }
 
   async #start(): Promise<void> {

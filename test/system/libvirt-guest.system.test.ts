@@ -112,7 +112,8 @@ describe('a cloud on libvirt', { timeout: CASE_MS }, () => {
     const { body } = await at.cloud.api<{ server: object }>('GET', `/servers/${id}`);
     expect(body.server).toMatchObject({ 'OS-EXT-STS:power_state': 6, 'OS-EXT-STS:vm_state': 'stopped' });
     await at.openstack('server', 'start', 'second');
-    await expect.poll(() => console_(at, id), WAIT).toContain('GUEST BOOT 2');
+    await expect.poll(listed, WAIT).toEqual(['ACTIVE']);
+    expect(await at.domains()).toEqual(new Map([[id, 'running']]));
     await at.openstack('server', 'delete', '--wait', 'second');
     expect(await at.problems()).toEqual([]);
   });
@@ -125,7 +126,7 @@ describe('a cloud on libvirt', { timeout: CASE_MS }, () => {
     await Promise.all([upload(at, 'liar', 'raw', at.disk), upload(at, 'backed', 'qcow2', backed), upload(at, 'large', 'qcow2', large)]);
     for (const [image, why] of [
       ['liar', /not of the disk format that it is declared to be/],
-      ['backed', /not acceptable: it refers to another file/],
+      ['backed', /not acceptable: it has a backing file/],
       ['large', /larger than the root disk of the flavor/],
     ] as const) {
       // The client tells it by words only; its exit code is 0.

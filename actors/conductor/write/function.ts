@@ -10,14 +10,21 @@
  * Quota comes last: what it grants is what is written, so it is exact. A claim that is refused later in the order for
  * another reason may make the batch refuse a neighbour's claim that would have fitted; that one bids again.
  *
- * Parameters are JSON arrays; `ord` numbers the batch's items from 1.
- *   commits  one actor's record: fence, row columns, record, event
+ * Parameters are JSON arrays, null when empty; `ord` numbers the batch's items from 1 to `items`.
+ *   commits  one actor's commit: fence only
+ *   states   what it writes: row columns and record, by item
  *   claims   changes of claims, by item
+ *   drops    instances whose addresses are given back, by item
  *   takes    addresses wanted, by item
  *   uses     quota changes of commits, by item
  *   orders   create orders: quota need, least count, idempotency key
  *   rows     instances of the orders, by item and index
+ *   events   of commits (index 0) and of rows, by item and index
  *   defaults configured quotas
+ *
+ * Each use of an array reads its JSON anew, which is most of what a batch costs: what is long stands where it is read
+ * once. Plans are made while the tables are empty and kept, so scans and hashes of whole tables are ruled out.
+ * Benchmark: test/bench/boots.ts, figure `postgresCpuMsPerBoot`.
  * Answer: {revision, refused: {ord: why}, granted: {ord: count}, numbers: {instance: number}, seen: {ord: [ids]}, over: {ord: …}}
  */
 import { INSTANCE_COLUMNS, INSTANCE_COLUMN_NAMES } from '../tables/instance-row.ts';
@@ -29,15 +36,13 @@ const NAMES = INSTANCE_COLUMN_NAMES.join(', ');
 const ROW_VALUES = INSTANCE_COLUMN_NAMES.map((name) => `r.${name}`).join(', ');
 
 export const WRITE_FUNCTION = `
-create or replace function novact_write(commits json, claims json, takes json, uses json, orders json, rows json, defaults json)
-returns json language plpgsql as $write$
+create or replace function novact_write(items integer, commits json, states json, claims json, drops json, takes json, uses json,
+  orders json, rows json, events json, defaults json)
+returns json language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $write$
 #variable_conflict use_column
 declare
   rev bigint;
   num bigint;
-  items integer := greatest(
-    (select coalesce(max(c.ord), 0) from json_to_recordset(commits) as c(ord integer)),
-    (select coalesce(max(o.ord), 0) from json_to_recordset(orders) as o(ord integer)));
   refused text[];
   granted integer[];
   over_ json[];
@@ -161,14 +166,14 @@ begin
   end loop;
 
   -- Nothing more is refused from here on.
-  if json_array_length(commits) > 0 then
+  if commits is not null then
     update instance i set version = i.version + 1, revision = rev, open = c.open, due_at_ms = c.due_at_ms, ${SETS}
-    from json_to_recordset(commits) as c(ord integer, open boolean, due_at_ms bigint, ${INSTANCE_COLUMNS})
+    from json_to_recordset(states) as c(ord integer, open boolean, due_at_ms bigint, ${INSTANCE_COLUMNS})
     where i.id = c.id and refused[c.ord] is null;
     changed := found;
 
     -- What is given back goes first, so that one commit may move a claim or an address.
-    if json_array_length(claims) > 0 then
+    if claims is not null then
       with wanted as (
         select * from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer)
         where refused[k.ord] is null and k.op <> 'add'),
@@ -198,10 +203,12 @@ begin
       from delta where delta.host = h.name;
     end if;
 
-    delete from fixed_ip f using json_to_recordset(commits) as c(ord integer, id uuid, drop_addresses boolean)
-    where c.drop_addresses and f.instance_id = c.id and refused[c.ord] is null;
+    if drops is not null then
+      delete from fixed_ip f using json_to_recordset(drops) as d(ord integer, id uuid)
+      where f.instance_id = d.id and refused[d.ord] is null;
+    end if;
 
-    if json_array_length(takes) > 0 then
+    if takes is not null then
       insert into fixed_ip (network_id, address, instance_id, mac)
       select k.network_id, k.address, k.instance_id, k.mac
       from json_to_recordset(takes) as k(ord integer, network_id uuid, address inet, instance_id uuid, mac text)
@@ -209,7 +216,7 @@ begin
     end if;
   end if;
 
-  if json_array_length(orders) > 0 then
+  if orders is not null then
     with made as (
       insert into instance (number, shard, version, revision, open, due_at_ms, ${NAMES})
       select num + row_number() over (order by r.ord, r.idx), r.shard, 1, rev, r.open, r.due_at_ms, ${ROW_VALUES}
@@ -252,15 +259,9 @@ begin
 
   if changed then
     insert into event (revision, ord, id, project_id, body)
-    select rev, row_number() over (order by x.ord, x.idx), x.id, x.project_id, x.event
-    from (
-      select c.ord, 0 as idx, c.id, c.project_id, c.event
-      from json_to_recordset(commits) as c(ord integer, id uuid, project_id text, event json)
-      where refused[c.ord] is null and json_typeof(c.event) = 'object'
-      union all
-      select r.ord, r.idx, r.id, r.project_id, r.event
-      from json_to_recordset(rows) as r(ord integer, idx integer, id uuid, project_id text, event json)
-      where r.idx < granted[r.ord]) x;
+    select rev, row_number() over (order by e.ord, e.idx), e.id, e.project_id, e.event
+    from json_to_recordset(events) as e(ord integer, idx integer, id uuid, project_id text, event json)
+    where refused[e.ord] is null and e.idx < coalesce(granted[e.ord], 1);
     update cell set revision = rev, last_number = num;
   else
     rev := rev - 1;

@@ -7,7 +7,10 @@ import type { RefusedWhy } from '../../model/commit.ts';
 import { toInstanceRow } from '../tables/instance-row.ts';
 import type { CommitItem, OrderItem, QuotaState, WriteAnswer, WriteItem } from './item.ts';
 
-type Packed = { commits: object[]; claims: object[]; takes: object[]; uses: object[]; orders: object[]; rows: object[] };
+/** The parameters by name; all but `items` are lists. */
+const LISTS = ['commits', 'states', 'claims', 'drops', 'takes', 'uses', 'orders', 'rows', 'events'] as const;
+type Packed = { readonly [list in (typeof LISTS)[number]]: object[] };
+export type WriteParameters = { readonly items: number } & { readonly [list in (typeof LISTS)[number]]: string | null };
 
 /** What the function answers. Arrays are indexed by ord − 1. */
 export type WriteReply = {
@@ -19,10 +22,21 @@ export type WriteReply = {
   readonly over: readonly (QuotaState | null)[] | null;
 };
 
-export function packBatch(items: readonly WriteItem[]): string[] {
-  const packed: Packed = { commits: [], claims: [], takes: [], uses: [], orders: [], rows: [] };
+export function packBatch(items: readonly WriteItem[]): WriteParameters {
+  const packed: Packed = { commits: [], states: [], claims: [], drops: [], takes: [], uses: [], orders: [], rows: [], events: [] };
   items.forEach((item, i) => (item.is === 'commit' ? packCommit(packed, item, i + 1) : packOrder(packed, item, i + 1)));
-  return [packed.commits, packed.claims, packed.takes, packed.uses, packed.orders, packed.rows].map((list) => JSON.stringify(list));
+  const text = (list: object[]): string | null => (list.length === 0 ? null : JSON.stringify(list));
+  const { commits, states, claims, drops, takes, uses, orders, rows, events } = packed;
+  return {
+    items: items.length,
+    commits: text(commits), states: text(states), claims: text(claims), drops: text(drops), takes: text(takes),
+    uses: text(uses), orders: text(orders), rows: text(rows), events: text(events),
+  };
+}
+
+/** In the order of the function's parameters; the configured quotas come last. */
+export function writeValues(parameters: WriteParameters, defaults: string): (string | number | null)[] {
+  return [parameters.items, ...LISTS.map((list) => parameters[list]), defaults];
 }
 
 /** Each item's answer, and what the batch made visible. */
@@ -40,17 +54,10 @@ export function unpackBatch(items: readonly WriteItem[], reply: WriteReply): { a
 
 function packCommit(packed: Packed, item: CommitItem, ord: number): void {
   const { record, parts } = item;
-  packed.commits.push({
-    ord,
-    shard: item.shard,
-    epoch: item.epoch,
-    version: item.version,
-    open: item.open,
-    due_at_ms: item.dueAtMs,
-    drop_addresses: parts.dropAddresses,
-    event: parts.event,
-    ...toInstanceRow(record),
-  });
+  packed.commits.push({ ord, id: record.id, shard: item.shard, epoch: item.epoch, version: item.version });
+  packed.states.push({ ord, open: item.open, due_at_ms: item.dueAtMs, ...toInstanceRow(record) });
+  if (parts.event) packed.events.push({ ord, idx: 0, id: record.id, project_id: record.projectId, event: parts.event });
+  if (parts.dropAddresses) packed.drops.push({ ord, id: record.id });
   for (const claim of parts.claims) {
     const base = { ord, op: claim.op, instance_id: record.id, generation: claim.generation };
     if (claim.op !== 'add') packed.claims.push(base);
@@ -87,9 +94,9 @@ function packOrder(packed: Packed, item: OrderItem, ord: number): void {
       shard: shardOf(`instance/${record.id}`),
       open: record.operation !== null,
       due_at_ms: record.operation?.stepDueMs ?? null,
-      event: eventOf(undefined, record),
       ...toInstanceRow(record),
     });
+    packed.events.push({ ord, idx, id: record.id, project_id: record.projectId, event: eventOf(undefined, record) });
   });
 }
 

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocket, type ClientOptions } from 'ws';
+import type { StatusEvent } from '../../../actors/model/event.ts';
 import { systemClock } from '../../../runtime/base/clock.ts';
 import { silentLog, type Log } from '../../../runtime/base/log.ts';
 import { systemRandom } from '../../../runtime/base/random.ts';
@@ -62,7 +63,15 @@ export function callerOf(name: string, more: Partial<Caller> = {}): Caller {
   };
 }
 
-export type Message = { readonly type: string; readonly [member: string]: any };
+/** Any message: which members are there depends on its type. */
+export type Message = Omit<StatusEvent, 'kind' | 'projectId'> & {
+  readonly type: string;
+  readonly sub: string;
+  readonly more?: boolean;
+  readonly incarnation: string;
+  readonly message: string;
+  readonly events: readonly Message[];
+};
 
 /** One socket; every message is kept, and can be waited for. */
 export class Socket {

@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import { crashRuns, randomRun, SCENARIOS, type RunResult, type Scenario } from './runs.ts';
+
+/** Runs in every `npm test`; with NOVACT_SIM_SECONDS as many more as fit into so many seconds. */
+const SEEDS = 150;
+const MORE_MS = Number(process.env['NOVACT_SIM_SECONDS'] ?? 0) * 1_000;
+
+describe('one node, crashed at each of its awaits in turn, keeps its promises', () => {
+  for (const scenario of Object.keys(SCENARIOS) as Scenario[]) {
+    it(`while it does ${scenario}`, async () => {
+      let crashes = 0;
+      for await (const { at, result } of crashRuns(scenario)) {
+        expect(told(result, `--crash "${scenario}" --at ${at}`)).toEqual([]);
+        crashes = at - 1;
+      }
+      expect(crashes).toBeGreaterThan(20);
+    }, 120_000);
+  }
+});
+
+describe('one node under drawn faults keeps its promises', () => {
+  it('with every seed', async () => {
+    const met = new Set<string>();
+    const untilMs = performance.now() + MORE_MS;
+    for (let seed = 1; seed <= SEEDS || performance.now() < untilMs; seed++) {
+      const result = await randomRun(seed);
+      expect(told(result, `--seed ${seed}`)).toEqual([]);
+      for (const what of result.world.met.keys()) met.add(what);
+    }
+    // A simulation that meets nothing proves nothing.
+    expect([...met]).toEqual(expect.arrayContaining(['node: crashed', 'refused: epoch', 'refused: hostEpoch', 'claim: doom', 'step: create/unspawn', 'order: seen', 'order: overQuota']));
+  }, 120_000 + 2 * MORE_MS);
+
+  it('the same seed is the same run', async () => {
+    const [first, second] = [await randomRun(3), await randomRun(3)];
+    expect(second.world.faults.trace).toEqual(first.world.faults.trace);
+    expect(second.world.time.nowMs).toBe(first.world.time.nowMs);
+  });
+});
+
+function told({ problems }: RunResult, replay: string): readonly string[] {
+  return problems.length === 0 ? [] : [`node test/simulation/run.ts ${replay} --trace`, ...problems];
+}
