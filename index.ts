@@ -33,51 +33,31 @@ import { openDriver } from './drivers/open.ts';
 import { glanceImages } from './drivers/services/glance.ts';
 import { ServiceSession, type ServiceAccount } from './drivers/services/keystone.ts';
 import { writeClientFiles, type ClientFiles } from './http/client/commands/client-files.ts';
-import { computeApi } from './http/compute/router.ts';
-import { COMPUTE_DEFAULTS } from './http/compute/parts.ts';
-import { identityApi, IDENTITY_SETTINGS } from './http/embedded/identity/api.ts';
-import { seedIdentity } from './http/embedded/identity/seed.ts';
-import { imageApi, IMAGE_SETTINGS } from './http/embedded/image/api.ts';
-import { seedImage, TINY_NAME } from './http/embedded/image/seed.ts';
-import { healthDoor, openMetrics, type HealthCheck } from './http/health.ts';
-import { openGlanceImages } from './http/kit/glance-images.ts';
-import type { TokenChecker } from './http/kit/auth.ts';
-import { openKeystoneTokens } from './http/kit/keystone-tokens.ts';
-import { openServiceToken } from './http/kit/service-token.ts';
-import { openListener, type ListenerOptions } from './http/server.ts';
-import { STREAM_DEFAULTS } from './http/stream/limits.ts';
-import { openStatusStream } from './http/stream/stream.ts';
+import { baseUrl, Doors } from './http/doors.ts';
+import { TINY_NAME } from './http/embedded/image/seed.ts';
+import type { HealthCheck } from './http/health.ts';
 import type { Actors } from './runtime/actor/ask.ts';
 import type { ActorKind } from './runtime/actor/kind.ts';
-import type { Locate } from './runtime/actor/locate.ts';
 import { NodeRoom } from './runtime/actor/room.ts';
 import { ActorSystem } from './runtime/actor/system.ts';
 import { openTurns } from './runtime/actor/turn.ts';
+import { must } from './runtime/base/check.ts';
 import type { Clock } from './runtime/base/clock.ts';
 import { failpointFrom } from './runtime/base/failpoint.ts';
 import { Fault } from './runtime/base/fault.ts';
-import type { BootId, NodeName } from './runtime/base/ids.ts';
+import type { BootId } from './runtime/base/ids.ts';
 import type { Log } from './runtime/base/log.ts';
 import type { Random } from './runtime/base/random.ts';
 import { openEmbeddedPostgres } from './runtime/database/embedded.ts';
-import { nodeTable } from './runtime/database/node-table.ts';
 import { openPool, Session } from './runtime/database/open.ts';
 import { checkDatabaseUrl, placeOf } from './runtime/database/server-check.ts';
-import { shardTable } from './runtime/database/shard-table.ts';
-import type { NodeRow } from './runtime/database/node-table.ts';
-import type { Mesh } from './runtime/mesh/mesh.ts';
-import { loadKeyPair } from './runtime/mesh/curve.ts';
-import { openZeromqMesh } from './runtime/mesh/zeromq.ts';
-import { MembershipView } from './runtime/membership/view.ts';
 import { lockDataFolder, type DataFolder } from './runtime/node/data-folder.ts';
 import type { Lifecycle, Stage, Undo } from './runtime/node/lifecycle.ts';
+import { Member } from './runtime/node/member.ts';
 import { claimPorts } from './runtime/node/ports.ts';
-import { Remote } from './runtime/node/remote.ts';
 import { loadOrCreateSecrets } from './runtime/node/secrets.ts';
-import { Directory, rendezvous } from './runtime/shard/directory.ts';
-import { Leases } from './runtime/shard/leases.ts';
+import { rendezvous } from './runtime/shard/directory.ts';
 import { Shards } from './runtime/shard/shards.ts';
-import { Takeover } from './runtime/shard/takeover.ts';
 
 export { loadConfig, type ClusterConfig, type ClusterSettings } from './actors/settings.ts';
 export { Lifecycle } from './runtime/node/lifecycle.ts';
@@ -126,14 +106,12 @@ export async function startNode(config: ClusterConfig, parts: NodeParts): Promis
 class Node {
   readonly #config: ClusterConfig;
   readonly #parts: NodeParts;
-  readonly #boot: BootId;
   readonly #system: ActorSystem;
   readonly #actors: Actors;
   readonly #room: NodeRoom;
   readonly #failpoint;
-  readonly #metrics = openMetrics({ processMetrics: true });
   readonly #checks: { [part: string]: HealthCheck } = {};
-  readonly #services: { name: string; url: string }[] = [];
+  readonly #member: Member;
   readonly #turns;
   /** With the place of their group in the configuration. */
   #drivers: { readonly kind: string; readonly group: number; readonly driver: HypervisorDriver }[] = [];
@@ -144,42 +122,48 @@ class Node {
   #secrets: { readonly [name in 'admin' | 'demo' | 'service']: string } | undefined;
   #feed: EventFeed | undefined;
   #shards: Shards | undefined;
-  #leases: Leases | undefined;
-  #takeover: Takeover | undefined;
-  #mesh: Mesh | undefined;
-  #view: MembershipView | undefined;
-  #directory: Directory | undefined;
+  #opened: Doors | undefined;
   #store: CellStore | undefined;
   #hostNodes = new Map<string, string>();
   #schedulers: ActorKind | undefined;
-  #adminProjectId = '';
 
   constructor(config: ClusterConfig, parts: NodeParts) {
     this.#config = config;
     this.#parts = parts;
-    this.#boot = parts.random.uuid() as BootId;
     this.#failpoint = failpointFrom({ words: process.env['NOVACT_FAILPOINT'], file: process.env['NOVACT_FAILPOINT_FILE'] }, () => process.kill(process.pid, 'SIGKILL'));
     this.#system = new ActorSystem({ ...parts, node: config.name });
     this.#actors = this.#system;
     this.#turns = openTurns(config.name);
     this.#room = new NodeRoom(this.#actorParts());
+    this.#system.plug({ room: this.#room });
+    const { name, roles, bind, ports, publicAddress } = config;
+    const { clock, log } = parts;
+    this.#member = new Member({
+      name, roles, bind, clock, log,
+      boot: parts.random.uuid() as BootId,
+      sharingRole: 'control',
+      port: ports.mesh,
+      advertisedHost: publicAddress,
+      keyFile: join(config.dataDir, 'mesh-key.json'),
+      system: this.#system,
+    });
   }
 
   stages(): Stage[] {
     const stage = (name: string, start: (signal: AbortSignal) => Promise<Undo | undefined>, startLimitMs = STAGE_MS): Stage => ({ name, startLimitMs, stopLimitMs: STAGE_MS, start });
     const { roles } = this.#config;
-    const doors = this.#doors();
+    const doors = this.#ownDoors();
     return [
       stage('data folder', () => this.#openFolder()),
       stage('database', (signal) => this.#openDatabase(signal), 10 * STAGE_MS),
-      stage('mesh', () => this.#openMesh()),
+      stage('mesh', () => this.#member.openMesh()),
       stage('actors', () => this.#openActors()),
-      ...(doors.includes('identity') ? [stage('identity', () => this.#openIdentity())] : []),
-      ...(doors.includes('image') ? [stage('image', () => this.#openImage())] : []),
+      ...(doors.includes('identity') ? [stage('identity', () => this.#doors().openIdentity(this.#needSecrets()))] : []),
+      ...(doors.includes('image') ? [stage('image', () => this.#doors().openImage(this.#path('images')))] : []),
       ...(roles.includes('compute') ? [stage('hosts', (signal) => this.#openHosts(signal))] : []),
-      stage('shards', () => this.#openShards()),
-      ...(doors.includes('compute') ? [stage('compute', () => this.#openCompute())] : []),
-      stage('health', () => this.#openHealth()),
+      stage('shards', () => this.#join()),
+      ...(doors.includes('compute') ? [stage('compute', () => this.#doors().openCompute(must(this.#feed, 'the store comes before its streams')))] : []),
+      stage('health', () => this.#doors().openHealth(this.#checks)),
       stage('ready', () => this.#ready()),
     ];
   }
@@ -189,7 +173,7 @@ class Node {
     const isWhole = config.identity === 'embedded' && config.image === 'embedded';
     return {
       node: config.name,
-      services: this.#services,
+      services: this.#doors().services,
       hosts: this.#hostGroups(),
       hints: this.#hints(),
       database: this.#databaseText,
@@ -221,7 +205,7 @@ class Node {
   }
 
   /** The services that this node answers, by its roles. */
-  #doors(): ('identity' | 'image' | 'compute')[] {
+  #ownDoors(): ('identity' | 'image' | 'compute')[] {
     const { roles, identity, image } = this.#config;
     if (!roles.includes('api')) return [];
     return [...(identity === 'embedded' ? ['identity' as const] : []), ...(image === 'embedded' ? ['image' as const] : []), 'compute'];
@@ -239,7 +223,7 @@ class Node {
       this.#describe('starting');
       const { ports, bind: host } = config;
       const wanted = [
-        ...(this.#doors().map((name) => ({ name, port: ports[name], host }))),
+        ...this.#ownDoors().map((name) => ({ name, port: ports[name], host })),
         { name: 'health', port: ports.health, host },
         { name: 'mesh', port: ports.mesh, host },
       ];
@@ -275,31 +259,6 @@ class Node {
     return () => embedded.close();
   }
 
-  async #openMesh(): Promise<Undo> {
-    const { clock, log } = this.#parts;
-    const { name, roles, bind, ports, publicAddress } = this.#config;
-    const keys = await loadKeyPair(this.#path('mesh-key.json'));
-    const mesh = await openZeromqMesh({
-      self: name as NodeName,
-      boot: this.#boot,
-      roles,
-      bind: `tcp://${bind}:${ports.mesh}`,
-      advertisedHost: publicAddress,
-      cluster: 'novact',
-      keys,
-      // Membership makes nodes known: whoever may write its row is one of us.
-      isAllowed: (publicKey) => this.#peers().find((peer) => peer.publicKey === publicKey),
-      clock,
-      log,
-    });
-    this.#mesh = mesh;
-    const locate: Locate = { nodeOf: (address) => this.#directory?.nodeOf(address), hint: () => this.#directory?.hint() };
-    const remote = new Remote({ mesh, locate, system: this.#system, clock });
-    this.#system.plug({ room: this.#room, remote });
-    this.#checks['mesh'] = () => ({ well: true, peers: mesh.peers().length });
-    return () => mesh.close();
-  }
-
   async #openActors(): Promise<Undo> {
     const { clock, log, random } = this.#parts;
     const { quotas, session: timeouts, database, zone, scheduler, network } = this.#config;
@@ -311,7 +270,7 @@ class Node {
     const writer = new Session({ url, name: 'writer', clock, log, timeouts });
     const store = openPgStore({ pool, writer, clock, log, quotas, failpoint: this.#failpoint });
     this.#store = store;
-    const others = (): string[] => this.#aliveNodes().filter((name) => name !== this.#config.name);
+    const others = (): string[] => this.#member.sharers().filter((name) => name !== this.#config.name);
     const feed = openFeed({ store, actors: this.#actors, others });
     this.#feed = feed;
     this.#system.register(feed.kind);
@@ -331,12 +290,10 @@ class Node {
     this.#system.register(schedulers);
     this.#schedulers = schedulers;
     this.#startSlices();
-    this.#shards = new Shards({ ...this.#actorParts(), store }, (shard) => this.#leases?.epochOf(shard));
+    this.#shards = new Shards({ ...this.#actorParts(), store }, (shard) => this.#member.epochOf(shard));
     this.#system.plug({ shards: this.#shards });
-    this.#takeover = new Takeover({ store, actors: this.#actors, clock, log });
     this.#checks['database'] = async () => ({ well: (await pool.query('select 1')).rowCount === 1 });
     return async () => {
-      this.#takeover?.close();
       this.#shards?.close();
       this.#room.close();
       this.#system.close();
@@ -386,29 +343,13 @@ class Node {
     };
   }
 
-  /** Peers of the mesh are the nodes of the table; slices of the schedulers are shared among those that are alive. */
-  #membersChanged(alive: readonly NodeRow[]): void {
-    this.#mesh?.setPeers(this.#peers());
-    this.#startSlices();
-    this.#parts.log.info('members', { alive: alive.map((row) => row.name) });
-  }
-
-  #peers(): { node: NodeName; endpoint: string; publicKey: string; roles: readonly string[] }[] {
-    const others = (this.#view?.all() ?? []).filter((row) => row.name !== this.#config.name);
-    return others.map(({ name, endpoint, publicKey, roles }) => ({ node: name as NodeName, endpoint, publicKey, roles }));
-  }
-
-  #aliveNodes(): string[] {
-    const names = (this.#view?.alive() ?? []).filter((row) => row.roles.includes('control')).map((row) => row.name);
-    return names.includes(this.#config.name) ? names : [...names, this.#config.name];
-  }
-
+  /** Slices of the schedulers are shared among the living nodes. */
   #startSlices(): void {
     const kind = this.#schedulers;
     if (!kind) return;
     for (let slice = 0; slice < this.#config.scheduler.slices; slice++) {
       const address = schedulerRef(slice);
-      const isOurs = rendezvous(address, this.#aliveNodes()) === this.#config.name;
+      const isOurs = rendezvous(address, this.#member.sharers()) === this.#config.name;
       if (isOurs && !this.#room.has(address)) this.#room.start(kind, address);
       if (!isOurs && this.#room.has(address)) this.#room.stop(address);
     }
@@ -435,132 +376,48 @@ class Node {
     }
   }
 
-  async #openIdentity(): Promise<Undo> {
-    const { clock, random, log } = this.#parts;
-    const { ports, publicAddress, region } = this.#config;
-    const base = `http://${bracketed(publicAddress)}`;
-    const secrets = this.#needSecrets();
-    const seeded = await seedIdentity(this.#actors, {
-      adminPassword: secrets.admin,
-      demoPassword: secrets.demo,
-      servicePassword: secrets.service,
-      region,
-      random,
-      endpoints: [
-        { type: 'identity', name: 'keystone', url: `${base}:${ports.identity}/v3` },
-        { type: 'compute', name: 'nova', url: `${base}:${ports.compute}/v2.1` },
-        { type: 'image', name: 'glance', url: `${base}:${ports.image}` },
-      ],
-    });
-    this.#adminProjectId = seeded.adminProjectId;
-    const app = identityApi({ actors: this.#actors, clock, random, log, settings: IDENTITY_SETTINGS });
-    return this.#listen('Identity', '/v3', { name: 'identity', port: ports.identity, app });
-  }
-
-  async #openImage(): Promise<Undo> {
-    const { clock, random, log } = this.#parts;
-    const { ports, limits } = this.#config;
-    const blobs = this.#path('images');
-    if (this.#adminProjectId !== '') await seedImage(this.#actors, { blobs, owner: this.#adminProjectId, clock, random });
-    const tokens = this.#tokens();
-    const app = await imageApi({
-      actors: this.#actors, blobs, clock, random, log,
-      tokens: (token, signal) => tokens.check(token, signal),
-      settings: { ...IMAGE_SETTINGS, sizeMaxBytes: limits.imageBytes },
-    });
-    return this.#listen('Image', '', { name: 'image', port: ports.image, app, limits: { requestMs: 0 } });
-  }
-
-  async #openShards(): Promise<Undo> {
-    const { clock, log } = this.#parts;
-    const { name, roles, leases: times, bind, ports, session: timeouts } = this.#config;
-    // A connection of its own: a beat never waits behind a commit.
-    const session = new Session({ url: this.#databaseUrl, name: 'beats', clock, log, timeouts });
-    const nodes = nodeTable(session);
-    const shards = shardTable(session);
-    const keys = await loadKeyPair(this.#path('mesh-key.json'));
-    await nodes.enter({ name, boot: this.#boot, endpoint: this.#mesh?.self.endpoint ?? `tcp://${bind}:${ports.mesh}`, publicKey: keys.publicKey, roles });
-    const lease = { leaseMs: times.controlMs, beatMs: times.beatMs, marginMs: times.marginMs };
-    const view = new MembershipView({ self: name, nodes, clock, settings: lease });
-    const leases = new Leases({
-      node: name,
-      boot: this.#boot,
-      nodes,
+  async #join(): Promise<Undo> {
+    const { leases, session: timeouts } = this.#config;
+    const store = must(this.#store, 'the store comes before the shards');
+    const shards = must(this.#shards, 'the actors come before the shards');
+    const undo = await this.#member.join({
+      url: this.#databaseUrl,
+      timeouts,
+      lease: { leaseMs: leases.controlMs, beatMs: leases.beatMs, marginMs: leases.marginMs },
+      store,
       shards,
-      view,
-      role: 'control',
-      clock,
-      log,
-      settings: lease,
-      onTaken: (owned, taken) => this.#takeover?.taken(owned, taken),
-      onLost: (lost, left) => {
-        this.#takeover?.lost(left);
-        this.#shards?.drop(lost);
-      },
-    });
-    this.#view = view;
-    const directory = new Directory({
-      owners: () => shards.owners(),
+      actors: this.#actors,
       nodeKinds: {
         host: (host) => this.#hostNodes.get(host),
-        scheduler: (slice) => rendezvous(schedulerRef(Number(slice)), this.#aliveNodes()),
+        scheduler: (slice) => rendezvous(schedulerRef(Number(slice)), this.#member.sharers()),
         feed: (node) => node,
       },
       refresh: () => this.#readHostNodes(),
-      clock,
-      log,
+      onMembers: () => this.#startSlices(),
     });
-    this.#directory = directory;
-    view.onChange((alive) => this.#membersChanged(alive));
-    this.#leases = leases;
-    await leases.open();
-    await directory.open();
-    this.#checks['shards'] = () => ({ well: leases.leftMs > 0, owned: leases.ownedCount, active: this.#shards?.size ?? 0 });
-    return async () => {
-      directory.close();
-      await leases.close();
-      await session.close();
-    };
+    this.#checks['shards'] = () => ({ ...this.#member.health(), active: shards.size });
+    return undo;
   }
 
-  async #openCompute(): Promise<Undo> {
+  #doors(): Doors {
     const { clock, random, log } = this.#parts;
-    const { ports, identity, quotas, limits, operations } = this.#config;
-    const tokens = this.#tokens();
-    const settings = {
-      ...COMPUTE_DEFAULTS,
-      identityUrl: this.#identityUrl(),
-      imageUrl: `http://${bracketed(this.#config.publicAddress)}:${ports.image}`,
-      quotas,
-      pageMax: limits.pageMax,
-      bodyMaxBytes: limits.bodyBytes,
-      placeLimitMs: operations.placeLimitMs,
-    };
-    const images = openGlanceImages({ url: identity === 'embedded' ? settings.imageUrl : () => this.#imageUrl() });
-    const door = computeApi({ actors: this.#actors, tokens, images, clock, random, log, settings, meter: this.#metrics });
-    const feed = this.#feed;
-    if (!feed) throw new Error('the store comes before its streams');
-    const stream = openStatusStream({ actors: this.#actors, feed, tokens, clock, random, log, settings: STREAM_DEFAULTS });
-    const undo = await this.#listen('Compute', '/v2.1', {
-      name: 'compute',
-      port: ports.compute,
-      app: async (request, response) => {
-        if (!stream.handleRequest(request, response)) await door(request, response);
-      },
-      upgrade: (request, socket, head) => {
-        if (!stream.handleUpgrade(request, socket, head)) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
+    const { bind, publicAddress, region, ports, image, quotas, limits, operations, stream } = this.#config;
+    const { username, ...account } = this.#serviceAccount();
+    this.#opened ??= new Doors({
+      actors: this.#actors, clock, random, log,
+      settings: {
+        bind, publicAddress, region, ports, quotas,
+        identityUrl: this.#identityUrl(),
+        account: { ...account, userName: username },
+        imageUrl: image === 'embedded' ? baseUrl(publicAddress, ports.image) : () => this.#imageUrl(),
+        pageMax: limits.pageMax,
+        bodyMaxBytes: limits.bodyBytes,
+        imageMaxBytes: limits.imageBytes,
+        placeLimitMs: operations.placeLimitMs,
+        streamOrigins: stream.origins,
       },
     });
-    return async (signal) => {
-      await stream.close();
-      await undo(signal);
-    };
-  }
-
-  #openHealth(): Promise<Undo> {
-    const { clock } = this.#parts;
-    const app = healthDoor({ checks: this.#checks, registry: this.#metrics.registry, clock });
-    return this.#listen('Health', '/health', { name: 'health', port: this.#config.ports.health, app });
+    return this.#opened;
   }
 
   async #ready(): Promise<Undo> {
@@ -578,24 +435,9 @@ class Node {
     return async () => this.#describe('stopping');
   }
 
-  async #listen(shown: string, path: string, options: Pick<ListenerOptions, 'name' | 'port' | 'app' | 'upgrade' | 'limits'>): Promise<Undo> {
-    const { clock, log } = this.#parts;
-    const listener = await openListener({ ...options, host: this.#config.bind, clock, log });
-    this.#services.push({ name: shown, url: `http://${bracketed(this.#config.publicAddress)}:${listener.port}${path}` });
-    return () => listener.close();
-  }
-
-  #tokens(): TokenChecker {
-    const { clock, log } = this.#parts;
-    const url = this.#identityUrl();
-    const { username, ...account } = this.#serviceAccount();
-    const serviceToken = openServiceToken({ url, account: { ...account, userName: username }, clock });
-    return openKeystoneTokens({ url, clock, log, serviceToken });
-  }
-
   #imageSource(): ImageSource {
     const { image, ports, publicAddress } = this.#config;
-    const url = image === 'embedded' ? `http://${bracketed(publicAddress)}:${ports.image}` : image.url;
+    const url = image === 'embedded' ? baseUrl(publicAddress, ports.image) : image.url;
     return glanceImages(this.#session(), url === undefined ? {} : { url });
   }
 
@@ -621,12 +463,11 @@ class Node {
 
   #identityUrl(): string {
     const { identity, publicAddress, ports } = this.#config;
-    return identity === 'embedded' ? `http://${bracketed(publicAddress)}:${ports.identity}/v3` : identity.url;
+    return identity === 'embedded' ? `${baseUrl(publicAddress, ports.identity)}/v3` : identity.url;
   }
 
   #needSecrets(): { readonly admin: string; readonly demo: string; readonly service: string } {
-    if (!this.#secrets) throw new Error('the data folder comes first');
-    return this.#secrets;
+    return must(this.#secrets, 'the data folder comes first');
   }
 
   #describe(state: 'starting' | 'running' | 'stopping'): void {
@@ -646,8 +487,4 @@ function sliceOf(host: string, slices: number): number {
   let sum = 0;
   for (const char of host) sum = (sum * 31 + (char.codePointAt(0) ?? 0)) >>> 0;
   return sum % slices;
-}
-
-function bracketed(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }

@@ -20,7 +20,6 @@ import { FILTERS } from './scheduler/filters/all.ts';
 import { WEIGHERS } from './scheduler/weighers/all.ts';
 
 export const ROLES = ['api', 'metadata', 'control', 'compute', 'network', 'console'] as const;
-export type Role = (typeof ROLES)[number];
 
 const HOUR_MS = 3_600_000;
 const GIB = 1024 ** 3;
@@ -109,6 +108,8 @@ export const clusterSchema = z.strictObject({
     weights: z.strictObject(Object.fromEntries(WEIGHERS.map((weigher) => [weigher.name, ratio(-1_000_000, 1_000_000).exactOptional()]))),
   }),
   network: z.strictObject({ label: name(), cidr: cidr(29) }),
+  /** Origins of web pages that may open a status stream, exact; programs send none and need none. */
+  stream: z.strictObject({ origins: listOf(matching(/^https?:\/\/[^\s/]+$/, 'an origin such as https://dashboard.example.org'), 0, 100) }),
 });
 
 /** A configuration in force: complete, ports with their offset, `publicAddress` filled in, `dataDir` absolute. */
@@ -138,6 +139,7 @@ export const CLUSTER_DEFAULTS = {
   operations: OPERATION_DEFAULTS,
   scheduler: { slices: schedulerSlices, withoutFilters: [], weights: {} },
   network: { label: 'private', cidr: '10.20.0.0/16' },
+  stream: { origins: [] },
 } satisfies Omit<z.input<typeof clusterSchema>, 'name'>;
 
 /** Joins assignments over the defaults. Fault `invalid` (reason `config`) that lists every problem. */

@@ -8,6 +8,7 @@ import { HostBeats } from './beats.ts';
 import type { ConductorProtocol } from './messages.ts';
 import type { HostDoorProtocol } from './messages/host.ts';
 import type { WriteProtocol } from './messages/write.ts';
+import { parseConductorMessage } from './parse.ts';
 import type { CellStore } from './store.ts';
 
 /** Under way at once; the write batch and the pool have their own limits behind it. */
@@ -20,7 +21,7 @@ type OwnProtocol = WriteProtocol & HostDoorProtocol;
 /** `records`: what reads, plain records and the embedded services answer. */
 export function conductorKind(store: CellStore, records: Omit<Serve, keyof OwnProtocol>): ServiceKind {
   const serve = { ...records, ...ownServe(store) } as Serve;
-  return defineService<ConductorProtocol>({ kind: 'conductor', mailboxMax: MAILBOX_MAX, concurrency: CONCURRENCY, serve });
+  return defineService<ConductorProtocol>({ kind: 'conductor', mailboxMax: MAILBOX_MAX, concurrency: CONCURRENCY, parse: parseConductorMessage, serve });
 }
 
 export function ownServe(store: CellStore): ServiceKind<OwnProtocol>['serve'] {

@@ -115,7 +115,9 @@ function claimRead(state: HostState, tag: string, outcome: Outcome<Claim[]>, fac
 function verbEnded(state: HostState, tag: string, outcome: Outcome<{ power: PowerState | null }>, facts: Facts, settings: HostSettings): Next<HostState> {
   const [instanceId = '', operation = ''] = tag.split(' ');
   const lane = state.lanes.get(instanceId);
-  const known = lane && outcome.ok && outcome.value.power !== null ? withTold(state, instanceId, lane.generation, outcome.value.power) : state;
+  // Who waits is told by the answer; when nobody does, the next look tells.
+  const tells = lane !== undefined && lane.waiters.length > 0 && outcome.ok && outcome.value.power !== null;
+  const known = tells ? withTold(state, instanceId, lane.generation, outcome.value.power ?? 'pending') : state;
   return ended(known, instanceId, operation, outcome, facts, settings);
 }
 

@@ -2,6 +2,7 @@
 import { defineKind, type ActorKind } from '../../runtime/actor/kind.ts';
 import { decide } from './decide.ts';
 import type { HostProtocol } from './messages.ts';
+import { parseHostMessage } from './parse.ts';
 import { hostJobs, type HostParts } from './perform.ts';
 import type { HostSettings } from './settings.ts';
 import { newHost, type HostState } from './state.ts';
@@ -15,6 +16,7 @@ export function hostKind(parts: HostParts, settings: HostSettings): ActorKind {
     home: 'node',
     mailboxMax: MAILBOX_MAX,
     passivateAfterMs: Number.POSITIVE_INFINITY,
+    parse: parseHostMessage,
     load: (name) => newHost(name),
     // Begun, and begun again after a crash, by itself: nobody else knows that it has to.
     recover: (state) => ({ state, effects: [{ do: 'wake', inMs: 0, message: { type: 'tick' }, tag: 'tick' }] }),

@@ -5,6 +5,7 @@ import { eventOf } from '../model/events-of.ts';
 import type { InstanceRecord } from '../model/instance.ts';
 import { decide, giveUp, recover, refused } from './decide.ts';
 import type { InstanceProtocol } from './messages.ts';
+import { parseInstanceMessage } from './parse.ts';
 import type { InstanceSettings } from './settings.ts';
 import { NO_PARTS, NO_SOFT, type InstanceState } from './state.ts';
 
@@ -17,6 +18,7 @@ export function instanceKind(settings: InstanceSettings): ActorKind {
     home: 'shard',
     mailboxMax: MAILBOX_MAX,
     passivateAfterMs: PASSIVATE_AFTER_MS,
+    parse: parseInstanceMessage,
     load: (id, record) => ({ id, record, soft: NO_SOFT, parts: NO_PARTS }),
     decide: (state, message, facts) => decide(state, message, facts, settings),
     recover: (state, facts) => recover(state, facts, settings),

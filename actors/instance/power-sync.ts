@@ -18,12 +18,12 @@ const UP: readonly PowerState[] = ['running', 'paused', 'suspended'];
 export function powerSeen(state: Living, seen: Seen, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   const { record } = state;
   const isOurs = record.host === seen.host && record.generation === seen.generation;
-  if (!isOurs || record.operation !== null || record.deleted || record.powerState === seen.power) return next(state);
+  if (!isOurs || record.operation !== null || record.deleted) return next(state);
   if (record.vmState === 'active' && DOWN.includes(seen.power)) {
     return next(change(state, { vmState: 'stopped', powerState: seen.power }, facts));
   }
   if (record.vmState === 'stopped' && UP.includes(seen.power)) return stopAgain(state, seen.power, facts, settings);
-  return next(change(state, { powerState: seen.power }, facts));
+  return record.powerState === seen.power ? next(state) : next(change(state, { powerState: seen.power }, facts));
 }
 
 function stopAgain(state: Living, power: PowerState, facts: Facts, settings: InstanceSettings): Next<InstanceState> {

@@ -4,6 +4,7 @@ import type { NetworkRecord } from '../model/addressing.ts';
 import { AddressPool } from './address-pool.ts';
 import { decide, type NetworkState } from './decide.ts';
 import type { NetworkProtocol } from './messages.ts';
+import { parseNetworkMessage } from './parse.ts';
 
 const MAILBOX_MAX = 4_096;
 /** Long: a network that is used stays, its pool is dear to load. */
@@ -15,6 +16,7 @@ export function networkKind(): ActorKind {
     home: 'shard',
     mailboxMax: MAILBOX_MAX,
     passivateAfterMs: PASSIVATE_AFTER_MS,
+    parse: parseNetworkMessage,
     load: (id, row) => (row ? { id, network: row.network, pool: new AddressPool(row.network, row.taken) } : { id, network: undefined }),
     decide,
   });

@@ -3,6 +3,7 @@ import { defineKind, type ActorKind } from '../../runtime/actor/kind.ts';
 import { decide } from './decide.ts';
 import { FILTERS } from './filters/all.ts';
 import type { SchedulerProtocol } from './messages.ts';
+import { parseSchedulerMessage } from './parse.ts';
 import type { Choice } from './bid.ts';
 import { NO_HOSTS, type SchedulerState } from './state.ts';
 import { WEIGHERS } from './weighers/all.ts';
@@ -23,6 +24,7 @@ export function schedulerKind(settings: SchedulerSettings = { withoutFilters: []
     home: 'node',
     mailboxMax: MAILBOX_MAX,
     passivateAfterMs: Number.POSITIVE_INFINITY,
+    parse: parseSchedulerMessage,
     load: () => NO_HOSTS,
     decide: (state, message, facts) => decide(state, message, facts, choice),
   });

@@ -12,7 +12,7 @@ import type { DriverStatus, GuestEvent, GuestKey, GuestPower, GuestSeen, GuestSp
 import { LibvirtConnection } from './connection.ts';
 import { domainXml, type Machine } from './domain-xml.ts';
 import { Domains, SHORT_MS, type Domain } from './domains.ts';
-import { cancelled, hasReason } from './errors.ts';
+import { cancelled, hasReason, startFault } from './errors.ts';
 import { GuestWatch } from './events.ts';
 import { parseCapabilities, readInventory, type Capabilities } from './host.ts';
 import { locateLibvirt, type LibvirtPlace } from './locate.ts';
@@ -145,7 +145,7 @@ class LibvirtDriver implements HypervisorDriver {
   }
 
   spawn(spec: GuestSpec, signal: AbortSignal): Promise<Powered> {
-    return verb(signal, async () => {
+    return this.#bringingUp(spec.instanceId, signal, async () => {
       const found = await this.#existing(spec, signal);
       return found === undefined ? this.#make(spec, signal) : this.#startAndSettle(found, signal);
     });
@@ -160,7 +160,7 @@ class LibvirtDriver implements HypervisorDriver {
   }
 
   start(guest: GuestKey, signal: AbortSignal): Promise<Powered> {
-    return verb(signal, async () => {
+    return this.#bringingUp(guest.instanceId, signal, async () => {
       const dom = await this.#mine(guest, signal);
       if ((await this.#domains.power(dom, signal)) === 'paused') throw conflict('guest.paused', 'The guest is paused.');
       return this.#startAndSettle(dom, signal);
@@ -177,7 +177,7 @@ class LibvirtDriver implements HypervisorDriver {
   }
 
   reboot(guest: GuestKey, { kind, graceMs }: { kind: 'soft' | 'hard'; graceMs: number }, signal: AbortSignal): Promise<Powered> {
-    return verb(signal, async () => {
+    return this.#bringingUp(guest.instanceId, signal, async () => {
       const dom = await this.#mine(guest, signal);
       if (kind === 'soft') await this.#askDown(dom, graceMs, signal);
       await this.#cutIfOn(dom, signal);
@@ -229,6 +229,19 @@ class LibvirtDriver implements HypervisorDriver {
       // Not found out by looking: a device node for KVM was seen that could run nothing.
       ...(isEmulated ? { hint: { text: 'Emulation works on every machine. Where KVM works, guests are many times faster with it', setting: 'virtType=kvm' } } : {}),
     };
+  }
+
+  /** A verb that ends with a running guest. Why it can't is told to the operator, in libvirt's words too. */
+  #bringingUp(instanceId: string, signal: AbortSignal, run: () => Promise<Powered>): Promise<Powered> {
+    return verb(signal, async () => {
+      try {
+        return await run();
+      } catch (error) {
+        const fault = startFault(error);
+        if (Fault.is(fault, 'unsupported')) this.#parts.options.log.warn('libvirt.start.failed', { instanceId, why: fault.message, detail: fault.detail });
+        throw fault;
+      }
+    });
   }
 
   /** Domain and generation; the folder's when there is no domain. A domain without a generation isn't ours. */
@@ -295,7 +308,7 @@ class LibvirtDriver implements HypervisorDriver {
       const power = await this.#domains.power(dom, signal);
       if (power !== 'running') {
         await this.#domains.cut(dom, signal);
-        throw new Fault('unavailable', 'libvirt.notRunning', 'The guest stopped running as soon as it was started.', { detail: { power } });
+        throw new Fault('unsupported', 'libvirt.notRunning', 'The guest stopped running as soon as it was started.', { detail: { power } });
       }
       if (this.#clock.monotonicMs() >= until) return { power };
       await this.#clock.sleep(POLL_MS, signal);

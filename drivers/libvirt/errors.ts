@@ -27,10 +27,14 @@ const UNFORESEEN: Meaning = { code: 'unavailable', reason: 'libvirt.failed', mes
 /** QEMU says these through libvirt's catch-all error number. */
 const FULL_TEXTS = /cannot allocate memory|cannot set up guest memory|no space left on device|cannot create thread/i;
 
+/** By its catch-all number too: a guest of another cloud, or of an earlier one whose data is gone. */
+const NAME_TAKEN = /^operation failed: domain '[^']*' already exists with uuid/;
+
 export function libvirtFault(error: ValueOf<typeof ERROR_PAYLOAD>): Fault {
   const text = error.message ?? '';
   const detail: Json = { libvirtCode: error.code, libvirtDomain: error.domain, text };
   if (FULL_TEXTS.test(text)) return new Fault('overloaded', 'libvirt.full', 'The host has no room left.', { detail });
+  if (NAME_TAKEN.test(text)) return new Fault('conflict', 'libvirt.nameTaken', 'Another guest of the hypervisor has the name of this one.', { detail });
   if (text.includes('virtlogd-sock')) {
     // Without it nothing starts: not even a log written by QEMU itself gets around it (seen with libvirt 9).
     return new Fault('unavailable', 'libvirt.logDaemon', 'The log daemon of the hypervisor does not run.', { detail });
@@ -45,6 +49,15 @@ export function unreachableHypervisor(detail: string, cause?: unknown): Fault {
 
 export function cancelled(): Fault {
   return new Fault('cancelled', 'libvirt.cancelled', 'The operation was cancelled.');
+}
+
+/** Failures of a hypervisor that does answer: it would fail again, so the same host is not asked for the same until its time is over. */
+const LASTING: readonly string[] = ['libvirt.failed', 'libvirt.logDaemon', 'image.tool'];
+
+/** What keeps a guest from starting here, as `unsupported`: another host may do better. */
+export function startFault(error: unknown): unknown {
+  if (!Fault.is(error) || !LASTING.includes(error.reason)) return error;
+  return new Fault('unsupported', error.reason, error.message, { detail: error.detail, cause: error });
 }
 
 export function hasReason(error: unknown, reason: string): boolean {

@@ -32,7 +32,8 @@ describe('nothing is lost', { timeout: 300_000 + LIMIT_MS * 2 }, () => {
   let armedFile: string;
   let orders = 0;
   const begunMs = systemClock.monotonicMs();
-  const hasTime = (): boolean => systemClock.monotonicMs() - begunMs < LIMIT_MS;
+  /** Each test has its share of the time, and what those before it left. */
+  const hasTime = (nth: number): boolean => systemClock.monotonicMs() - begunMs < (LIMIT_MS * (nth + 1)) / (POINTS.length + OPERATIONS.length);
 
   beforeAll(async () => {
     const quota = ['instances', 'cores', 'ram'].flatMap((name) => ['--set', `quotas.${name}=-1`]);
@@ -107,18 +108,18 @@ describe('nothing is lost', { timeout: 300_000 + LIMIT_MS * 2 }, () => {
     return [...problems, ...rows.filter(({ vm_state }) => vm_state !== 'active').map(({ id, vm_state }) => `the repeated boot ${id} is ${vm_state}`)];
   }
 
-  for (const point of POINTS) {
+  for (const [nth, point] of POINTS.entries()) {
     it(`when the process dies at ${point} with every operation in flight`, async () => {
       let hits = 0;
-      while (hits < HITS_MAX && (hits < hitsAlways(point) || hasTime()) && (await lose(OPERATIONS, `${point}:${hits + 1}`))) hits++;
+      while (hits < HITS_MAX && (hits < hitsAlways(point) || hasTime(nth)) && (await lose(OPERATIONS, `${point}:${hits + 1}`))) hits++;
       expect(hits).toBeGreaterThan(0); // a point that nothing reaches is no point
     });
   }
 
-  for (const operation of OPERATIONS) {
+  for (const [nth, operation] of OPERATIONS.entries()) {
     it.skipIf(LIMIT_MS === 0)(`when the process dies anywhere in ${operation}`, async () => {
       let hits = 0;
-      while (hits < HITS_MAX && hasTime() && (await lose([operation], `*:${hits + 1}`))) hits++;
+      while (hits < HITS_MAX && hasTime(POINTS.length + nth) && (await lose([operation], `*:${hits + 1}`))) hits++;
     });
   }
 });

@@ -33,7 +33,7 @@ const REFUSED_MS = 200;
 
 const BLOWS = ['kill the process', 'kill the process', 'pause the process', 'kill the database', 'kill both', 'stop in order'] as const;
 type Blow = (typeof BLOWS)[number];
-type Tally = { orders: number; accepted: number; unanswered: number; refused: number; blows: { [blow: string]: number }; rounds: number };
+type Tally = { orders: number; accepted: number; unanswered: number; refused: { [status: string]: number }; blows: { [blow: string]: number }; rounds: number };
 
 async function main(seconds: number, seed: number): Promise<number> {
   const again = `npm run chaos -- --seconds ${seconds} --seed ${seed}`;
@@ -41,7 +41,7 @@ async function main(seconds: number, seed: number): Promise<number> {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'novact-chaos-')));
   const quota = ['instances', 'cores', 'ram'].flatMap((name) => ['--set', `quotas.${name}=-1`]);
   const cloud = await startCloud({ dataDir: join(folder, 'data'), args: ['--hosts', '4', ...quota] });
-  const tally: Tally = { orders: 0, accepted: 0, unanswered: 0, refused: 0, blows: {}, rounds: 0 };
+  const tally: Tally = { orders: 0, accepted: 0, unanswered: 0, refused: {}, blows: {}, rounds: 0 };
   let problems: string[] = [];
   try {
     const run = new Run(cloud, await tinyImage(cloud), seededRandom(seed), tally);
@@ -191,7 +191,7 @@ class Person {
 
   /** 409 while an unanswered order of before is under way, 5xx and 429 while something is away; nothing else. */
   async #refused({ operation, status = 0, serverId, key }: Given): Promise<void> {
-    this.#tally.refused++;
+    this.#tally.refused[status] = (this.#tally.refused[status] ?? 0) + 1;
     if (status !== 409 && status !== 429 && status !== 503 && status !== 504) this.problems.push(`${operation} of ${serverId ?? key} was answered ${status}`);
     await systemClock.sleep(REFUSED_MS);
   }

@@ -29,6 +29,8 @@ export type CloudOptions = {
   readonly env?: NodeJS.ProcessEnv;
   /** A folder of the caller's, which is kept at the end. */
   readonly dataDir?: string;
+  /** Words before the program: `setpriv`, `setsid`, `unshare` and the like. They must become it, not stay beside it. */
+  readonly prefix?: readonly string[];
 };
 
 export type Answer<Body> = { readonly status: number; readonly headers: { readonly [name: string]: string | string[] | undefined }; readonly body: Body };
@@ -44,6 +46,8 @@ export type Login = { readonly user: string; readonly password: string; readonly
 
 export type Cloud = {
   readonly dataDir: string;
+  /** The `--port-offset` it runs with. */
+  readonly portOffset: number;
   /** `compute` ends with `/v2.1`, `identity` with `/v3`. */
   readonly urls: { readonly identity: string; readonly image: string; readonly compute: string; readonly health: string };
   /** Of the store, for a look at its rows. The same over a restart. */
@@ -167,6 +171,7 @@ async function takeOffset(): Promise<{ offset: number; guard: Server }> {
 
 class RunningCloud implements Cloud {
   readonly dataDir: string;
+  readonly portOffset: number;
   readonly urls: Cloud['urls'];
   readonly #place: Place;
   readonly #options: CloudOptions;
@@ -178,6 +183,7 @@ class RunningCloud implements Cloud {
 
   constructor(place: Place, options: CloudOptions) {
     this.dataDir = place.dataDir;
+    this.portOffset = place.offset;
     this.#place = place;
     this.#options = options;
     const at = (port: number): string => `http://${HOST}:${port + place.offset}`;
@@ -278,17 +284,18 @@ class RunningCloud implements Cloud {
   }
 
   #spawn(env: NodeJS.ProcessEnv): void {
-    const { args = [], env: given = {} } = this.#options;
+    const { args = [], env: given = {}, prefix = [] } = this.#options;
     const has = (flag: string): boolean => args.some((word) => word === flag || word.startsWith(`${flag}=`));
     const words = [
-      LAUNCHER, 'start', '--data', this.dataDir, '--port-offset', String(this.#place.offset), '--set', `ports.database=${DATABASE_PORT}`,
+      ...prefix, process.execPath, LAUNCHER, 'start', '--data', this.dataDir, '--port-offset', String(this.#place.offset), '--set', `ports.database=${DATABASE_PORT}`,
       ...(has('--driver') ? [] : ['--driver', 'simulated']),
       ...(has('--hosts') || has('--driver') ? [] : ['--hosts', '2']),
       ...args,
     ];
     const { PATH, HOME, TMPDIR } = process.env;
     // Away from any cluster.config.ts, and from what else the tester has set.
-    const child = spawn(process.execPath, words, { cwd: tmpdir(), env: { PATH, HOME, TMPDIR, ...given, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [program = '', ...rest] = words;
+    const child = spawn(program, rest, { cwd: tmpdir(), env: { PATH, HOME, TMPDIR, ...given, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#said = '';
     const hear = (chunk: Buffer): void => void (this.#said += chunk.toString('utf8'));
     child.stdout.on('data', hear);

@@ -30,11 +30,11 @@ const BATCH_MAX_ROWS = 200;
 const WAITING_MAX_ITEMS = 4_000;
 
 /**
- * What befalls one statement. `unknown` after it was applied, or before: the asker can't tell which. `never`: the
- * process that asks is dead.
+ * What befalls one statement. `unknown`: the asker can't tell whether it was applied, is not, or will be, since the
+ * connection was lost and the server works on (`lateMs`). `never`: the process that asks is dead.
  */
 export type Misfortune =
-  | { readonly is: 'unknown'; readonly applied: boolean }
+  | { readonly is: 'unknown'; readonly applied: boolean; readonly lateMs?: number }
   | { readonly is: 'away' }
   | { readonly is: 'slow'; readonly ms: number }
   | { readonly is: 'never' };
@@ -64,7 +64,10 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     if (fate?.is === 'never') return new Promise(() => {});
     await pause(fate?.is === 'slow' ? fate.ms : drawnMs());
     if (fate?.is === 'away') throw new Fault('unavailable', 'store.away', 'The database does not answer.');
-    if (fate?.is === 'unknown' && !fate.applied) throw lost(statement);
+    if (fate?.is === 'unknown' && !fate.applied) {
+      if (fate.lateMs !== undefined) options.clock?.after(fate.lateMs, () => void work());
+      throw lost(statement);
+    }
     const answer = work();
     if (fate?.is === 'unknown') throw lost(statement);
     await pause(drawnMs());

@@ -5,6 +5,7 @@
 import { CONDUCTOR } from '../../actors/conductor/messages.ts';
 import type { CreateOrder } from '../../actors/conductor/messages/write.ts';
 import { instanceRef, type Verb } from '../../actors/instance/messages.ts';
+import type { VmState } from '../../actors/model/server-state.ts';
 import { quotaNeed } from '../../actors/model/quota.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import { pick, seededRandom, type Random } from '../../runtime/base/random.ts';
@@ -60,7 +61,11 @@ export class Client {
         return this.#onSome(async (id) => void (await this.#try(`get ${id}`, (actors) => actors.ask(instanceRef(id), { type: 'get' }, { timeoutMs: 5_000 }))));
       case 'soft':
       case 'hard':
-        return this.#onSome((id) => this.act(id, { name: 'reboot', kind: action }));
+        return this.#onSome((id) => this.act(id, { name: 'reboot', kind: action }), ['active']);
+      case 'start':
+        return this.#onSome((id) => this.act(id, { name: action }), ['stopped']);
+      case 'stop':
+        return this.#onSome((id) => this.act(id, { name: action }), ['active']);
       default:
         return this.#onSome((id) => this.act(id, { name: action }));
     }
@@ -97,9 +102,12 @@ export class Client {
     this.#world.faults.note(`${this.#name}: accepted ${verb.name} of ${id} as ${requestId}`);
   }
 
-  async #onSome(run: (id: string) => Promise<void>): Promise<void> {
+  /** On one of the servers, most times on one in such a state when there is one. */
+  async #onSome(run: (id: string) => Promise<void>, states: readonly VmState[] = []): Promise<void> {
     const ids = this.#world.acks.created.flatMap((ack) => ack.ids);
-    if (ids.length > 0) await run(pick(this.#random, ids));
+    const fitting = ids.filter((id) => states.some((state) => state === this.#world.tables.instances.get(id)?.row.vm_state));
+    const from = fitting.length > 0 && this.#random.next() < 0.8 ? fitting : ids;
+    if (from.length > 0) await run(pick(this.#random, from));
   }
 
   #newRequest(): string {

@@ -93,7 +93,9 @@ export class Faults implements Fate {
 
   misfortune(): Misfortune | undefined {
     if (!this.#happens(this.plan.statement)) return undefined;
-    const fate = pick<Misfortune>(this.#random, [{ is: 'unknown', applied: true }, { is: 'unknown', applied: false }, { is: 'away' }, { is: 'slow', ms: this.#random.next() * 3_000 }]);
+    const ms = this.#random.next() ** 3 * 3_000;
+    const late: Misfortune = { is: 'unknown', applied: false, lateMs: ms };
+    const fate = pick<Misfortune>(this.#random, [{ is: 'unknown', applied: true }, { is: 'unknown', applied: false }, late, late, { is: 'away' }, { is: 'slow', ms }]);
     this.note(`store: ${JSON.stringify(fate)}`);
     return fate;
   }

@@ -104,7 +104,7 @@ export class SimNode {
     const { life, random, log, worldClock } = this.#parts;
     const latency = { spawnMs: { fromMs: 50, toMs: 3_000 }, destroyMs: { fromMs: 5, toMs: 500 }, startMs: 200, stopMs: 50, rebootMs: 300, shutdownMs: { fromMs: 100, toMs: 12_000 }, listMs: 5, inventoryMs: 5 };
     const driver = await openSimulatedDriver({ host: name, directory: '', clock: worldClock, random, disk, faults: script, capacity, latency });
-    const settings: HostSettings = { ...HOST_DEFAULTS, node: 'n1', driver: 'simulated', lookMs: 20_000, reserved: { vcpus: 0, memoryMiB: 0, diskGiB: 0 }, ratios: { vcpus: 1, memoryMiB: 1, diskGiB: 1 }, verbsAtOnce: 4, slicesOf: () => [0] };
+    const settings: HostSettings = { ...HOST_DEFAULTS, node: 'n1', driver: 'simulated', lookMs: 20_000, tickMs: 2_000, promiseMs: 300, reserved: { vcpus: 0, memoryMiB: 0, diskGiB: 0 }, ratios: { vcpus: 1, memoryMiB: 1, diskGiB: 1 }, verbsAtOnce: 4, slicesOf: () => [0] };
     const kind = hostKind({ driver: throughLife(driver, life), actors: this.actors, log, failpoint: life.reach }, settings);
     this.#system.register(kind);
     const address = hostRef(name);

@@ -109,11 +109,14 @@ export class World {
     return problems;
   }
 
-  /** Waits until everything is as it must be, and then a while longer: it has to stay so. */
+  /** Waits until everything is as it must be, and is so still a while later. */
   async #settle(): Promise<void> {
     const limitMs = this.time.nowMs + QUIET_LIMIT_MS;
-    while (this.time.nowMs < limitMs && (await this.#unsettled()).length > 0) await this.time.clock.sleep(LOOK_MS);
-    await this.time.clock.sleep(STAY_MS);
+    for (let seenMs: number | undefined; this.time.nowMs < limitMs; await this.time.clock.sleep(LOOK_MS)) {
+      if ((await this.#unsettled()).length > 0) seenMs = undefined;
+      else seenMs ??= this.time.nowMs;
+      if (seenMs !== undefined && this.time.nowMs - seenMs >= STAY_MS) return;
+    }
   }
 
   async #start(): Promise<void> {
@@ -157,7 +160,7 @@ export class World {
       await this.time.clock.sleep((-Math.log(1 - this.random.next()) * MINUTE_MS) / rate);
       if (this.faults.isQuiet) return;
       if (this.random.next() * rate < plan.hypervisor) this.#strikeHost();
-      else if (this.random.next() < 0.5) void this.node?.blink(this.random.next() * 2_000);
+      else if (this.random.next() < 0.5) void this.node?.blink(this.random.next() ** 4 * 2_000);
       else await this.#depose();
     }
   }

@@ -19,7 +19,7 @@ const DEATH_LIMIT_MS = 30_000;
 const ARGS = ['--set', 'operations.stopGraceMs=1000', '--set', 'operations.destroyLimitMs=5000'];
 const FLAVOR = { name: 'smallest', ram: 64, vcpus: 1, disk: 1 };
 
-/** Points of one life: where the cloud dies in its boot, its stop and its delete. */
+/** Points of one life: where the cloud dies in its boot, its stop and its delete; `17 ms` is that long after the order. */
 type Deaths = { readonly boot: string; readonly stop: string; readonly remove: string };
 
 const LIVES: readonly Deaths[] = [
@@ -52,9 +52,15 @@ describe('a cloud on libvirt that dies', { timeout: CASE_MS }, () => {
   /** The answer, or undefined when the cloud died over it. */
   async function dying(at: LibvirtCloud, point: string, act: () => Promise<Answer<unknown>>): Promise<{ answer: Answer<unknown> | undefined; died: boolean }> {
     writeFileSync(at.failpointFile, point);
-    const answer = await act().catch(() => undefined);
-    const exit = await Promise.race([at.cloud.exited(), systemClock.sleep(DEATH_LIMIT_MS).then(() => undefined)]);
+    const asked = act().catch(() => undefined);
+    const afterMs = Number(/^(\d+) ms$/.exec(point)?.[1] ?? DEATH_LIMIT_MS);
+    const limit = new AbortController();
+    const late = systemClock.sleep(afterMs, limit.signal).then(() => undefined, () => undefined);
+    const exit = await Promise.race([at.cloud.exited(), late]);
+    limit.abort();
+    await at.cloud.kill9();
     rmSync(at.failpointFile);
+    const answer = await asked;
     await at.cloud.restart();
     return { answer, died: exit !== undefined };
   }
@@ -112,7 +118,7 @@ describe('a cloud on libvirt that dies', { timeout: CASE_MS }, () => {
     return missed;
   }
 
-  it.each(LIVES)('finishes what it accepted: killed at $boot of a boot, $stop of a stop, $remove of a delete', async (deaths, ctx) => {
+  it.for(LIVES)('finishes what it accepted: killed at $boot of a boot, $stop of a stop, $remove of a delete', async (deaths, ctx) => {
     const at = await need(ctx, rig);
     expect(await live(at, deaths)).toEqual([]);
   });
@@ -120,7 +126,7 @@ describe('a cloud on libvirt that dies', { timeout: CASE_MS }, () => {
   it.runIf(CHAOS_MS > 0)('finishes what it accepted, killed at points drawn by chance', async (ctx) => {
     const at = await need(ctx, rig);
     const endMs = systemClock.monotonicMs() + CHAOS_MS;
-    const draw = (): string => (randomInt(2) === 0 ? `*:${1 + randomInt(60)}` : (MORE[randomInt(MORE.length)] ?? ''));
+    const draw = (): string => [`*:${1 + randomInt(60)}`, `${randomInt(2_500)} ms`, MORE[randomInt(MORE.length)] ?? ''][randomInt(3)] ?? '';
     for (let lives = 1; systemClock.monotonicMs() < endMs; lives++) {
       const deaths = { boot: draw(), stop: draw(), remove: draw() };
       const missed = await live(at, deaths).catch((error: unknown) => {

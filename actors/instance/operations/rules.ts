@@ -60,8 +60,13 @@ export function verbEnded(state: Working, outcome: Outcome<VerbAnswer>, rules: O
     case 'noClaim':
       return later(state, new Fault('unavailable', 'host.noClaim', 'The host has no claim of this server.').toRecord());
     case 'failed':
-      return Fault.fromRecord(answer.fault).retryable ? later(state, answer.fault) : rules.failed(state, answer.fault, facts, settings);
+      return mayPass(state, answer.fault) ? later(state, answer.fault) : rules.failed(state, answer.fault, facts, settings);
   }
+}
+
+/** Whether the host may do better in a moment. One that is full is not waited for by a guest that can go elsewhere. */
+function mayPass(state: Working, fault: FaultRecord): boolean {
+  return Fault.fromRecord(fault).retryable && !(state.record.operation.step === 'spawn' && fault.code === 'overloaded');
 }
 
 /** The world did not answer: the step is taken up again in a moment, until its time is over. */

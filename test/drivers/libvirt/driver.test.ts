@@ -71,7 +71,7 @@ describe('a spawn', () => {
   it.for([['paused', 3, 5], ['off', 5, 6]] as const)('fails when the guest is %s right after its start, and leaves nothing', async ([, state, reason], ctx) => {
     await need(ctx);
     startLeadsTo(state, reason);
-    expect(await faultOf(driver.spawn(spec, limit()))).toBe('unavailable libvirt.notRunning');
+    expect(await faultOf(driver.spawn(spec, limit()))).toBe('unsupported libvirt.notRunning');
     expect(domain).toBeUndefined();
     expect(await readdir(join(folder, 'state/instances'))).toEqual([]);
   });
@@ -87,6 +87,15 @@ describe('a spawn', () => {
     fake.on('domainCreateWithFlags', () => ({ error: 1, text: 'cannot set up guest memory: Cannot allocate memory' }));
     expect(await faultOf(driver.spawn(spec, limit()))).toBe('overloaded libvirt.full');
     expect(domain).toBeUndefined();
+  });
+
+  it('that the hypervisor itself refuses is not tried there again, and leaves nothing', async (ctx) => {
+    await need(ctx);
+    fake.on('domainCreateWithFlags', () => ({ error: 1, text: 'internal error: process exited while connecting to monitor' }));
+    expect(await faultOf(driver.spawn(spec, limit()))).toBe('unsupported libvirt.failed');
+    fake.on('domainDefineXmlFlags', () => ({ error: 9, text: "operation failed: domain 'instance-00000001' already exists with uuid 5a1f4b9e-0000-4000-8000-000000000000" }));
+    expect(await faultOf(driver.spawn(spec, limit()))).toBe('conflict libvirt.nameTaken');
+    expect([domain, await readdir(join(folder, 'state/instances'))]).toEqual([undefined, []]);
   });
 
   it('does not take over the guest of somebody else', async () => {

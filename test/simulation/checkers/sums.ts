@@ -6,6 +6,7 @@ import { toLoaded } from '../../doubles/memory-store.ts';
 import type { World } from '../world.ts';
 import type { Checker } from './checker.ts';
 
+const ANSWER_MS = 5_000;
 const RESOURCES = ['vcpus', 'memoryMiB', 'diskGiB'] as const satisfies readonly (keyof Resources)[];
 
 export const SUMS: Checker = {
@@ -69,7 +70,10 @@ function claims(world: World): string[] {
 async function memories(world: World): Promise<string[]> {
   const problems: string[] = [];
   for (const { name, used } of world.tables.hosts.values()) {
-    const report = await world.node?.actors.ask(hostRef(name), { type: 'report' }, { timeoutMs: 5_000 });
+    // The node that is asked may end before it answers.
+    const silence = world.time.clock.sleep(ANSWER_MS).then(() => undefined);
+    const report = await Promise.race([silence, world.node?.actors.ask(hostRef(name), { type: 'report' }, { timeoutMs: ANSWER_MS })]);
+    if (!report) problems.push(`${name} does not answer`);
     for (const key of RESOURCES) if (report && report.used[key] !== used[key]) problems.push(`${name} remembers ${report.used[key]} ${key} in use, the store has ${used[key]}`);
   }
   return problems;

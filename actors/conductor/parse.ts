@@ -1,0 +1,265 @@
+/**
+ * What other nodes may ask of a conductor, by the door they stand at (P7). HOST_DOOR is all that a node of hypervisors
+ * may say. API_DOOR is for nodes with doors for users: the order in full (a server that begins must begin with nothing:
+ * no host, no claim, no address), reads, plain records and those of the embedded services. Free are only hints of the
+ * scheduler and arguments of the operation: plain data within limits.
+ * Who stands at which door is not known here: the parser of a door is chosen by whoever knows the sender.
+ */
+import { z } from 'zod';
+import type { ServiceKind } from '../../runtime/actor/kind.ts';
+import {
+  ADDRESS, bounded, COUNT, GENERATION, HASH, HOST_INVENTORY, JSON_MAP, listUpTo, LONG_TEXT, NAME, parserOf, NO_BODY, RESOURCES, SMALL_COUNT, TEXT_MAP,
+  UNLIMITED_OR_COUNT, UUID_TEXT, WORD, type Bodies, type Shape,
+} from '../model/parse.ts';
+import type { Flavor } from '../model/flavor.ts';
+import type { ImageRef } from '../model/image.ts';
+import type { InstanceRecord } from '../model/instance.ts';
+import type { KeyPair } from '../model/key-pair.ts';
+import type { ActionEvent, ActionRecord, Operation } from '../model/operation.ts';
+import { QUOTA_DEFAULTS, type QuotaName, type QuotaNeed } from '../model/quota.ts';
+import type { ConductorProtocol } from './messages.ts';
+import type { HostDoorProtocol } from './messages/host.ts';
+import type { IdentityProtocol } from './messages/identity.ts';
+import type { ImageProtocol } from './messages/image.ts';
+import { SERVER_SORT_KEYS, type ReadProtocol, type ServerFilter, type ServerSort } from './messages/read.ts';
+import type { FlavorSortKey, RecordProtocol } from './messages/record.ts';
+import type { CreateOrder, WriteProtocol } from './messages/write.ts';
+import { FLAG, IDENTITY, IMAGES, ITEMS_MAX, LIMIT, MARKED, MS, PAGE_MAX, QUERIES, QUERY } from './parse-embedded.ts';
+
+type ApiProtocol = WriteProtocol & ReadProtocol & RecordProtocol & IdentityProtocol & ImageProtocol;
+
+/** Servers of one order; what one transaction takes well. */
+const ORDER_MAX = 1_000;
+const HOSTS_MAX = 100_000;
+const STRAYS_MAX = 10_000;
+
+const INTEGER = z.int();
+const ISO = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+
+const NOBODY_YET = z.null();
+const GUEST = { instanceId: UUID_TEXT, generation: GENERATION };
+const HOST = { host: WORD };
+
+export const HOST_DOOR = {
+  hostStart: z.strictObject({ ...HOST, node: WORD, driver: WORD, inventory: HOST_INVENTORY, capacity: RESOURCES, zone: NAME }),
+  hostClaims: z.strictObject({ ...HOST, instanceId: UUID_TEXT.nullable() }),
+  hostRow: z.strictObject(HOST),
+  hostConfirmGone: z.strictObject({ ...HOST, ...GUEST }),
+  // A hypervisor may hold a guest whose mark names no generation: 0.
+  hostStrays: z.strictObject({ ...HOST, guests: listUpTo(STRAYS_MAX, z.strictObject({ instanceId: UUID_TEXT, generation: SMALL_COUNT })) }),
+  hostBeat: z.strictObject({ ...HOST, epoch: COUNT }),
+} satisfies Bodies<HostDoorProtocol, keyof HostDoorProtocol>;
+
+const FLAVOR = z.strictObject({
+  flavorId: NAME,
+  name: NAME,
+  vcpus: SMALL_COUNT.min(1),
+  memoryMiB: SMALL_COUNT.min(1),
+  rootGiB: SMALL_COUNT,
+  ephemeralGiB: SMALL_COUNT,
+  swapMiB: SMALL_COUNT,
+  rxtxFactor: z.number().min(0),
+  isPublic: FLAG,
+  disabled: FLAG,
+  description: LONG_TEXT.nullable(),
+  extraSpecs: TEXT_MAP,
+} satisfies Shape<Flavor>);
+
+const IMAGE = z.strictObject({
+  id: WORD,
+  name: NAME,
+  diskFormat: NAME,
+  containerFormat: NAME,
+  sizeBytes: COUNT,
+  hash: HASH,
+  minDiskGiB: COUNT,
+  minMemoryMiB: COUNT,
+  properties: TEXT_MAP,
+} satisfies Shape<ImageRef>);
+
+const CREATE_OPERATION = z.strictObject({
+  name: z.literal('create'),
+  id: WORD,
+  step: z.literal('place'),
+  args: JSON_MAP,
+  requestId: WORD,
+  startedAt: ISO,
+  stepDueMs: MS,
+  attempt: z.literal(0),
+  excludedHosts: z.tuple([]),
+} satisfies Shape<Operation>);
+
+const CREATE_ACTION = z.strictObject({
+  requestId: WORD,
+  action: z.literal('create'),
+  userId: NAME,
+  projectId: NAME,
+  startedAt: ISO,
+  updatedAt: ISO,
+  message: NOBODY_YET,
+  events: z.tuple([
+    z.strictObject({
+      event: WORD, startedAt: ISO, finishedAt: NOBODY_YET, result: NOBODY_YET, host: NOBODY_YET, fault: NOBODY_YET,
+    } satisfies Shape<Omit<ActionEvent, 'explanation'>>),
+  ]),
+} satisfies Shape<ActionRecord>);
+
+/** A server that begins. What only its own actor may say of it is not taken from a door. */
+const NEW_INSTANCE = z.strictObject({
+  id: UUID_TEXT,
+  number: z.literal(0),
+  projectId: NAME,
+  userId: NAME,
+  name: NAME,
+  description: LONG_TEXT.nullable(),
+  hostname: NAME,
+  reservationId: WORD,
+  launchIndex: z.int().min(0).max(ORDER_MAX),
+  vmState: z.literal('building'),
+  taskState: z.literal('scheduling'),
+  powerState: z.literal('pending'),
+  createdAt: ISO,
+  updatedAt: ISO,
+  launchedAt: NOBODY_YET,
+  terminatedAt: NOBODY_YET,
+  deleted: z.literal(false),
+  flavor: FLAVOR,
+  image: IMAGE,
+  kernel: IMAGE.nullable(),
+  ramdisk: IMAGE.nullable(),
+  keyName: NAME.nullable(),
+  publicKey: LONG_TEXT.nullable(),
+  userData: LONG_TEXT.nullable(),
+  configDrive: FLAG,
+  diskConfig: z.enum(['AUTO', 'MANUAL']),
+  metadata: TEXT_MAP,
+  tags: listUpTo(ITEMS_MAX, NAME),
+  securityGroups: listUpTo(ITEMS_MAX, NAME),
+  accessIpV4: NAME.nullable(),
+  accessIpV6: NAME.nullable(),
+  schedulerHints: bounded<InstanceRecord['schedulerHints']>(),
+  requestedZone: NAME.nullable(),
+  requestedHost: WORD.nullable(),
+  zone: NOBODY_YET,
+  host: NOBODY_YET,
+  generation: z.literal(0),
+  wantedNetworks: listUpTo(ITEMS_MAX, z.strictObject({ networkId: UUID_TEXT, address: ADDRESS.nullable() })),
+  nics: z.tuple([]),
+  locked: z.literal(false),
+  lockedReason: NOBODY_YET,
+  fault: NOBODY_YET,
+  operation: CREATE_OPERATION,
+  actions: z.tuple([CREATE_ACTION]),
+  commands: z.tuple([]),
+} satisfies Shape<InstanceRecord>);
+
+/** Quota is counted for the order's project and user: all of its servers must be theirs, of the size that is counted. */
+const ORDER = z
+  .strictObject({
+    projectId: NAME,
+    userId: NAME,
+    instances: listUpTo(ORDER_MAX, NEW_INSTANCE),
+    minCount: z.int().min(1).max(ORDER_MAX),
+    needEach: z.strictObject({ instances: z.literal(1), cores: COUNT, ram: COUNT } satisfies Shape<QuotaNeed>),
+    idempotency: z.strictObject({ key: NAME, bodyHash: WORD }).nullable(),
+  } satisfies Shape<CreateOrder>)
+  .refine(({ instances }) => instances.length > 0, { path: ['instances'] })
+  .refine(({ instances, projectId, userId }) => instances.every((one) => one.projectId === projectId && one.userId === userId), { path: ['projectId'] })
+  .refine(({ instances, needEach }) => instances.every(({ flavor }) => flavor.vcpus === needEach.cores && flavor.memoryMiB === needEach.ram), { path: ['needEach'] });
+
+const WRITES = { accept: z.strictObject({ order: ORDER }) } satisfies Bodies<WriteProtocol, keyof WriteProtocol>;
+
+const SERVER_FILTER = z.strictObject({
+  projectId: QUERY.nullable(),
+  deleted: FLAG.nullable(),
+  changedSinceMs: MS.nullable(),
+  changedBeforeMs: MS.nullable(),
+  name: QUERY.nullable(),
+  states: listUpTo(ITEMS_MAX, z.strictObject({ vmState: QUERY, taskStates: QUERIES.nullable() })).nullable(),
+  vmState: QUERY.nullable(),
+  taskState: QUERY.nullable(),
+  powerState: QUERY.nullable(),
+  imageId: QUERY.nullable(),
+  flavorId: QUERY.nullable(),
+  userId: QUERY.nullable(),
+  host: QUERY.nullable(),
+  zone: QUERY.nullable(),
+  reservationId: QUERY.nullable(),
+  keyName: QUERY.nullable(),
+  ids: listUpTo(PAGE_MAX, QUERY).nullable(),
+  ip: QUERY.nullable(),
+  ip6: QUERY.nullable(),
+  hostname: QUERY.nullable(),
+  configDrive: FLAG.nullable(),
+  locked: FLAG.nullable(),
+  tags: QUERIES.nullable(),
+  tagsAny: QUERIES.nullable(),
+  notTags: QUERIES.nullable(),
+  notTagsAny: QUERIES.nullable(),
+} satisfies Shape<ServerFilter>);
+
+const SERVER_SORT = z.strictObject({ key: z.enum(SERVER_SORT_KEYS), descending: FLAG } satisfies Shape<ServerSort>);
+const OF_PROJECT = { projectId: QUERY, userId: QUERY.nullable() };
+
+const READS = {
+  listServers: z.strictObject({ filter: SERVER_FILTER, sort: listUpTo(ITEMS_MAX, SERVER_SORT), ...MARKED }),
+  showServer: z.strictObject({ id: UUID_TEXT }),
+  listHosts: z.strictObject({ withDeleted: FLAG.exactOptional() }),
+  listNodeServices: NO_BODY,
+  listZones: NO_BODY,
+  showQuota: z.strictObject(OF_PROJECT),
+  listServersOfHosts: z.strictObject({ hosts: listUpTo(HOSTS_MAX, QUERY) }),
+  history: z.strictObject({ after: INTEGER, limit: LIMIT }),
+  revision: NO_BODY,
+} satisfies Bodies<ReadProtocol, keyof ReadProtocol>;
+
+const FLAVOR_SORT_KEYS = [
+  'flavorId', 'name', 'memoryMiB', 'vcpus', 'rootGiB', 'createdAt', 'id', 'isPublic', 'swapMiB', 'ephemeralGiB',
+] as const satisfies readonly FlavorSortKey[];
+const QUOTA_NAMES = Object.keys(QUOTA_DEFAULTS) as QuotaName[];
+/** Limits that are set; the others stay. */
+const LIMITS = z.partialRecord(z.enum(QUOTA_NAMES), UNLIMITED_OR_COUNT);
+const KEY_PAIR = z.strictObject({
+  userId: NAME, name: NAME, type: z.enum(['ssh', 'x509']), publicKey: LONG_TEXT, fingerprint: NAME,
+} satisfies Shape<Omit<KeyPair, 'id' | 'createdAt'>>);
+const OF_FLAVOR = { flavorId: QUERY };
+const ONE_KEY_PAIR = z.strictObject({ userId: QUERY, name: QUERY });
+
+const RECORDS = {
+  listFlavors: z.strictObject({
+    projectId: QUERY.nullable(), isPublic: FLAG.nullable(), minMemoryMiB: INTEGER.nullable(), minRootGiB: INTEGER.nullable(), name: QUERY.nullable(),
+    sort: z.strictObject({ key: z.enum(FLAVOR_SORT_KEYS), descending: FLAG }), ...MARKED,
+  }),
+  showFlavor: z.strictObject({ ...OF_FLAVOR, projectId: QUERY.nullable() }),
+  createFlavor: z.strictObject({ flavor: FLAVOR }),
+  updateFlavor: z.strictObject({ ...OF_FLAVOR, description: LONG_TEXT.nullable() }),
+  deleteFlavor: z.strictObject(OF_FLAVOR),
+  setFlavorSpecs: z.strictObject({ ...OF_FLAVOR, specs: TEXT_MAP }),
+  deleteFlavorSpec: z.strictObject({ ...OF_FLAVOR, key: QUERY }),
+  listFlavorAccess: z.strictObject(OF_FLAVOR),
+  addFlavorAccess: z.strictObject({ ...OF_FLAVOR, projectId: QUERY }),
+  removeFlavorAccess: z.strictObject({ ...OF_FLAVOR, projectId: QUERY }),
+  listKeyPairs: z.strictObject({ userId: QUERY, marker: QUERY.nullable(), limit: LIMIT.nullable() }),
+  showKeyPair: ONE_KEY_PAIR,
+  createKeyPair: z.strictObject({ keyPair: KEY_PAIR, max: UNLIMITED_OR_COUNT }),
+  deleteKeyPair: ONE_KEY_PAIR,
+  showQuotaLimits: z.strictObject(OF_PROJECT),
+  setQuotaLimits: z.strictObject({ ...OF_PROJECT, limits: LIMITS }),
+  resetQuotaLimits: z.strictObject(OF_PROJECT),
+  showQuotaClass: z.strictObject({ name: QUERY }),
+  setQuotaClass: z.strictObject({ name: QUERY, limits: LIMITS }),
+  listNetworks: z.strictObject({ projectId: QUERY.nullable() }),
+  updateService: z.strictObject({
+    uuid: QUERY.nullable(), host: QUERY.nullable(), enabled: FLAG.exactOptional(), disabledReason: QUERY.nullable().exactOptional(), forcedDown: FLAG.exactOptional(),
+  }),
+  deleteService: z.strictObject({ uuid: QUERY }),
+} satisfies Bodies<RecordProtocol, keyof RecordProtocol>;
+
+export const API_DOOR = { ...WRITES, ...READS, ...RECORDS, ...IDENTITY, ...IMAGES } satisfies Bodies<ApiProtocol, keyof ApiProtocol>;
+
+type Parse = NonNullable<ServiceKind<ConductorProtocol>['parse']>;
+
+/** For nodes that only drive hosts. */
+export const parseHostDoor: Parse = parserOf('conductor', HOST_DOOR);
+/** Both doors. */
+export const parseConductorMessage: Parse = parserOf('conductor', { ...HOST_DOOR, ...API_DOOR });

@@ -1,0 +1,47 @@
+/**
+ * What other nodes may say to a host: claims and verbs of instances, reads of doors. Ends of its own jobs, answers to
+ * its own asks, its timer and its driver's events come from its own node alone; of the latter an instance may say the
+ * one without an event, which makes the host look. The reading is strict; see model/parse.ts.
+ */
+import { z } from 'zod';
+import type { ActorKind } from '../../runtime/actor/kind.ts';
+import { GENERATION, GUEST_SPEC, NO_BODY, parserOf, RESOURCES, UUID_TEXT, WORD, type Bodies } from '../model/parse.ts';
+import type { GuestVerb, HostProtocol } from './messages.ts';
+
+type FromOthers = 'claim' | 'release' | 'run' | 'consoleOutput' | 'report' | 'rowChanged' | 'guestChanged';
+
+/** Longer than any ask may last. */
+const WAIT_MAX_MS = 60_000;
+/** The longest that an operator may set. */
+const GRACE_MAX_MS = 3_600_000;
+/** As base64 it still fits a frame of the mesh. */
+const CONSOLE_MAX_BYTES = 524_288;
+
+const graceMs = z.int().min(0).max(GRACE_MAX_MS);
+
+const VERB = z.discriminatedUnion('name', [
+  z.strictObject({ name: z.literal('spawn'), spec: GUEST_SPEC }),
+  z.strictObject({ name: z.literal('destroy') }),
+  z.strictObject({ name: z.literal('start') }),
+  z.strictObject({ name: z.literal('stop'), graceMs }),
+  z.strictObject({ name: z.literal('reboot'), kind: z.enum(['soft', 'hard']), graceMs }),
+]) satisfies z.ZodType<GuestVerb>;
+
+const GUEST = { instanceId: UUID_TEXT, generation: GENERATION };
+
+const BODIES = {
+  claim: z.strictObject({ ...GUEST, need: RESOURCES }),
+  release: z.strictObject(GUEST),
+  // The claim that is checked is that of the body: a spec of another guest must not pass under it.
+  run: z
+    .strictObject({ ...GUEST, operation: WORD, verb: VERB, waitMs: z.int().min(0).max(WAIT_MAX_MS) })
+    .refine(({ instanceId, generation, verb }) => verb.name !== 'spawn' || (verb.spec.instanceId === instanceId && verb.spec.generation === generation), {
+      path: ['verb', 'spec'],
+    }),
+  consoleOutput: z.strictObject({ ...GUEST, maxBytes: z.int().min(0).max(CONSOLE_MAX_BYTES) }),
+  report: NO_BODY,
+  rowChanged: NO_BODY,
+  guestChanged: z.strictObject({ event: z.null() }),
+} satisfies Bodies<HostProtocol, FromOthers>;
+
+export const parseHostMessage: NonNullable<ActorKind<HostProtocol>['parse']> = parserOf('host', BODIES);

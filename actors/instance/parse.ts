@@ -1,0 +1,61 @@
+/**
+ * What other nodes may say to an instance: doors, hosts and whoever hints. Answers to its own asks and its timers come
+ * from its own node alone and are not known here. The reading is strict; see model/parse.ts.
+ */
+import { z } from 'zod';
+import type { ActorKind } from '../../runtime/actor/kind.ts';
+import {
+  listUpTo, LONG_TEXT, NAME, NO_BODY, parserOf, POWER, SMALL_COUNT, TEXT_MAP, textUpTo, UNLIMITED_OR_COUNT, WORD, type Bodies, type Shape,
+} from '../model/parse.ts';
+import type { Caller, InstanceChanges, InstanceProtocol, ListChange, MapChange, Verb } from './messages.ts';
+
+type FromOthers = 'get' | 'act' | 'update' | 'wake' | 'guestSeen';
+
+/** Names in one change; what the limits of a server let be is less. */
+const CHANGES_MAX = 1_024;
+const ADDRESS_TEXT_MAX = 64;
+
+const CALLER = z.strictObject({ userId: NAME, projectId: NAME, isAdmin: z.boolean(), requestId: WORD } satisfies Shape<Caller>);
+
+const VERB = z.discriminatedUnion('name', [
+  z.strictObject({ name: z.literal('start') }),
+  z.strictObject({ name: z.literal('stop') }),
+  z.strictObject({ name: z.literal('reboot'), kind: z.enum(['soft', 'hard']) }),
+  z.strictObject({ name: z.literal('delete') }),
+]) satisfies z.ZodType<Verb>;
+
+const names = listUpTo(CHANGES_MAX, NAME);
+const MAP_CHANGE = z.strictObject({
+  replace: z.boolean().exactOptional(),
+  set: TEXT_MAP.exactOptional(),
+  drop: names.exactOptional(),
+  max: UNLIMITED_OR_COUNT.exactOptional(),
+} satisfies Shape<MapChange>);
+const LIST_CHANGE = z.strictObject({
+  replace: z.boolean().exactOptional(),
+  add: names.exactOptional(),
+  drop: names.exactOptional(),
+  max: UNLIMITED_OR_COUNT.exactOptional(),
+} satisfies Shape<ListChange>);
+
+const CHANGES = z.strictObject({
+  name: NAME.exactOptional(),
+  description: LONG_TEXT.nullable().exactOptional(),
+  hostname: NAME.exactOptional(),
+  diskConfig: z.enum(['AUTO', 'MANUAL']).exactOptional(),
+  accessIpV4: textUpTo(ADDRESS_TEXT_MAX).nullable().exactOptional(),
+  accessIpV6: textUpTo(ADDRESS_TEXT_MAX).nullable().exactOptional(),
+  metadata: MAP_CHANGE.exactOptional(),
+  tags: LIST_CHANGE.exactOptional(),
+} satisfies Shape<InstanceChanges>);
+
+const BODIES = {
+  get: NO_BODY,
+  act: z.strictObject({ verb: VERB, caller: CALLER }),
+  update: z.strictObject({ changes: CHANGES, caller: CALLER }),
+  wake: NO_BODY,
+  // A driver may name a guest that was never placed: generation 0.
+  guestSeen: z.strictObject({ host: WORD, generation: SMALL_COUNT, power: POWER }),
+} satisfies Bodies<InstanceProtocol, FromOthers>;
+
+export const parseInstanceMessage: NonNullable<ActorKind<InstanceProtocol>['parse']> = parserOf('instance', BODIES);

@@ -1,0 +1,154 @@
+/**
+ * Opens the services that a node answers: embedded Identity and Image, the Compute API with its streams, health. Each
+ * is a listener; what it takes to stop one is what opening it returns.
+ */
+import type { EventFeed } from '../actors/model/event.ts';
+import type { QuotaLimits } from '../actors/model/quota.ts';
+import type { Actors } from '../runtime/actor/ask.ts';
+import type { Clock } from '../runtime/base/clock.ts';
+import type { Log } from '../runtime/base/log.ts';
+import type { Random } from '../runtime/base/random.ts';
+import { COMPUTE_DEFAULTS } from './compute/parts.ts';
+import { computeApi } from './compute/router.ts';
+import { identityApi, IDENTITY_SETTINGS } from './embedded/identity/api.ts';
+import { seedIdentity } from './embedded/identity/seed.ts';
+import { imageApi, IMAGE_SETTINGS } from './embedded/image/api.ts';
+import { seedImage } from './embedded/image/seed.ts';
+import { healthDoor, openMetrics, type HealthCheck } from './health.ts';
+import { openGlanceImages } from './kit/glance-images.ts';
+import { openKeystoneTokens } from './kit/keystone-tokens.ts';
+import { openServiceToken, type ServiceAccount } from './kit/service-token.ts';
+import type { TokenChecker } from './kit/auth.ts';
+import { openListener, type ListenerOptions } from './server.ts';
+import { STREAM_DEFAULTS } from './stream/limits.ts';
+import { openStatusStream } from './stream/stream.ts';
+
+export type DoorSettings = {
+  /** What services listen on, and what clients are told to call. */
+  readonly bind: string;
+  readonly publicAddress: string;
+  readonly region: string;
+  readonly ports: { readonly identity: number; readonly image: number; readonly compute: number; readonly health: number };
+  /** Where tokens are checked, embedded or not, with `/v3`. */
+  readonly identityUrl: string;
+  /** The account by which we ask there. */
+  readonly account: ServiceAccount;
+  /** Where images are looked up. */
+  readonly imageUrl: string | (() => Promise<string>);
+  readonly quotas: QuotaLimits;
+  readonly pageMax: number;
+  readonly bodyMaxBytes: number;
+  readonly imageMaxBytes: number;
+  readonly placeLimitMs: number;
+  /** Origins of pages that may open a stream. */
+  readonly streamOrigins: readonly string[];
+};
+
+export type DoorParts = { readonly actors: Actors; readonly clock: Clock; readonly random: Random; readonly log: Log; readonly settings: DoorSettings };
+
+/** Ends what was opened. */
+export type CloseDoor = () => Promise<void>;
+
+export class Doors {
+  readonly #parts: DoorParts;
+  readonly #metrics = openMetrics({ processMetrics: true });
+  readonly #services: { name: string; url: string }[] = [];
+  #adminProjectId: string | undefined;
+
+  constructor(parts: DoorParts) {
+    this.#parts = parts;
+  }
+
+  /** What listens, for people. */
+  get services(): readonly { readonly name: string; readonly url: string }[] {
+    return this.#services;
+  }
+
+  /** The embedded Identity service, with its first accounts and the catalog. */
+  async openIdentity(passwords: { admin: string; demo: string; service: string }): Promise<CloseDoor> {
+    const { actors, clock, random, log, settings } = this.#parts;
+    const { ports, region } = settings;
+    const seeded = await seedIdentity(actors, {
+      adminPassword: passwords.admin,
+      demoPassword: passwords.demo,
+      servicePassword: passwords.service,
+      region,
+      random,
+      endpoints: [
+        { type: 'identity', name: 'keystone', url: `${this.#base(ports.identity)}/v3` },
+        { type: 'compute', name: 'nova', url: `${this.#base(ports.compute)}/v2.1` },
+        { type: 'image', name: 'glance', url: this.#base(ports.image) },
+      ],
+    });
+    this.#adminProjectId = seeded.adminProjectId;
+    const app = identityApi({ actors, clock, random, log, settings: IDENTITY_SETTINGS });
+    return this.#listen('Identity', '/v3', { name: 'identity', port: ports.identity, app });
+  }
+
+  /** The embedded Image service; its bytes are files below `blobs`. */
+  async openImage(blobs: string): Promise<CloseDoor> {
+    const { actors, clock, random, log, settings } = this.#parts;
+    if (this.#adminProjectId !== undefined) await seedImage(actors, { blobs, owner: this.#adminProjectId, clock, random });
+    const tokens = this.#tokens();
+    const app = await imageApi({
+      actors, blobs, clock, random, log,
+      tokens: (token, signal) => tokens.check(token, signal),
+      settings: { ...IMAGE_SETTINGS, sizeMaxBytes: settings.imageMaxBytes },
+    });
+    return this.#listen('Image', '', { name: 'image', port: settings.ports.image, app, limits: { requestMs: 0 } });
+  }
+
+  /** The Compute API and, on the same port, the status streams. */
+  async openCompute(feed: EventFeed): Promise<CloseDoor> {
+    const { actors, clock, random, log, settings } = this.#parts;
+    const { ports, identityUrl, quotas, pageMax, bodyMaxBytes, placeLimitMs } = settings;
+    const tokens = this.#tokens();
+    const images = openGlanceImages({ url: settings.imageUrl });
+    const compute = { ...COMPUTE_DEFAULTS, identityUrl, imageUrl: this.#base(ports.image), quotas, pageMax, bodyMaxBytes, placeLimitMs };
+    const door = computeApi({ actors, tokens, images, clock, random, log, settings: compute, meter: this.#metrics });
+    const stream = openStatusStream({ actors, feed, tokens, clock, random, log, settings: { ...STREAM_DEFAULTS, origins: settings.streamOrigins } });
+    const close = await this.#listen('Compute', '/v2.1', {
+      name: 'compute',
+      port: ports.compute,
+      app: async (request, response) => {
+        if (!stream.handleRequest(request, response)) await door(request, response);
+      },
+      upgrade: (request, socket, head) => {
+        if (!stream.handleUpgrade(request, socket, head)) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
+      },
+    });
+    return async () => {
+      await stream.close();
+      await close();
+    };
+  }
+
+  /** `/health` and `/metrics`, on every node whatever its roles. */
+  openHealth(checks: { readonly [part: string]: HealthCheck }): Promise<CloseDoor> {
+    const { clock, settings } = this.#parts;
+    const app = healthDoor({ checks, registry: this.#metrics.registry, clock });
+    return this.#listen('Health', '/health', { name: 'health', port: settings.ports.health, app });
+  }
+
+  async #listen(shown: string, path: string, options: Pick<ListenerOptions, 'name' | 'port' | 'app' | 'upgrade' | 'limits'>): Promise<CloseDoor> {
+    const { clock, log, settings } = this.#parts;
+    const listener = await openListener({ ...options, host: settings.bind, clock, log });
+    this.#services.push({ name: shown, url: `${this.#base(listener.port)}${path}` });
+    return () => listener.close();
+  }
+
+  #tokens(): TokenChecker {
+    const { clock, log, settings } = this.#parts;
+    const { identityUrl: url, account } = settings;
+    return openKeystoneTokens({ url, clock, log, serviceToken: openServiceToken({ url, account, clock }) });
+  }
+
+  #base(port: number): string {
+    return baseUrl(this.#parts.settings.publicAddress, port);
+  }
+}
+
+/** `http://127.0.0.1:8774`, an IPv6 address in brackets. */
+export function baseUrl(host: string, port: number): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
