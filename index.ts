@@ -95,6 +95,8 @@ export type NodeView = {
 const HOST_START_MS = 15_000;
 const HOST_LOOK_MS = 100;
 const STAGE_MS = 60_000;
+const HOSTS_AT_ONCE = 32;
+const HOST_REPORT_MS = 2_000;
 
 /** Starts a node as configured. When it resolves, the node accepts and does work. Faults say what to do. */
 export async function startNode(config: ClusterConfig, parts: NodeParts): Promise<NodeView> {
@@ -350,8 +352,26 @@ class Node {
     for (let slice = 0; slice < this.#config.scheduler.slices; slice++) {
       const address = schedulerRef(slice);
       const isOurs = rendezvous(address, this.#member.sharers()) === this.#config.name;
-      if (isOurs && !this.#room.has(address)) this.#room.start(kind, address);
+      if (isOurs && !this.#room.has(address)) {
+        this.#room.start(kind, address);
+        void this.#introduceHosts(slice);
+      }
       if (!isOurs && this.#room.has(address)) this.#room.stop(address);
+    }
+  }
+
+  /** A slice that begins here knows no host: it is told of all of them at once, and not only by their next report. */
+  async #introduceHosts(slice: number): Promise<void> {
+    const { log } = this.#parts;
+    try {
+      await this.#readHostNodes();
+      const hosts = [...this.#hostNodes.keys()].filter((host) => sliceOf(host, this.#config.scheduler.slices) === slice);
+      await eachOf(hosts, HOSTS_AT_ONCE, async (host) => {
+        const report = await this.#actors.ask(hostRef(host), { type: 'report' }, { timeoutMs: HOST_REPORT_MS });
+        this.#actors.tell(schedulerRef(slice), { type: 'report', report, granted: null });
+      });
+    } catch (error) {
+      log.info('a slice waits for reports of its hosts', { slice, error });
     }
   }
 
@@ -482,6 +502,15 @@ class Node {
 
 /** A service is shown as down when its last beat is older. */
 const SERVICE_DOWN_MS = 60_000;
+
+/** At most so many at a time; one that fails leaves the others alone. */
+async function eachOf<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
+  const waiting = [...items];
+  const worker = async (): Promise<void> => {
+    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(item).catch(() => undefined);
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
+}
 
 function sliceOf(host: string, slices: number): number {
   let sum = 0;

@@ -69,18 +69,24 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   });
   server.maxConnections = limits.connectionsMax;
   const answer = callbackOf(options.app, options.log);
-  server.on('request', (request, response) => void answer(request, response)); // Koa keeps the promise: it never rejects
+  const running = new Set<ServerResponse>();
+  server.on('request', (request, response) => {
+    response.shouldKeepAlive = closing === undefined;
+    running.add(response);
+    response.once('close', () => running.delete(response));
+    void answer(request, response); // Koa keeps the promise: it never rejects
+  });
   server.on('upgrade', options.upgrade ?? ((_request, socket) => socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')));
   server.on('clientError', (_error, socket) => {
     if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
   });
-  const address = await listen(server, options);
   let closing: Promise<void> | undefined;
+  const address = await listen(server, options);
   return {
     name: options.name,
     host: address.address,
     port: address.port,
-    close: () => (closing ??= drain(server, options.clock, limits.drainMs)),
+    close: () => (closing ??= drain(server, running, options.clock, limits.drainMs)),
   };
 }
 
@@ -108,8 +114,14 @@ function listen(server: Server, { name, host, port }: ListenerOptions): Promise<
   });
 }
 
-function drain(server: Server, clock: Clock, drainMs: number): Promise<void> {
+/** The last answer on each connection says so: a client that goes on asking would hold the end up for ever. */
+function drain(server: Server, running: ReadonlySet<ServerResponse>, clock: Clock, drainMs: number): Promise<void> {
   return new Promise((resolve) => {
+    for (const response of running) {
+      response.shouldKeepAlive = false;
+      // One whose head is out has promised to stay: its connection ends when it is idle.
+      response.once('close', () => setImmediate(() => server.closeIdleConnections()));
+    }
     const cut = clock.after(drainMs, () => server.closeAllConnections());
     server.close(() => {
       cut.cancel();

@@ -2,6 +2,7 @@
  * Granting and giving back: the host alone grants claims on itself, one at a time (P4). A grant is a promise in
  * memory for a moment; the commit of the instance makes it lasting and checks the counters again. Pure.
  */
+import { drop, put } from '../../runtime/base/shared-map.ts';
 import type { Effect } from '../../runtime/actor/effect.ts';
 import type { Facts, Next } from '../../runtime/actor/kind.ts';
 import { fits, minus, plus, type Resources } from '../model/resources.ts';
@@ -19,9 +20,8 @@ export function claim(state: HostState, body: ClaimBody, facts: Facts, settings:
   if (newestGeneration(state, body.instanceId) > body.generation) return { state, effects: [refuse('stale', state)] };
   if (!state.enabled) return { state, effects: [refuse('disabled', state)] };
   if (!fits(body.need, minus(state.capacity, state.used))) return { state, effects: [refuse('full', state)] };
-  const claims = new Map(state.claims);
   const { instanceId, generation, need } = body;
-  claims.set(key, { instanceId, generation, need, untilMs: facts.nowMs + settings.promiseMs, isDoomed: false });
+  const claims = put(state.claims, key, { instanceId, generation, need, untilMs: facts.nowMs + settings.promiseMs, isDoomed: false });
   // Added to what is used rather than summed up anew: this runs for each boot.
   const held: HostState = { ...state, claims, used: plus(state.used, body.need), seen: state.seen + 1 };
   return { state: held, effects: [granted(held), ...report(held, settings, body.instanceId)] };
@@ -31,9 +31,7 @@ export function release(state: HostState, body: { instanceId: string; generation
   const key = claimKey(body.instanceId, body.generation);
   const held = state.claims.get(key);
   if (!held) return { state, effects: [{ do: 'reply', value: undefined }] };
-  const claims = new Map(state.claims);
-  claims.delete(key);
-  const freed: HostState = { ...state, claims, used: minus(state.used, held.need), seen: state.seen + 1 };
+  const freed: HostState = { ...state, claims: drop(state.claims, key), used: minus(state.used, held.need), seen: state.seen + 1 };
   return { state: freed, effects: [{ do: 'reply', value: undefined }, ...report(freed, settings, null)] };
 }
 
@@ -42,9 +40,7 @@ export function confirm(state: HostState, instanceId: string, generation: number
   const key = claimKey(instanceId, generation);
   const held = state.claims.get(key);
   if (!held || held.untilMs === null) return state;
-  const claims = new Map(state.claims);
-  claims.set(key, { ...held, untilMs: null });
-  return { ...state, claims };
+  return { ...state, claims: put(state.claims, key, { ...held, untilMs: null }) };
 }
 
 /** Promises whose moment is over and that no verb has used. */

@@ -15,7 +15,7 @@ import type { PowerState } from '../model/server-state.ts';
 import { claim, expirePromises, release, report } from './claims.ts';
 import { answer, ended, forgetOld, mayRun, run, waited, type RunBody } from './lanes.ts';
 import { listed, look, settle, toHeld, withTold, type Found } from './look.ts';
-import type { HostBeginning, HostProtocol, HostStart } from './messages.ts';
+import type { HostBeginning, HostProtocol, HostStart, VerbAnswer } from './messages.ts';
 import type { HostSettings } from './settings.ts';
 import { claimKey, reportOf, withClaims, type HeldClaim, type HostState } from './state.ts';
 
@@ -86,9 +86,10 @@ function started(state: HostState, outcome: Outcome<HostBeginning>, facts: Facts
   return { state: settled.state, effects: [...report(ready, settings, null), ...settled.effects] };
 }
 
+const STARTING: VerbAnswer = { is: 'failed', fault: new Fault('unavailable', 'host.starting', 'The host is starting.').toRecord() };
+
 function wanted(state: HostState, body: RunBody, facts: Facts, settings: HostSettings): Next<HostState> {
-  const starting = new Fault('unavailable', 'host.starting', 'The host is starting.');
-  if (state.phase !== 'ready') return answer(state, null, { is: 'failed', fault: starting.toRecord() });
+  if (state.phase !== 'ready') return answer(state, null, STARTING);
   const epoch = facts.senderEpoch ?? 0;
   const may = mayRun(state, body);
   if (may !== undefined) return may ? run(state, body, null, epoch, facts, settings) : answer(state, null, { is: 'noClaim' });
@@ -116,7 +117,7 @@ function verbEnded(state: HostState, tag: string, outcome: Outcome<{ power: Powe
   const [instanceId = '', operation = ''] = tag.split(' ');
   const lane = state.lanes.get(instanceId);
   // Who waits is told by the answer; when nobody does, the next look tells.
-  const tells = lane !== undefined && lane.waiters.length > 0 && outcome.ok && outcome.value.power !== null;
+  const tells = lane?.operation === operation && lane.waiters.length > 0 && outcome.ok && outcome.value.power !== null;
   const known = tells ? withTold(state, instanceId, lane.generation, outcome.value.power ?? 'pending') : state;
   return ended(known, instanceId, operation, outcome, facts, settings);
 }

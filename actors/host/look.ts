@@ -3,6 +3,7 @@
  * so often, since every hint may get lost: a release, a change of power, the order to destroy. What a look found may be
  * overtaken by verbs that ran meanwhile: their guests are left for the next look. Pure.
  */
+import { put } from '../../runtime/base/shared-map.ts';
 import type { Effect, Outcome } from '../../runtime/actor/effect.ts';
 import type { Facts, Next } from '../../runtime/actor/kind.ts';
 import type { GuestSeen } from '../../drivers/driver.ts';
@@ -63,7 +64,7 @@ export function toHeld({ instanceId, generation, need, role }: Claim): HeldClaim
 
 /** The power of a guest is known to its instance from now on. */
 export function withTold(state: HostState, instanceId: string, generation: number, power: PowerState): HostState {
-  return { ...state, told: new Map(state.told).set(claimKey(instanceId, generation), power) };
+  return { ...state, told: put(state.told, claimKey(instanceId, generation), power) };
 }
 
 function tellSeen(host: string, { instanceId, generation, power }: SeenClaim): Effect {

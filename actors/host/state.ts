@@ -2,6 +2,7 @@
  * What a host actor remembers: memory only. The hypervisor knows the guests and the store knows the claims; a host
  * actor that starts reads both anew under a higher epoch.
  */
+import { drop, put } from '../../runtime/base/shared-map.ts';
 import type { ReplyHandle } from '../../runtime/actor/effect.ts';
 import type { HostInventory } from '../../drivers/driver.ts';
 import type { HostReport } from '../model/placement.ts';
@@ -41,6 +42,8 @@ export type HostState = {
   readonly claims: ReadonlyMap<string, HeldClaim>;
   readonly used: Resources;
   readonly lanes: ReadonlyMap<string, Lane>;
+  /** Lanes whose spawn runs: counted, since every report tells it. */
+  readonly spawning: number;
   readonly failures: number;
   /** When store and hypervisor were last compared. */
   readonly lookedMs: number;
@@ -64,6 +67,7 @@ export function newHost(name: string): HostState {
     claims: new Map(),
     used: NOTHING,
     lanes: new Map(),
+    spawning: 0,
     failures: 0,
     lookedMs: 0,
     looks: 0,
@@ -83,16 +87,16 @@ export function withClaims(state: HostState, claims: ReadonlyMap<string, HeldCla
 }
 
 export function withLane(state: HostState, instanceId: string, lane: Lane | null): HostState {
-  const lanes = new Map(state.lanes);
-  if (lane) lanes.set(instanceId, lane);
-  else lanes.delete(instanceId);
-  return { ...state, lanes };
+  const spawning = state.spawning - spawns(state.lanes.get(instanceId)) + spawns(lane);
+  return { ...state, spawning, lanes: lane ? put(state.lanes, instanceId, lane) : drop(state.lanes, instanceId) };
+}
+
+function spawns(lane: Lane | null | undefined): number {
+  return lane?.running && lane.verb.name === 'spawn' ? 1 : 0;
 }
 
 export function reportOf(state: HostState): HostReport {
   const { inventory } = state;
-  let ioOps = 0;
-  for (const lane of state.lanes.values()) if (lane.running && lane.verb.name === 'spawn') ioOps++;
   return {
     host: state.name,
     epoch: state.epoch,
@@ -101,7 +105,7 @@ export function reportOf(state: HostState): HostReport {
     capacity: state.capacity,
     used: state.used,
     instances: state.claims.size,
-    ioOps,
+    ioOps: state.spawning,
     enabled: state.enabled,
     up: state.phase === 'ready',
     hypervisorType: inventory?.hypervisorType ?? '',

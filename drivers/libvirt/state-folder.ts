@@ -22,31 +22,39 @@ export type FolderWish = {
 };
 
 const ELSEWHERE = '/var/lib/novact';
+const NOT_ROOT = 'Only root can share disks with the guests of the machine’s libvirt. Set the driver’s uri to qemu:///session for one of your own, or start novact as root.';
 
 /** The folder to be used; it exists. Faults: `invalid` (reason `libvirt.stateDir`) naming the folder that is closed. */
 export async function reachableFolder(wish: FolderWish): Promise<string> {
   const { within, qemu, elsewhere = ELSEWHERE } = wish;
   const stateDir = resolve(wish.stateDir);
+  if (qemu !== undefined && process.getuid?.() !== 0) throw new Fault('invalid', 'libvirt.stateDir', NOT_ROOT);
+  const ours = within !== undefined && isBelow(stateDir, within) ? resolve(within) : undefined;
   const isLink = (await lstat(stateDir).catch(() => undefined))?.isSymbolicLink() === true;
-  if (!isLink) await openAbove(stateDir, within, qemu);
-  if (qemu === undefined) return made(stateDir);
-  const closed = await closedAbove(isLink ? await target(stateDir) : stateDir, qemu);
-  if (closed === undefined) return isLink ? realpath(stateDir) : made(stateDir);
-  if (isLink || within === undefined || isBelow(closed, within) || (await exists(stateDir))) throw unreachable(closed, qemu);
+  const closed = qemu === undefined ? undefined : await closedAbove(isLink ? await target(stateDir) : (ours ?? stateDir), qemu);
+  if (isLink && closed === undefined) return realpath(stateDir);
+  if (closed === undefined) {
+    await openAbove(stateDir, ours, qemu);
+    return made(stateDir);
+  }
+  if (qemu === undefined || ours === undefined || (await exists(stateDir))) throw unreachable(closed, qemu);
   const other = join(elsewhere, `${createHash('sha256').update(stateDir).digest('hex').slice(0, 12)}-${basename(stateDir)}`);
-  await mkdir(elsewhere, { recursive: true, mode: 0o711 });
+  await mkdir(elsewhere, { recursive: true, mode: 0o711 }).catch((cause: unknown) => {
+    throw unreachable(closed, qemu, cause);
+  });
   const closedThere = await closedAbove(other, qemu);
   if (closedThere !== undefined) throw unreachable(closedThere, qemu);
   await made(other);
+  await openAbove(stateDir, ours, undefined);
   await symlink(other, stateDir);
   return other;
 }
 
-/** Makes our folders down to the one above `stateDir`, and lets QEMU's user search them. */
-async function openAbove(stateDir: string, within: string | undefined, qemu: Owner | undefined): Promise<void> {
-  if (within === undefined || !isBelow(stateDir, within)) return;
-  let folder = resolve(within);
-  for (const name of ['', ...relative(within, dirname(stateDir)).split('/').filter(Boolean)]) {
+/** Makes our folders down to the one above `stateDir`, and lets QEMU's user (if any) search them. */
+async function openAbove(stateDir: string, ours: string | undefined, qemu: Owner | undefined): Promise<void> {
+  if (ours === undefined) return;
+  let folder = ours;
+  for (const name of ['', ...relative(ours, dirname(stateDir)).split('/').filter(Boolean)]) {
     folder = join(folder, name);
     await mkdir(folder, { recursive: true, mode: 0o700 });
     if (qemu !== undefined) await letSearch(folder, qemu);
@@ -57,13 +65,8 @@ async function letSearch(folder: string, qemu: Owner): Promise<void> {
   const { mode, uid, gid } = await stat(folder);
   const closed = mode & 0o711; // what others could read or write here is closed on the way
   const isFree = gid === qemu.gid || (mode & 0o070) === 0;
-  try {
-    if (isFree && gid !== qemu.gid) await chown(folder, uid, qemu.gid);
-    await chmod(folder, isFree ? (closed & 0o700) | 0o010 : closed | 0o001);
-  } catch (cause) {
-    const message = `The folder ${folder} cannot be opened for the user of the guests (group ${qemu.gid}): only root can drive a system libvirt. Set the driver's uri to qemu:///session.`;
-    throw new Fault('invalid', 'libvirt.stateDir', message, { cause });
-  }
+  if (isFree && gid !== qemu.gid) await chown(folder, uid, qemu.gid);
+  await chmod(folder, isFree ? (closed & 0o700) | 0o010 : closed | 0o001);
 }
 
 /** The topmost folder above `path` that QEMU's user may not search. */
@@ -100,7 +103,7 @@ function isBelow(path: string, folder: string): boolean {
   return way === '' || (!way.startsWith('..') && !way.startsWith('/'));
 }
 
-function unreachable(folder: string, qemu: Owner): Fault {
-  const message = `The user of the guests (${qemu.uid}) cannot pass through ${folder}, so it would not reach their disks. Let it search that folder (chmod o+x ${folder}), or choose another data folder with --data.`;
-  return new Fault('invalid', 'libvirt.stateDir', message);
+function unreachable(folder: string, qemu: Owner | undefined, cause?: unknown): Fault {
+  const message = `The user of the guests (${qemu?.uid}) cannot pass through ${folder}, so it would not reach their disks. Let it search that folder (chmod o+x ${folder}), or choose another data folder with --data.`;
+  return new Fault('invalid', 'libvirt.stateDir', message, { cause });
 }

@@ -30,6 +30,8 @@ const TURN_MESSAGES = 64;
 /** How long an answered command is remembered: longer than any ask may retry. */
 export const COMMAND_MEMORY_MS = 120_000;
 const COMMAND_MEMORY_MAX = 64;
+/** Between tries to load a row in which something may be open. */
+const LOAD_RETRY_MS = 500;
 
 export type Delivery = {
   readonly message: AnyMessage;
@@ -139,7 +141,7 @@ export class Activation {
   /** One message, start to end. Never throws. */
   async #take(delivery: Delivery): Promise<void> {
     try {
-      if (!this.#loaded && !(await this.#load())) return this.#dismiss(delivery, ROUTE_LOST);
+      if (!this.#loaded && !(await this.#load(delivery))) return this.#dismiss(delivery, ROUTE_LOST);
       if (delivery.commandId !== undefined && this.#knows(delivery.commandId)) return this.#answerAgain(delivery);
       const next = this.kind.decide(this.#state, delivery.message as never, this.#facts(delivery));
       await this.#apply(next, delivery, true);
@@ -148,7 +150,7 @@ export class Activation {
     }
   }
 
-  async #load(): Promise<boolean> {
+  async #load(delivery: Delivery): Promise<boolean> {
     const { store } = this.#parts;
     let row: Loaded | undefined;
     if (store) {
@@ -156,7 +158,9 @@ export class Activation {
         row = await store.load(this.address);
       } catch (error) {
         this.#parts.log.warn('row cannot be loaded', { address: this.address, error });
-        this.discard(Fault.is(error) ? error : ROUTE_LOST);
+        // Something may be open there, and nobody else will ask for it before its time is over.
+        if (delivery.message.type === WAKE.type && this.kind.recover) this.#wakeLater();
+        else this.discard(Fault.is(error) ? error : ROUTE_LOST);
         return false;
       }
       if (!this.#mayGoOn()) {
@@ -264,7 +268,16 @@ export class Activation {
 
   /** A message to itself that only loads the row: what is open is taken up there. */
   #again(): void {
-    if (this.kind.home === 'shard' && this.kind.recover && !this.#gone) this.#inbox.push({ message: { type: 'wake' }, commandId: undefined, senderEpoch: undefined, reply: undefined });
+    if (this.kind.home === 'shard' && this.kind.recover && !this.#gone) this.#inbox.push({ message: WAKE, commandId: undefined, senderEpoch: undefined, reply: undefined });
+  }
+
+  #wakeLater(): void {
+    const timer = this.#parts.clock.after(LOAD_RETRY_MS, () => {
+      this.#timers.delete(LOAD_TAG);
+      this.#tellSelf(WAKE);
+    });
+    this.#timers.get(LOAD_TAG)?.cancel();
+    this.#timers.set(LOAD_TAG, timer);
   }
 
   #forget(): void {
@@ -431,6 +444,9 @@ export class Activation {
   }
 }
 
+/** The hint that every kind with `recover` takes: look at your row. */
+const WAKE: AnyMessage = { type: 'wake' };
+const LOAD_TAG = '#load';
 const ROUTE_LOST = new Fault('unavailable', 'route.moved', 'The owner of this object is changing; try again.');
 
 function faultOf(error: unknown): FaultRecord {

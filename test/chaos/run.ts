@@ -77,20 +77,25 @@ class Run {
   /** Load and blows, then peace, and then what is wrong. */
   async round(): Promise<string[]> {
     this.#tally.rounds++;
+    const begunMs = systemClock.monotonicMs();
     const over = new AbortController();
     const work = Promise.all(this.#clients.map((client) => client.work(over.signal)));
     const endMs = systemClock.monotonicMs() + ROUND_MS;
     const seen: string[] = [];
     while (systemClock.monotonicMs() < endMs && seen.length === 0) {
       await systemClock.sleep(between(this.#random, CALM_MS));
-      await this.#strike(BLOWS[Math.floor(this.#random.next() * BLOWS.length)] ?? 'kill the process');
+      const atMs = systemClock.monotonicMs();
+      const blow = BLOWS[Math.floor(this.#random.next() * BLOWS.length)] ?? 'kill the process';
+      await this.#strike(blow);
+      console.log(`  ${blow}: ${seconds(atMs)} s`);
       seen.push(...(await invariants(this.#cloud).catch(() => []))); // the database may be away just now
     }
+    const peaceMs = systemClock.monotonicMs();
     over.abort();
     const given = (await work).flat();
     const late = await settled(this.#cloud, SETTLE_LIMIT_MS);
     const wrong = [...seen, ...late, ...(await broken(this.#cloud, last(given))), ...this.#clients.flatMap((client) => client.problems)];
-    console.log(`round ${this.#tally.rounds}: ${JSON.stringify(this.#tally)}`);
+    console.log(`round ${this.#tally.rounds}, ${seconds(begunMs)} s, of which ${seconds(peaceMs)} s to rest: ${JSON.stringify(this.#tally)}`);
     return wrong;
   }
 
@@ -223,6 +228,10 @@ function killDatabase(cloud: Cloud): void {
 /** Of each server the last order alone: what came before it is not to be seen any more. */
 function last(given: readonly Given[]): Given[] {
   return [...new Map(given.map((order) => [order.serverId, order])).values()];
+}
+
+function seconds(sinceMs: number): number {
+  return Math.round((systemClock.monotonicMs() - sinceMs) / 100) / 10;
 }
 
 function between(random: Random, { from, to }: { from: number; to: number }): number {

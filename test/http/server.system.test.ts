@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import Koa from 'koa';
-import { request } from 'undici';
+import { Client, request } from 'undici';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../runtime/base/clock.ts';
 import { silentLog } from '../../runtime/base/log.ts';
@@ -38,6 +38,36 @@ describe('a listener', () => {
         expect(await (await running).body.text()).toBe('late');
         await closed;
       },
+    );
+  });
+
+  it('lets nobody who goes on asking on an open connection hold up its end', async () => {
+    let served = 0;
+    const door: Door = async (_request, response) => {
+      served++;
+      if (served % 2 === 0) response.write('begun '); // its head is out before the end is asked for
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      response.end('done');
+    };
+    let isOver = false;
+    await withListener(
+      door,
+      async (url, listener) => {
+        const clients = Array.from({ length: 8 }, async () => {
+          const client = new Client(url);
+          while (!isOver) {
+            const answer = await client.request({ path: '/', method: 'GET' }).catch(() => undefined);
+            if (answer === undefined) break;
+            expect(await answer.body.text()).toMatch(/done$/);
+          }
+          await client.destroy();
+        });
+        while (served < 40) await new Promise((resolve) => setTimeout(resolve, 1));
+        await listener.close();
+        isOver = true;
+        await Promise.all(clients);
+      },
+      { drainMs: 3_600_000 },
     );
   });
 

@@ -3,7 +3,7 @@
  * folder stands in a folder that QEMU's user may pass, as /srv or /var/lib would.
  */
 import { execFile } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -24,6 +24,8 @@ export type LibvirtCloud = {
   /** The client that people use, with or without rights; its standard output. */
   openstack(...args: string[]): Promise<string>;
   openstackAdmin(...args: string[]): Promise<string>;
+  /** Makes an image of a file; its id. */
+  upload(name: string, format: string, file: string): Promise<string>;
   /** State by uuid, as `virsh` tells it. */
   domains(): Promise<Map<string, string>>;
   /** Names of the instances' folders. */
@@ -87,6 +89,7 @@ function joined(parts: Pick<LibvirtCloud, 'guest' | 'folder' | 'failpointFile' |
     ...parts,
     openstack: (...args) => client('novact', args),
     openstackAdmin: (...args) => client('novact-admin', args),
+    upload: (name, format, file) => upload(cloud, { name, format, file }),
     domains,
     folders,
     problems: async () => [...(await invariants(cloud)), ...(await openWork(cloud)), ...(await astray(cloud, await domains(), folders()))],
@@ -96,6 +99,14 @@ function joined(parts: Pick<LibvirtCloud, 'guest' | 'folder' | 'failpointFile' |
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+async function upload(cloud: Cloud, { name, format, file }: { name: string; format: string; file: string }): Promise<string> {
+  const { body } = await cloud.api<{ id: string }>('POST', `${cloud.urls.image}/v2/images`, { name, disk_format: format, container_format: 'bare' });
+  const headers = { 'x-auth-token': await cloud.adminToken(), 'content-type': 'application/octet-stream' };
+  const { status } = await fetch(`${cloud.urls.image}/v2/images/${body.id}/file`, { method: 'PUT', headers, body: readFileSync(file) });
+  if (status !== 204) throw new Error(`the image ${name} was not taken: ${status}`);
+  return body.id;
 }
 
 async function openWork(cloud: Cloud): Promise<string[]> {

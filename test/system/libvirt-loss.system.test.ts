@@ -13,8 +13,9 @@ import { need, obstacle, openLibvirtCloud, type LibvirtCloud } from './libvirt-c
 const CHAOS_MS = Number(process.env['NOVACT_CHAOS_SECONDS'] ?? 0) * 1_000;
 const CASE_MS = 180_000 + CHAOS_MS;
 const WAIT = { timeout: 60_000, interval: 100 };
-/** A point that a verb passes is passed within this time. */
+/** A point that a verb passes is passed within this time; of points drawn by chance some are not passed at all. */
 const DEATH_LIMIT_MS = 30_000;
+const CHANCE_LIMIT_MS = 6_000;
 /** The image that every cloud has needs no more; it hears no power button, so a stop ends by pulling the plug. */
 const ARGS = ['--set', 'operations.stopGraceMs=1000', '--set', 'operations.destroyLimitMs=5000'];
 const FLAVOR = { name: 'smallest', ram: 64, vcpus: 1, disk: 1 };
@@ -50,10 +51,10 @@ describe('a cloud on libvirt that dies', { timeout: CASE_MS }, () => {
   afterAll(() => rig?.close(), CASE_MS);
 
   /** The answer, or undefined when the cloud died over it. */
-  async function dying(at: LibvirtCloud, point: string, act: () => Promise<Answer<unknown>>): Promise<{ answer: Answer<unknown> | undefined; died: boolean }> {
+  async function dying(at: LibvirtCloud, [point, limitMs]: readonly [string, number], act: () => Promise<Answer<unknown>>): Promise<{ answer: Answer<unknown> | undefined; died: boolean }> {
     writeFileSync(at.failpointFile, point);
     const asked = act().catch(() => undefined);
-    const afterMs = Number(/^(\d+) ms$/.exec(point)?.[1] ?? DEATH_LIMIT_MS);
+    const afterMs = Number(/^(\d+) ms$/.exec(point)?.[1] ?? limitMs);
     const limit = new AbortController();
     const late = systemClock.sleep(afterMs, limit.signal).then(() => undefined, () => undefined);
     const exit = await Promise.race([at.cloud.exited(), late]);
@@ -88,11 +89,11 @@ describe('a cloud on libvirt that dies', { timeout: CASE_MS }, () => {
     return body.server.id;
   }
 
-  async function live(at: LibvirtCloud, { boot: bootPoint, stop, remove }: Deaths): Promise<string[]> {
+  async function live(at: LibvirtCloud, { boot: bootPoint, stop, remove }: Deaths, limitMs = DEATH_LIMIT_MS): Promise<string[]> {
     const missed: string[] = [];
-    const note = (verb: string, point: string, died: boolean): void => void (died || missed.push(`${verb} never came to ${point}`));
+    const note = (verb: string, point: string, died: boolean): void => void (died || point.endsWith(' ms') || missed.push(`${verb} never came to ${point}`));
     const key = randomUUID();
-    const made = await dying(at, bootPoint, () => create(at, key));
+    const made = await dying(at, [bootPoint, limitMs], () => create(at, key));
     note('boot', bootPoint, made.died);
     // Asked again with its key, it is the same server: whether it was accepted before or only now.
     const again = await create(at, key);
@@ -102,14 +103,14 @@ describe('a cloud on libvirt that dies', { timeout: CASE_MS }, () => {
     expect([bootPoint, await rests(at, id)]).toEqual([bootPoint, 'ACTIVE']);
     await well(at);
 
-    const stopped = await dying(at, stop, () => at.cloud.api('POST', `/servers/${id}/action`, { 'os-stop': null }));
+    const stopped = await dying(at, [stop, limitMs], () => at.cloud.api('POST', `/servers/${id}/action`, { 'os-stop': null }));
     note('stop', stop, stopped.died);
     // Only what was not accepted may be as before.
     if ((await rests(at, id)) === 'ACTIVE' && stopped.answer === undefined) await at.cloud.api('POST', `/servers/${id}/action`, { 'os-stop': null });
     expect([stop, await rests(at, id)]).toEqual([stop, 'SHUTOFF']);
     await well(at);
 
-    const removed = await dying(at, remove, () => at.cloud.api('DELETE', `/servers/${id}`));
+    const removed = await dying(at, [remove, limitMs], () => at.cloud.api('DELETE', `/servers/${id}`));
     note('delete', remove, removed.died);
     if ((await rests(at, id)) !== 'gone' && removed.answer === undefined) await at.cloud.api('DELETE', `/servers/${id}`);
     expect([remove, await rests(at, id)]).toEqual([remove, 'gone']);
@@ -129,7 +130,7 @@ describe('a cloud on libvirt that dies', { timeout: CASE_MS }, () => {
     const draw = (): string => [`*:${1 + randomInt(60)}`, `${randomInt(2_500)} ms`, MORE[randomInt(MORE.length)] ?? ''][randomInt(3)] ?? '';
     for (let lives = 1; systemClock.monotonicMs() < endMs; lives++) {
       const deaths = { boot: draw(), stop: draw(), remove: draw() };
-      const missed = await live(at, deaths).catch((error: unknown) => {
+      const missed = await live(at, deaths, CHANCE_LIMIT_MS).catch((error: unknown) => {
         throw new Error(`life ${lives}, ${JSON.stringify(deaths)}: ${String(error)}`, { cause: error });
       });
       process.stdout.write(`life ${lives} ${JSON.stringify(deaths)} ${missed.join()}\n`);

@@ -21,7 +21,7 @@ function spawning(): Working {
 const failed = (code: FaultCode, message: string): VerbAnswer => ({ is: 'failed', fault: new Fault(code, 'test', message).toRecord() });
 const ends = (state: InstanceState, answer: VerbAnswer): InstanceState => verbEnded(state as Working, { ok: true, value: answer }, CREATE, facts, settings).state;
 const stepOf = (state: InstanceState): string | undefined => state.record?.operation?.step;
-const nobody = { ok: true, value: { bids: [], explanation: { considered: 1, removed: { RetryFilter: 1 }, bids: [] } } } as const;
+const nobody: Parameters<typeof placed>[1] = { ok: true, value: { bids: [], explanation: { considered: 1, removed: { RetryFilter: 1 }, bids: [] } } };
 
 describe('a create that fails on its host', () => {
   it.each<[FaultCode, string]>([['unavailable', 'spawn'], ['timeout', 'spawn'], ['overloaded', 'unspawn'], ['unsupported', 'unspawn'], ['invalid', 'unspawn']])(

@@ -1,0 +1,72 @@
+/** What the Compute API really says to instances, hosts and conductors: requests over HTTP, in front of a cloud in memory. */
+import { HOST_ID, hostView, NETWORK_ID } from '../http/compute/memory-cloud.ts';
+import { IMAGE_ID, openRig, PROJECT, type AskOptions } from '../http/compute/rig.ts';
+import type { Sent } from './crossing.ts';
+
+type Request = readonly [method: string, path: string, options?: AskOptions];
+
+const ADMIN = { token: 'admin' };
+const KEY = `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI${'A'.repeat(43)} me`;
+const SERVER = { name: 'web', imageRef: IMAGE_ID, flavorRef: '1' };
+const RICH_SERVER = {
+  server: {
+    ...SERVER, name: '🖥'.repeat(255), networks: [{ uuid: NETWORK_ID, fixed_ip: '10.20.7.7' }], metadata: { a: 'b', 'c:d': 'é'.repeat(255) }, tags: ['x', 'y'], description: 'd', key_name: 'one',
+    hostname: 'box.example.org', accessIPv4: '1.2.3.4', accessIPv6: '::1', user_data: 'QUJD', config_drive: 'true', availability_zone: 'nova',
+  },
+  'os:scheduler_hints': { different_host: [IMAGE_ID], query: ['and', { deep: [[[1]]] }], rack: 'r1' },
+};
+
+function requestsOf(id: string): Request[] {
+  const server = `/v2.1/servers/${id}`;
+  const action = (body: object): Request => ['POST', `${server}/action`, { body }];
+  return [
+    ['POST', '/v2.1/servers', { version: '2.96', body: RICH_SERVER, headers: { 'idempotency-key': 'once' } }],
+    ['POST', '/v2.1/servers', { body: { server: { ...SERVER, min_count: 2, max_count: 5, return_reservation_id: true } } }],
+    ['POST', '/v2.1/servers', { ...ADMIN, version: '2.1', body: { server: { ...SERVER, availability_zone: 'nova:host1', personality: [{ path: '/a', contents: 'QUJD' }] } } }],
+    ['GET', server], ['GET', '/v2.1/servers/detail?limit=2&sort_key=created_at&name=^w&tags=a,b&changes-since=2026-01-01T00:00:00Z&status=ACTIVE', { version: '2.73' }],
+    ['GET', `/v2.1/servers?all_tenants=1&ip=10.&host=host1&deleted=true&uuid=${id}&marker=${id}`, ADMIN],
+    ['PUT', server, { version: '2.90', body: { server: { name: 'new', description: null, hostname: 'new', 'OS-DCF:diskConfig': 'AUTO', accessIPv4: '1.2.3.4', accessIPv6: '::1' } } }],
+    ['POST', `${server}/metadata`, { body: { metadata: { k: 'v' } } }], ['PUT', `${server}/metadata`, { body: { metadata: { k: 'v', l: 'w' } } }], ['DELETE', `${server}/metadata/k`],
+    ['PUT', `${server}/tags`, { version: '2.26', body: { tags: ['x', 'y'] } }], ['PUT', `${server}/tags/z`, { version: '2.26' }], ['DELETE', `${server}/tags/z`, { version: '2.26' }],
+    ['DELETE', `${server}/tags`, { version: '2.26' }],
+    action({ 'os-getConsoleOutput': { length: 2 } }), action({ reboot: { type: 'SOFT' } }), action({ reboot: { type: 'HARD' } }), action({ 'os-stop': null }), action({ 'os-start': null }),
+    ['GET', '/v2.1/flavors?minRam=1&minDisk=1&sort_key=name&marker=1&limit=1'], ['GET', '/v2.1/flavors/2'],
+    ['POST', '/v2.1/flavors', { ...ADMIN, version: '2.55', body: { flavor: { name: 'f', id: '9', ram: 1, vcpus: 1, disk: 0, rxtx_factor: 1.5, description: 'd', 'os-flavor-access:is_public': false } } }],
+    ['PUT', '/v2.1/flavors/9', { ...ADMIN, version: '2.55', body: { flavor: { description: null } } }],
+    ['POST', '/v2.1/flavors/9/os-extra_specs', { ...ADMIN, body: { extra_specs: { 'hw:numa_nodes': '1', b: 'c' } } }], ['DELETE', '/v2.1/flavors/9/os-extra_specs/b', ADMIN],
+    ['POST', '/v2.1/flavors/9/action', { ...ADMIN, body: { addTenantAccess: { tenant: PROJECT } } }], ['GET', '/v2.1/flavors/9/os-flavor-access', ADMIN],
+    ['POST', '/v2.1/flavors/9/action', { ...ADMIN, body: { removeTenantAccess: { tenant: PROJECT } } }], ['DELETE', '/v2.1/flavors/9', ADMIN],
+    ['GET', '/v2.1/os-keypairs?limit=1&marker=one', { version: '2.35' }], ['GET', '/v2.1/os-keypairs'], ['GET', '/v2.1/os-keypairs/one'], ['DELETE', '/v2.1/os-keypairs/one'],
+    ['GET', '/v2.1/limits'], ['GET', `/v2.1/os-quota-sets/${PROJECT}?user_id=u`, ADMIN], ['GET', `/v2.1/os-quota-sets/${PROJECT}/defaults`],
+    ['PUT', `/v2.1/os-quota-sets/${PROJECT}?user_id=u`, { ...ADMIN, body: { quota_set: { cores: -1, instances: 7, force: true } } }], ['DELETE', `/v2.1/os-quota-sets/${PROJECT}`, ADMIN],
+    ['PUT', '/v2.1/os-quota-class-sets/default', { ...ADMIN, body: { quota_class_set: { ram: 1_024 } } }],
+    ['GET', '/v2.1/os-services', ADMIN], ['GET', '/v2.1/os-hypervisors/detail?with_servers=true', { ...ADMIN, version: '2.53' }], ['GET', '/v2.1/os-availability-zone'],
+    ['PUT', `/v2.1/os-services/${HOST_ID}`, { ...ADMIN, version: '2.53', body: { status: 'disabled', disabled_reason: 'maintenance', forced_down: true } }],
+    ['PUT', '/v2.1/os-services/enable', { ...ADMIN, body: { host: 'host1', binary: 'nova-compute' } }],
+    ['GET', '/v2.1/os-networks', ADMIN],
+    ['DELETE', server],
+  ];
+}
+
+export async function saidByDoors(): Promise<Sent[]> {
+  const rig = await openRig();
+  const sent: Sent[] = [];
+  const { cloud } = rig;
+  const ask = cloud.ask.bind(cloud);
+  const tell = cloud.tell.bind(cloud);
+  cloud.ask = (to, message) => (sent.push({ to, message }), ask(to, message));
+  cloud.tell = (to, message) => (sent.push({ to, message }), tell(to, message));
+  try {
+    cloud.limits.set(`${PROJECT}/`, { instances: -1, cores: -1, ram: -1 });
+    cloud.hosts = [{ ...hostView('host1', 1), uuid: HOST_ID }];
+    await rig.ask('POST', '/v2.1/os-keypairs', { body: { keypair: { name: 'one', public_key: KEY } } });
+    const id = await rig.server();
+    for (const [method, path, options] of requestsOf(id)) {
+      const { status, text } = await rig.ask(method, path, options);
+      if (status >= 300) throw new Error(`${method} ${path}: ${status} ${text}`);
+    }
+  } finally {
+    await rig.close();
+  }
+  return sent;
+}
