@@ -47,9 +47,9 @@ describe('the program', { timeout: 30_000 }, () => {
   });
 
   it('prints the configuration in force, without secrets', async () => {
-    const { code, out } = await novact(['config', '--roles', 'api'], { NOVACT_DATABASE_URL: 'postgresql://me:topsecret@server/db' });
+    const { code, out } = await novact(['config', '--roles', 'control,api'], { NOVACT_DATABASE_URL: 'postgresql://me:topsecret@server/db' });
     expect(code).toBe(0);
-    expect(out).toMatch(/^roles +\S* *= \["api"\] {3}# --roles$/m);
+    expect(out).toMatch(/^roles +\S* *= \["control", "api"\] {3}# --roles$/m);
     expect(out).toMatch(/^database\.url += "postgresql:\/\/me:\*\*\*@server\/db" {3}# NOVACT_DATABASE_URL$/m);
     expect(out).not.toContain('topsecret');
   });

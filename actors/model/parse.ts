@@ -127,7 +127,7 @@ function isTextMap(value: Members): value is { readonly [key: string]: string } 
 }
 
 function isSafeKey(key: string): boolean {
-  return key !== '__proto__' && key !== 'constructor' && key.length <= NAME_MAX && isStorable(key);
+  return key !== '__proto__' && key.length <= NAME_MAX && isStorable(key);
 }
 
 /** Path of the first entry that no map of texts may hold; undefined when there is none. */

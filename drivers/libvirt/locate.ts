@@ -37,7 +37,7 @@ export function absence(wish: Wish, around: Surroundings = {}): string {
 
 export function adviceOf(wish: Wish): string {
   const how = uriOf(wish).includes(':///session') ? 'virsh -c qemu:///session list' : 'systemctl start libvirtd';
-  return `Start libvirt (${how}): the host comes up by itself within seconds.`;
+  return `Start libvirt (${how}; Debian has it in libvirt-daemon-system, qemu-system-x86 and qemu-utils): the host comes up by itself within seconds.`;
 }
 
 function uriOf(wish: Wish, { uid = process.getuid?.() ?? 0 }: Surroundings = {}): string {

@@ -32,6 +32,9 @@ export type LeaseParts = {
   readonly onLost: (lost: ReadonlySet<number>, left: readonly number[]) => void;
 };
 
+/** Rounds after which the table is read again although nothing failed: a shard may have been taken by a hair’s breadth. */
+const LOOK_ROUNDS = 5;
+
 export class Leases {
   readonly #parts: LeaseParts;
   readonly #epochs = new Map<number, number>();
@@ -40,6 +43,9 @@ export class Leases {
   #timer: Timer | undefined;
   #watch: Timer | undefined;
   #closed = false;
+  #rounds = 0;
+  /** A statement failed that may have changed owners all the same. */
+  #unsure = false;
 
   constructor(parts: LeaseParts) {
     this.#parts = parts;
@@ -92,6 +98,7 @@ export class Leases {
       await this.#parts.view.look();
       if (this.#held) await this.#share();
     } catch (error) {
+      this.#unsure = true;
       this.#parts.log.warn('beat failed', { error });
     }
     if (!this.#closed) this.#beatLater();
@@ -103,14 +110,25 @@ export class Leases {
 
   async #renew(beforeMs: number): Promise<void> {
     if (this.#closed) return;
-    if (this.#held) return this.#extend(beforeMs);
-    // The lease had ended: what is still ours stands in the table, and its epochs may be new.
+    if (this.#held) this.#extend(beforeMs);
+    if (this.#held && !this.#unsure && ++this.#rounds % LOOK_ROUNDS !== 0) return;
+    // The lease had ended, or a change of owner had an unknown outcome: what is ours stands in the table.
     const { node, boot, shards } = this.#parts;
     const owned = await shards.owned(node, boot);
-    this.#epochs.clear();
+    if (!this.#held) this.#epochs.clear();
+    this.#unsure = false;
     this.#extend(beforeMs);
     this.#held = true;
-    this.#gain(owned);
+    this.#agree(owned);
+  }
+
+  /** Runs what the table says, under its epochs: nothing else, and nothing less. */
+  #agree(owned: readonly OwnedShard[]): void {
+    const epochs = new Map(owned.map(({ shard, epoch }) => [shard, epoch]));
+    const lost = [...this.#epochs].filter(([shard, epoch]) => epochs.get(shard) !== epoch).map(([shard]) => shard);
+    for (const shard of lost) this.#epochs.delete(shard);
+    if (lost.length > 0) this.#parts.onLost(new Set(lost), [...this.#epochs.keys()]);
+    this.#gain(owned.filter(({ shard }) => !this.#epochs.has(shard)));
   }
 
   /** Toward the fair share: takes what is free or over, or gives up what is too much. */

@@ -13,7 +13,7 @@ const RICH_SERVER = {
     ...SERVER, name: '🖥'.repeat(255), networks: [{ uuid: NETWORK_ID, fixed_ip: '10.20.7.7' }], metadata: { a: 'b', 'c:d': 'é'.repeat(255) }, tags: ['x', 'y'], description: 'd', key_name: 'one',
     hostname: 'box.example.org', accessIPv4: '1.2.3.4', accessIPv6: '::1', user_data: 'QUJD', config_drive: 'true', availability_zone: 'nova',
   },
-  'os:scheduler_hints': { different_host: [IMAGE_ID], query: ['and', { deep: [[[1]]] }], rack: 'r1' },
+  'os:scheduler_hints': { different_host: [IMAGE_ID], query: { and: [[[1]], 'x'] }, rack: 'r1' },
 };
 
 function requestsOf(id: string): Request[] {
@@ -23,13 +23,13 @@ function requestsOf(id: string): Request[] {
     ['POST', '/v2.1/servers', { version: '2.96', body: RICH_SERVER, headers: { 'idempotency-key': 'once' } }],
     ['POST', '/v2.1/servers', { body: { server: { ...SERVER, min_count: 2, max_count: 5, return_reservation_id: true } } }],
     ['POST', '/v2.1/servers', { ...ADMIN, version: '2.1', body: { server: { ...SERVER, availability_zone: 'nova:host1', personality: [{ path: '/a', contents: 'QUJD' }] } } }],
-    ['GET', server], ['GET', '/v2.1/servers/detail?limit=2&sort_key=created_at&name=^w&tags=a,b&changes-since=2026-01-01T00:00:00Z&status=ACTIVE', { version: '2.73' }],
-    ['GET', `/v2.1/servers?all_tenants=1&ip=10.&host=host1&deleted=true&uuid=${id}&marker=${id}`, ADMIN],
+    ['GET', server], ['GET', `/v2.1/servers/detail?limit=2&marker=${id}&sort_key=created_at&name=^t&changes-since=2026-01-01T00:00:00Z&status=ACTIVE`, { version: '2.73' }],
+    ['GET', `/v2.1/servers?all_tenants=1&ip=10.&host=host1&deleted=true&uuid=${id}`, ADMIN],
     ['PUT', server, { version: '2.90', body: { server: { name: 'new', description: null, hostname: 'new', 'OS-DCF:diskConfig': 'AUTO', accessIPv4: '1.2.3.4', accessIPv6: '::1' } } }],
     ['POST', `${server}/metadata`, { body: { metadata: { k: 'v' } } }], ['PUT', `${server}/metadata`, { body: { metadata: { k: 'v', l: 'w' } } }], ['DELETE', `${server}/metadata/k`],
     ['PUT', `${server}/tags`, { version: '2.26', body: { tags: ['x', 'y'] } }], ['PUT', `${server}/tags/z`, { version: '2.26' }], ['DELETE', `${server}/tags/z`, { version: '2.26' }],
     ['DELETE', `${server}/tags`, { version: '2.26' }],
-    action({ 'os-getConsoleOutput': { length: 2 } }), action({ reboot: { type: 'SOFT' } }), action({ reboot: { type: 'HARD' } }), action({ 'os-stop': null }), action({ 'os-start': null }),
+    action({ 'os-getConsoleOutput': { length: 2 } }), action({ 'os-stop': null }), action({ 'os-start': null }), action({ reboot: { type: 'SOFT' } }), action({ reboot: { type: 'HARD' } }),
     ['GET', '/v2.1/flavors?minRam=1&minDisk=1&sort_key=name&marker=1&limit=1'], ['GET', '/v2.1/flavors/2'],
     ['POST', '/v2.1/flavors', { ...ADMIN, version: '2.55', body: { flavor: { name: 'f', id: '9', ram: 1, vcpus: 1, disk: 0, rxtx_factor: 1.5, description: 'd', 'os-flavor-access:is_public': false } } }],
     ['PUT', '/v2.1/flavors/9', { ...ADMIN, version: '2.55', body: { flavor: { description: null } } }],

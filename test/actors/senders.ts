@@ -141,8 +141,8 @@ export async function saidByHost(): Promise<Sent[]> {
     const begun = await jobs['begin']?.({ host: HOST } as never, signal);
     say({ type: 'started', tag: 'begin', outcome: { ok: true, value: begun } });
     const guest = { instanceId: INSTANCE_ID, generation: 1 };
-    say({ type: 'claim', ...guest, need: NEED });
-    say({ type: 'run', ...guest, generation: 2, operation: 'op', verb: { name: 'start' }, waitMs: 1_000 });
+    say({ type: 'claim', ...guest, generation: 2, need: NEED });
+    say({ type: 'run', ...guest, generation: 3, operation: 'op', verb: { name: 'start' }, waitMs: 1_000 });
     say({ type: 'rowChanged' });
     say({ type: 'guestChanged', event: { ...guest, power: 'crashed' } });
     say({ type: 'release', ...guest });

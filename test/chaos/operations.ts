@@ -66,6 +66,16 @@ export class Client {
     return { operation: 'boot', serverId: answer?.id, status: answer?.status, requestId: answer?.requestId, key, bootsBefore: 0 };
   }
 
+  /** What a client does that got no answer: a boot again under its key, anything else when it has not happened. */
+  async repeat(order: Given): Promise<Given> {
+    const { operation, key = '' } = order;
+    if (operation === 'boot') return { ...(await this.boot(key)), requestId: undefined };
+    const serverId = order.serverId ?? (await this.boot(key)).serverId;
+    const [row] = await rowsOf(this.#cloud, serverId === undefined ? [] : [serverId]);
+    if (row === undefined || row.vm_state === (NEEDS[operation] === GOAL[operation] ? undefined : GOAL[operation])) return { ...order, serverId };
+    return this.give(operation === 'abandon' ? 'delete' : operation, serverId, key);
+  }
+
   /** Deletes a server in the moment in which its boot was accepted. */
   async #abandon(key: string): Promise<Given> {
     const boot = await this.boot(key);

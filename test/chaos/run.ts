@@ -1,6 +1,7 @@
 /**
- * Random chaos on a real cloud, for as long as wanted: clients order and look, while the process is killed, paused for
- * longer than its lease, and loses its database. Now and then everything is left in peace, and then it must be right.
+ * Random chaos on a real cloud, for as long as wanted: clients order and look, one follows the stream of events, while
+ * the process is killed, paused for longer than its lease, and loses its database. Now and then everything is left in
+ * peace, and then it must be right.
  *
  *   npm run chaos                                        10 minutes, a seed of its own
  *   npm run chaos -- --seconds 3600 --seed 42            the same choices again (the machine's timing is not)
@@ -16,7 +17,7 @@ import { parseArgs } from 'node:util';
 import { systemClock } from '../../runtime/base/clock.ts';
 import { seededRandom, type Random } from '../../runtime/base/random.ts';
 import { startCloud, type Cloud } from '../doubles/cloud.ts';
-import { invariants, settled } from './checkers.ts';
+import { invariants, query, settled } from './checkers.ts';
 import { broken, Client, NEEDS, rowsOf, tinyImage, wasAccepted, type Given, type Operation } from './operations.ts';
 
 const CLIENTS = 16;
@@ -66,11 +67,13 @@ class Run {
   readonly #random: Random;
   readonly #tally: Tally;
   readonly #clients: Person[];
+  readonly #watcher: Watcher;
 
   constructor(cloud: Cloud, imageId: string, random: Random, tally: Tally) {
     this.#cloud = cloud;
     this.#random = random;
     this.#tally = tally;
+    this.#watcher = new Watcher(cloud);
     this.#clients = Array.from({ length: CLIENTS }, (_, number) => new Person(cloud, imageId, seededRandom(Math.floor(random.next() * 2 ** 31)), number, tally));
   }
 
@@ -79,6 +82,8 @@ class Run {
     this.#tally.rounds++;
     const begunMs = systemClock.monotonicMs();
     const over = new AbortController();
+    await this.#watcher.begin();
+    const watch = this.#watcher.watch(over.signal);
     const work = Promise.all(this.#clients.map((client) => client.work(over.signal)));
     const endMs = systemClock.monotonicMs() + ROUND_MS;
     const seen: string[] = [];
@@ -93,8 +98,9 @@ class Run {
     const peaceMs = systemClock.monotonicMs();
     over.abort();
     const given = (await work).flat();
+    await watch;
     const late = await settled(this.#cloud, SETTLE_LIMIT_MS);
-    const wrong = [...seen, ...late, ...(await broken(this.#cloud, last(given))), ...this.#clients.flatMap((client) => client.problems)];
+    const wrong = [...seen, ...late, ...(await this.#watcher.missed()), ...(await broken(this.#cloud, last(given))), ...this.#clients.flatMap((client) => client.problems)];
     console.log(`round ${this.#tally.rounds}, ${seconds(begunMs)} s, of which ${seconds(peaceMs)} s to rest: ${JSON.stringify(this.#tally)}`);
     return wrong;
   }
@@ -216,6 +222,45 @@ class Person {
       await systemClock.sleep(LOOK_MS);
     }
     if (serverId !== undefined) this.problems.push(`${operation} of ${serverId} did not end in ${PATIENCE_MS} ms`);
+  }
+}
+
+/** A subscriber who polls through everything that happens, from the last revision that it was told. */
+class Watcher {
+  readonly #cloud: Cloud;
+  readonly #seen: string[] = [];
+  #from = 0;
+  #after = 0;
+
+  constructor(cloud: Cloud) {
+    this.#cloud = cloud;
+  }
+
+  async begin(): Promise<void> {
+    const [row] = await query<{ revision: string }>(this.#cloud, 'select revision from cell');
+    this.#from = this.#after = Number(row?.revision ?? 0);
+    this.#seen.length = 0;
+  }
+
+  async watch(over: AbortSignal): Promise<void> {
+    while (!over.aborted) await this.#poll(2);
+  }
+
+  /** What it was told other than what is stored, once everything is at rest. */
+  async missed(): Promise<string[]> {
+    const rows = await query<{ at: string }>(this.#cloud, `select revision || ' ' || id as at from event where revision > $1 order by revision, ord`, [this.#from]);
+    for (let turns = 0; turns < 100 && this.#seen.length < rows.length; turns++) await this.#poll(0);
+    const wrong = rows.findIndex(({ at }, index) => at !== this.#seen[index]);
+    if (wrong >= 0) return [`P5 a subscriber was told ${this.#seen[wrong]} where ${rows[wrong]?.at} is stored, the ${wrong + 1}th after revision ${this.#from}`];
+    return this.#seen.length === rows.length ? [] : [`P5 a subscriber was told ${this.#seen.length} events of ${rows.length}`];
+  }
+
+  async #poll(waitSeconds: number): Promise<void> {
+    const path = `/stream?scope=all&wait=${waitSeconds}&after=${this.#after}`;
+    const answer = await this.#cloud.api<{ events?: { revision: number; id: string }[]; revision?: number }>('GET', path).catch(() => undefined);
+    if (answer?.status !== 200 || answer.body.events === undefined) return systemClock.sleep(LOOK_MS);
+    this.#seen.push(...answer.body.events.map(({ revision, id }) => `${revision} ${id}`));
+    this.#after = answer.body.revision ?? this.#after;
   }
 }
 

@@ -215,7 +215,7 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
 /** These shards change hands: their epochs grow, and commits under the old ones are refused. */
 export function takeShards(tables: MemoryTables, shards: Iterable<number> = tables.shards.keys()): Map<number, number> {
   const taken = new Map<number, number>();
-  for (const shard of [...shards]) taken.set(shard, (tables.shards.get(shard) ?? 0) + 1);
+  for (const shard of shards) taken.set(shard, (tables.shards.get(shard) ?? 0) + 1);
   for (const [shard, epoch] of taken) tables.shards.set(shard, epoch);
   return taken;
 }

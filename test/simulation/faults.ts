@@ -37,6 +37,7 @@ export function drawPlan(random: Random): FaultPlan {
 
 /** What an idle node does all the time: a crash there is a crash anywhere. */
 const IDLE = /^(due|hostBeats|list|look)\.|^tell\.(hostBeat|report)$/;
+const SLOW_MS = 1_000;
 const TRACE_MAX = 20_000;
 /** Longer than any step may take. */
 const STRIKE_MAX_MS = 60_000;
@@ -48,6 +49,7 @@ export class Faults implements Fate {
   readonly #trace: string[] = [];
   readonly #hangs: { release(): void }[] = [];
   #quiet = false;
+  #slowNext = false;
   #crashes = 0;
   /** Points reached so far. */
   points = 0;
@@ -91,7 +93,16 @@ export class Faults implements Fate {
     return this.#happens(this.plan.late) ? this.#random.next() ** 3 * 3_000 : 0;
   }
 
-  misfortune(): Misfortune | undefined {
+  /** The next write is slow: what comes meanwhile waits behind it. */
+  slowNext(): void {
+    this.#slowNext = true;
+  }
+
+  misfortune(statement: 'write' | 'read'): Misfortune | undefined {
+    if (this.#slowNext && statement === 'write') {
+      this.#slowNext = false;
+      return { is: 'slow', ms: SLOW_MS };
+    }
     if (!this.#happens(this.plan.statement)) return undefined;
     const ms = this.#random.next() ** 3 * 3_000;
     const late: Misfortune = { is: 'unknown', applied: false, lateMs: ms };
@@ -106,11 +117,16 @@ export class Faults implements Fate {
     const verb = pick<Verb>(this.#random, ['spawn', 'spawn', 'destroy', 'destroy', 'start', 'stop', 'reboot', 'list']);
     const at = this.#random.next() < 0.5 ? 'before' : 'after';
     const ms = this.#random.next() ** 2 * STRIKE_MAX_MS;
-    const what = pick(this.#random, ['fail', 'fail', 'away', 'hang', 'crash', 'shutDown'] as const);
+    const what = pick(this.#random, ['fail', 'fail', 'sick', 'away', 'hang', 'crash', 'shutDown'] as const);
     this.note(`${host.name}: ${what} ${verb} ${at} ${Math.round(ms)} ms`);
     if (what === 'fail') {
       const fault = pick(this.#random, [new Fault('unavailable', 'sim.away', 'away'), new Fault('internal', 'sim.broken', 'broken'), new Fault('overloaded', 'sim.full', 'full')]);
       host.script.fail(verb, fault, { at, times: 1 + Math.floor(this.#random.next() * 3) });
+    } else if (what === 'sick') {
+      // It makes a guest, says that it did not, and can't remove it either.
+      const broken = new Fault('internal', 'sim.sick', 'sick');
+      host.script.fail('spawn', broken, { at: 'after' });
+      host.script.fail('destroy', broken, { times: 2 });
     } else if (what === 'hang') {
       const hang = host.script.hang(verb, { at });
       this.#hangs.push(hang);

@@ -1,5 +1,6 @@
 /** The runs that are made of a seed, and the ones that crash the node at each of its steps in turn. */
 import { pick, seededRandom } from '../../runtime/base/random.ts';
+import { toLoaded } from '../doubles/memory-store.ts';
 import { Client, type Action } from './clients.ts';
 import { drawPlan, NO_FAULTS } from './faults.ts';
 import { World } from './world.ts';
@@ -7,13 +8,13 @@ import { World } from './world.ts';
 export type RunResult = { readonly problems: readonly string[]; readonly world: World };
 
 const UNLIMITED = { instances: -1, cores: -1, ram: -1 };
-const ACTIONS: readonly Action[] = ['create', 'create', 'multi', 'start', 'stop', 'stop', 'soft', 'hard', 'delete', 'delete', 'get'];
+const ACTIONS: readonly Action[] = ['create', 'create', 'multi', 'burst', 'start', 'stop', 'stop', 'soft', 'hard', 'delete', 'delete', 'get'];
 
 /** Clients that do what the seed draws, under faults that the seed draws. */
 export async function randomRun(seed: number): Promise<RunResult> {
   const random = seededRandom(seed ^ 0x2545f491);
   const quota = random.next() < 0.3 ? { instances: 2 + Math.floor(random.next() * 4), cores: -1, ram: -1 } : UNLIMITED;
-  const world = new World({ seed, hosts: 1 + Math.floor(random.next() * 4), vcpusPerHost: 1 + Math.floor(random.next() * 8), plan: drawPlan(random), quota });
+  const world = new World({ seed, hosts: 1 + Math.floor(random.next() * 4), vcpusPerHost: 1 + Math.floor(random.next() * 8), plan: drawPlan(random), cidr: pick(random, ['10.20.0.0/29', '10.20.0.0/28', '10.20.0.0/26']), quota });
   const pauseMs = pick(random, [200, 2_000, 20_000]);
   const clients = 1 + Math.floor(random.next() * 3);
   const problems = await world.run(async () => {
@@ -48,7 +49,7 @@ const VERB_MS = 9_000;
 
 /** One client, one crash: at the point of this number, or none. */
 export async function crashRun(scenario: Scenario, crashAt: number | null): Promise<RunResult> {
-  const world = new World({ seed: 1, hosts: 2, vcpusPerHost: 4, plan: { ...NO_FAULTS, crashAt }, quota: UNLIMITED });
+  const world = new World({ seed: 1, hosts: 2, vcpusPerHost: 4, plan: { ...NO_FAULTS, crashAt }, cidr: '10.20.0.0/26', quota: UNLIMITED });
   const problems = await world.run(async () => {
     const client = new Client(world, 'c1');
     await client.do('create');
@@ -58,7 +59,16 @@ export async function crashRun(scenario: Scenario, crashAt: number | null): Prom
     }
     await client.pause(VERB_MS);
   });
-  return { problems, world };
+  return { problems: [...problems, ...withoutGoal(world)], world };
+}
+
+/** What ended in a fault: a crash alone, with all time that is needed, must not keep anything from its goal. */
+function withoutGoal(world: World): string[] {
+  return [...world.tables.instances.values()].flatMap((row) => {
+    const { fault, actions } = toLoaded(row).record;
+    const faults = [fault, ...actions.flatMap((action) => action.events.map((event) => event.fault))];
+    return faults.filter((one) => one && one.code !== 'cancelled').map((one) => `P2 ${row.id} ended in ${one?.reason}`);
+  });
 }
 
 /** A crash at the first point, at the second, … until a run ends without having reached its point. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { crashRuns, randomRun, SCENARIOS, type RunResult, type Scenario } from './runs.ts';
 
 /** Runs in every `npm test`; with NOVACT_SIM_SECONDS as many more as fit into so many seconds. */
-const SEEDS = 150;
+const SEEDS = 120;
 const MORE_MS = Number(process.env['NOVACT_SIM_SECONDS'] ?? 0) * 1_000;
 
 describe('one node, crashed at each of its awaits in turn, keeps its promises', () => {

@@ -35,6 +35,7 @@ export type WorldOptions = {
   readonly hosts: number;
   readonly vcpusPerHost: number;
   readonly plan: FaultPlan;
+  readonly cidr: string;
   readonly quota: Partial<{ instances: number; cores: number; ram: number }>;
 };
 
@@ -62,7 +63,7 @@ export class World {
     this.random = seededRandom(options.seed);
     this.time = new VirtualWorld({ ties: seededRandom(options.seed ^ 0x5bd1) });
     this.faults = new Faults(options.plan, seededRandom(options.seed ^ 0x9e37), (life) => this.#crash(life));
-    this.tables.networks.set(NETWORK.id, NETWORK);
+    this.tables.networks.set(NETWORK.id, { ...NETWORK, cidr: options.cidr });
     this.tables.quotaLimits.set(quotaKey('blue', ''), options.quota);
     this.hosts = Array.from({ length: options.hosts }, (_, i) => this.#newHost(`h${i + 1}`));
   }
@@ -129,7 +130,7 @@ export class World {
       clock: this.time.clock,
       random,
       latencyMs: { fromMs: 0.5, toMs: 4 },
-      misfortune: () => (life.alive ? this.faults.misfortune() : { is: 'never' }),
+      misfortune: (statement) => (life.alive ? this.faults.misfortune(statement) : { is: 'never' }),
       onApplied: (items, answers) => this.#applied(items, answers),
     });
     const node = new SimNode({ life, worldClock: this.time.clock, random, log: this.#log(life), store, epochs, hosts: this.hosts });
@@ -160,9 +161,18 @@ export class World {
       await this.time.clock.sleep((-Math.log(1 - this.random.next()) * MINUTE_MS) / rate);
       if (this.faults.isQuiet) return;
       if (this.random.next() * rate < plan.hypervisor) this.#strikeHost();
-      else if (this.random.next() < 0.5) void this.node?.blink(this.random.next() ** 4 * 2_000);
+      else if (this.random.next() < 0.5) await this.#blink();
       else await this.#depose();
     }
+  }
+
+  /** A lease that is lost for a moment, sometimes while commits wait behind a slow one. */
+  async #blink(): Promise<void> {
+    if (this.random.next() < 0.5) {
+      this.faults.slowNext();
+      await this.time.clock.sleep(this.random.next() * 1_500);
+    }
+    void this.node?.blink(this.random.next() ** 4 * 2_000);
   }
 
   #strikeHost(): void {

@@ -40,7 +40,7 @@ create table if not exists instance (
   record json not null,
   check (not deleted or vm_state = 'deleted'),
   check (not deleted or not open)
-) with (fillfactor = 60);
+) with (fillfactor = 60, toast_tuple_target = 4080); -- a record of 2 KiB is not worth compressing at each change
 create index if not exists instance_list on instance (project_id, created_at desc, id desc) where not deleted;
 create index if not exists instance_list_all on instance (created_at desc, id desc) where not deleted;
 create index if not exists instance_changes on instance (project_id, updated_at);

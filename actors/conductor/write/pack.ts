@@ -7,6 +7,9 @@ import type { RefusedWhy } from '../../model/commit.ts';
 import { toInstanceRow } from '../tables/instance-row.ts';
 import type { CommitItem, OrderItem, QuotaState, WriteAnswer, WriteItem } from './item.ts';
 
+/** How long a new server waits for its hint. */
+const WAKE_HINT_MS = 1_000;
+
 /** The parameters by name; all but `items` are lists. */
 const LISTS = ['commits', 'states', 'claims', 'drops', 'takes', 'uses', 'orders', 'rows', 'events'] as const;
 type Packed = { readonly [list in (typeof LISTS)[number]]: object[] };
@@ -93,11 +96,16 @@ function packOrder(packed: Packed, item: OrderItem, ord: number): void {
       idx,
       shard: shardOf(`instance/${record.id}`),
       open: record.operation !== null,
-      due_at_ms: record.operation?.stepDueMs ?? null,
+      due_at_ms: firstDueMs(record),
       ...toInstanceRow(record),
     });
     packed.events.push({ ord, idx, id: record.id, project_id: record.projectId, event: eventOf(undefined, record) });
   });
+}
+
+/** The hint that wakes a new server may be lost: the scan of due operations finds it a moment later, not at its limit. */
+function firstDueMs({ operation, createdAt }: InstanceRecord): number | null {
+  return operation && Math.min(operation.stepDueMs, Date.parse(createdAt) + WAKE_HINT_MS);
 }
 
 function orderAnswer(item: OrderItem, refused: string | null, i: number, reply: WriteReply, events: StatusEvent[]): WriteAnswer {

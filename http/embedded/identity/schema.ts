@@ -46,10 +46,11 @@ export const authBody = z
   })
   .transform(({ auth }): AuthOrder => {
     const { methods, password: shown, token } = auth.identity;
+    const { password: secret, ...user } = shown?.user ?? { password: '' };
     return {
       methods,
       scope: auth.scope ?? { kind: 'default' },
-      ...(shown ? { password: { user: shown.user, password: shown.user.password } } : {}),
+      ...(shown ? { password: { user: user as Named, password: secret } } : {}),
       ...(token ? { token: token.id } : {}),
     };
   });

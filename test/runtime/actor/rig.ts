@@ -4,7 +4,7 @@
  */
 import { Activation, type Delivery } from '../../../runtime/actor/activation.ts';
 import type { Effect, Outcome } from '../../../runtime/actor/effect.ts';
-import { defineKind, type ActorKind, type Next } from '../../../runtime/actor/kind.ts';
+import { defineKind, type ActorKind, type Facts, type Next } from '../../../runtime/actor/kind.ts';
 import type { AnyMessage } from '../../../runtime/actor/protocol.ts';
 import type { CommitAnswer, Loaded, Store } from '../../../runtime/actor/store.ts';
 import { openTurns } from '../../../runtime/actor/turn.ts';
@@ -26,7 +26,7 @@ export const COUNTER: ActorKind = defineKind<never, State, Row>({
   mailboxMax: 4,
   passivateAfterMs: 60_000,
   load: (_id, row) => ({ row }),
-  decide: (state, message) => decide(state, message as Message),
+  decide: (state, message, facts) => decide(state, message as Message, facts),
   recover: (state) => ({ state, effects: state.row?.open ? [{ do: 'tell', to: 'other/1', message: { type: 'resumed' } }] : [] }),
   refused: (state, why) => ({ state, effects: [{ do: 'reply', value: `refused ${why}` }] }),
   giveUp: (state) => ({ state: { row: { ...(state.row ?? NO_ROW), open: false, count: -1 } }, effects: [] }),
@@ -41,7 +41,7 @@ export const COUNTER: ActorKind = defineKind<never, State, Row>({
   },
 });
 
-function decide(state: State, { type, by = 1, effects = [] }: Message): Next<State> {
+function decide(state: State, { type, by = 1, effects = [] }: Message, facts: Facts): Next<State> {
   const row = state.row ?? NO_ROW;
   switch (type) {
     case 'add':
@@ -50,6 +50,9 @@ function decide(state: State, { type, by = 1, effects = [] }: Message): Next<Sta
       return { state: { row: { ...row, open: true } }, effects: [{ do: 'replyStored' }] };
     case 'boom':
       throw new Error('boom');
+    case 'hold':
+      facts.holdReply();
+      return { state, effects: [] };
     case 'get':
       return { state, effects: [{ do: 'replyStored' }] };
     default:
