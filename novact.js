@@ -21,8 +21,7 @@ const LAUNCHER_FD = 3;
 /*
  * What keeps memory small; what the user set is left. A young heap of 128 MiB, an old one that doubles before it is
  * looked at and an arena of malloc for each thread hold three times what is used: measured with 1,000 servers under
- * reads, about 270 MiB in all with these and 500 without. A smaller growth costs CPU: 30 % took 0.3 ms more per boot.
- * Benchmark: test/bench/footprint.ts.
+ * reads, under 300 MiB in all with these and 500 without. Benchmark: test/bench/footprint.ts.
  */
 const HEAP_OPTIONS = ['--max-semi-space-size=16', '--heap-growing-percent=50'];
 const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'];

@@ -1,7 +1,7 @@
 /**
  * Changes of maps that nobody may change: the new map shares with the old one all but the few entries that stand near
- * the changed one. A state of thousands of entries that changes with each message is not copied whole, which was a
- * third of all garbage of a busy node (test/bench/boots.ts). Entries are in no order.
+ * the changed one. A state of thousands of entries that changes with each message is not copied whole. Entries
+ * are in no order.
  */
 
 /** Branches of each of the two levels: a change copies 32 + 32 places and one leaf, which holds size / 1,024 entries. */

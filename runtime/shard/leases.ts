@@ -44,6 +44,7 @@ export class Leases {
   #watch: Timer | undefined;
   #closed = false;
   #rounds = 0;
+  #settling = false;
   /** A statement failed that may have changed owners all the same. */
   #unsure = false;
 
@@ -90,40 +91,52 @@ export class Leases {
     this.#timer = this.#parts.clock.after(this.#parts.settings.beatMs, () => void this.#round());
   }
 
+  /** The next beat waits for nothing but this one's answer: changes of owner may have to wait for the cell's row. */
   async #round(): Promise<void> {
     const beforeMs = this.#parts.clock.monotonicMs();
+    let answered = false;
     try {
-      if (await this.#beat()) await this.#renew(beforeMs);
-      else this.#lose('another process has this node’s row');
+      answered = await this.#beat();
+      if (!answered) this.#lose('another process has this node’s row');
+      else if (this.#held) this.#extend(beforeMs);
+    } catch (error) {
+      this.#parts.log.warn('beat failed', { error });
+    }
+    if (this.#closed) return;
+    this.#beatLater();
+    if (!this.#settling) await this.#settle(answered ? beforeMs : undefined);
+  }
+
+  /** Agrees with the table where that is needed, then goes toward the fair share. `beforeMs`: of an answered beat. */
+  async #settle(beforeMs: number | undefined): Promise<void> {
+    this.#settling = true;
+    try {
+      const isUnsure = !this.#held || this.#unsure || ++this.#rounds % LOOK_ROUNDS === 0;
+      if (isUnsure && beforeMs !== undefined) await this.#agree(beforeMs);
       await this.#parts.view.look();
       if (this.#held) await this.#share();
     } catch (error) {
       this.#unsure = true;
-      this.#parts.log.warn('beat failed', { error });
+      this.#parts.log.warn('shards cannot be shared', { error });
     }
-    if (!this.#closed) this.#beatLater();
+    this.#settling = false;
   }
 
   #beat(): Promise<boolean> {
     return this.#parts.nodes.beat(this.#parts.node, this.#parts.boot);
   }
 
-  async #renew(beforeMs: number): Promise<void> {
-    if (this.#closed) return;
-    if (this.#held) this.#extend(beforeMs);
-    if (this.#held && !this.#unsure && ++this.#rounds % LOOK_ROUNDS !== 0) return;
-    // The lease had ended, or a change of owner had an unknown outcome: what is ours stands in the table.
+  /** Runs what the table says, under its epochs: the lease had ended, or a change of owner had an unknown outcome. */
+  async #agree(beforeMs: number): Promise<void> {
     const { node, boot, shards } = this.#parts;
     const owned = await shards.owned(node, boot);
-    if (!this.#held) this.#epochs.clear();
+    if (this.#closed) return;
+    if (!this.#held) {
+      this.#epochs.clear();
+      this.#extend(beforeMs);
+      this.#held = true;
+    }
     this.#unsure = false;
-    this.#extend(beforeMs);
-    this.#held = true;
-    this.#agree(owned);
-  }
-
-  /** Runs what the table says, under its epochs: nothing else, and nothing less. */
-  #agree(owned: readonly OwnedShard[]): void {
     const epochs = new Map(owned.map(({ shard, epoch }) => [shard, epoch]));
     const lost = [...this.#epochs].filter(([shard, epoch]) => epochs.get(shard) !== epoch).map(([shard]) => shard);
     for (const shard of lost) this.#epochs.delete(shard);

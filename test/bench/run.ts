@@ -11,6 +11,7 @@ import { boots } from './boots.ts';
 import { event } from './event.ts';
 import { cold, memory } from './footprint.ts';
 import { get, list } from './reads.ts';
+import { closeClouds } from './rig/cloud.ts';
 import { asText, type Figures, type Result } from './rig/figures.ts';
 import { load1, machineOf, versionsOf } from './rig/machine.ts';
 import type { Benchmark, Options } from './rig/subject.ts';
@@ -25,6 +26,7 @@ const BENCHMARKS: { readonly [name: string]: Benchmark } = {
   stream: () => program('stream.ts'),
 };
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void closeClouds().then(() => process.exit(130)));
 process.exitCode = await main();
 
 async function main(): Promise<number> {

@@ -40,7 +40,7 @@ const IDLE = /^(due|hostBeats|list|look)\.|^tell\.(hostBeat|report)$/;
 const SLOW_MS = 1_000;
 const TRACE_MAX = 20_000;
 /** Longer than any step may take. */
-const STRIKE_MAX_MS = 60_000;
+const STRIKE_MAX_MS = 120_000;
 
 export class Faults implements Fate {
   readonly plan: FaultPlan;

@@ -147,13 +147,13 @@ describe('an end and a new start', () => {
   });
 
   it('goes on when its database is killed: what was there is there, and new servers are made', async () => {
+    const server = { name: 'after', flavorRef: '42', imageRef: await tinyImage(cloud), networks: 'auto' };
     await endProcess(cloud.databasePid() ?? 0);
     const endMs = systemClock.monotonicMs() + END_MS;
     let status = 0;
     while (status !== 202 && systemClock.monotonicMs() < endMs) {
-      const server = { name: 'after', flavorRef: '42', imageRef: await tinyImage(cloud).catch(() => ''), networks: 'auto' };
       status = (await cloud.api('POST', '/servers', { server }, { microversion: '2.37', headers: { 'idempotency-key': 'after' } })).status;
-      expect([202, 400, 401, 500, 503, 504]).toContain(status);
+      expect([202, 503]).toContain(status);
     }
     expect(status).toBe(202);
     expect(await settled(cloud, END_MS)).toEqual([]);

@@ -59,6 +59,13 @@ export function foreignAccount(env: NodeJS.ProcessEnv): Account | undefined {
   };
 }
 
+const running = new Set<OwnCloud>();
+
+/** Ends what runs and removes its folders: for who is interrupted. */
+export async function closeClouds(): Promise<void> {
+  await Promise.all([...running].map((cloud) => cloud.close()));
+}
+
 /** A cloud of our own. `BENCH_NODE_OPTIONS` are options of its Node, such as --cpu-prof. */
 export class OwnCloud {
   readonly dataDir = mkdtempSync(join(tmpdir(), 'novact-bench-'));
@@ -67,6 +74,7 @@ export class OwnCloud {
   #offset = freshOffset();
 
   constructor() {
+    running.add(this);
     if (this.#hostsDir !== undefined) symlinkSync(this.#hostsDir, join(this.dataDir, 'hosts'));
   }
 
@@ -112,6 +120,7 @@ export class OwnCloud {
   }
 
   async close(): Promise<void> {
+    running.delete(this);
     await this.stop();
     for (const dir of [this.dataDir, this.#hostsDir]) if (dir !== undefined) rmSync(dir, { recursive: true, force: true });
   }

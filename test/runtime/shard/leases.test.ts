@@ -122,6 +122,21 @@ describe('the leases of a node', () => {
     });
   }
 
+  it('are not lost while a change of owner waits for the cell’s row', async () => {
+    const world = new VirtualWorld();
+    const tables = openTables(world);
+    const { leases, lost } = open(world, tables, 'a');
+    await world.run(async () => {
+      await leases.open();
+      Object.assign(tables.rows[7]!, { owner: null, boot: null });
+      const { takeFree } = tables.shardTable;
+      Object.assign(tables.shardTable, { takeFree: (...args: Parameters<typeof takeFree>) => world.clock.sleep(1_900).then(() => takeFree(...args)) });
+      await world.clock.sleep(12_000);
+      expect(lost.filter((shard) => shard !== 7)).toEqual([]);
+      expect(running(leases, tables, 'a')).toEqual({ count: SHARD_COUNT, broken: 0 });
+    }, 60_000);
+  });
+
   it('notice a shard that was taken although the beat was answered', async () => {
     const world = new VirtualWorld();
     const tables = openTables(world);

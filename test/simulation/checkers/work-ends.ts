@@ -1,7 +1,22 @@
-/** P2: accepted work has ended after the quiet time, and of what is deleted nothing is left anywhere. */
+/**
+ * P2: accepted work has ended after the quiet time, none of it took longer than its steps may, and of what is deleted
+ * nothing is left anywhere.
+ */
 import { statusOf } from '../../../actors/model/server-state.ts';
 import { toLoaded } from '../../doubles/memory-store.ts';
+import { INSTANCE_SETTINGS } from '../node.ts';
 import type { Checker } from './checker.ts';
+
+const { placeLimitMs, spawnLimitMs, destroyLimitMs, stopGraceMs, rebootGraceMs, powerLimitMs, attemptsMax } = INSTANCE_SETTINGS;
+/** A node that starts again, and a store that is slow or away, come on top of the limits of the steps. */
+const SLACK_MS = 20_000;
+const LONGEST_MS: { readonly [action: string]: number } = {
+  create: attemptsMax * (placeLimitMs + spawnLimitMs + destroyLimitMs),
+  delete: destroyLimitMs,
+  start: powerLimitMs,
+  stop: stopGraceMs + powerLimitMs,
+  reboot: rebootGraceMs + powerLimitMs,
+};
 
 export const WORK_ENDS: Checker = {
   promise: 'P2',
@@ -15,6 +30,10 @@ export const WORK_ENDS: Checker = {
       if (taskState !== null || vmState === 'building') problems.push(`${row.id} stays in ${statusOf(record)} (${vmState}, ${taskState})`);
       if (vmState === 'error' && fault === null) problems.push(`${row.id} is in error without a fault`);
       if (actions.some((action) => action.events.some((event) => event.finishedAt === null))) problems.push(`${row.id} has an action without an end`);
+      for (const { action, startedAt, updatedAt } of actions) {
+        const tookMs = Date.parse(updatedAt) - Date.parse(startedAt);
+        if (tookMs > (LONGEST_MS[action] ?? 0) + SLACK_MS) problems.push(`${row.id}: ${action} took ${tookMs} ms`);
+      }
       if (!deleted) continue;
       if ([...claims.values()].some((claim) => claim.instanceId === row.id)) problems.push(`${row.id} is deleted and has a claim`);
       if ([...fixedIps.values()].some((fixed) => fixed.instanceId === row.id)) problems.push(`${row.id} is deleted and has an address`);
