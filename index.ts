@@ -132,7 +132,9 @@ class Node {
   constructor(config: ClusterConfig, parts: NodeParts) {
     this.#config = config;
     this.#parts = parts;
-    this.#failpoint = failpointFrom({ words: process.env['NOVACT_FAILPOINT'], file: process.env['NOVACT_FAILPOINT_FILE'] }, () => process.kill(process.pid, 'SIGKILL'));
+    this.#failpoint = failpointFrom({ words: process.env['NOVACT_FAILPOINT'], file: process.env['NOVACT_FAILPOINT_FILE'] }, () =>
+      process.kill(process.pid, 'SIGKILL'),
+    );
     this.#system = new ActorSystem({ ...parts, node: config.name });
     this.#actors = this.#system;
     this.#turns = openTurns(config.name);
@@ -141,7 +143,11 @@ class Node {
     const { name, roles, bind, ports, publicAddress } = config;
     const { clock, log } = parts;
     this.#member = new Member({
-      name, roles, bind, clock, log,
+      name,
+      roles,
+      bind,
+      clock,
+      log,
       boot: parts.random.uuid() as BootId,
       sharingRole: 'control',
       port: ports.mesh,
@@ -152,7 +158,12 @@ class Node {
   }
 
   stages(): Stage[] {
-    const stage = (name: string, start: (signal: AbortSignal) => Promise<Undo | undefined>, startLimitMs = STAGE_MS): Stage => ({ name, startLimitMs, stopLimitMs: STAGE_MS, start });
+    const stage = (name: string, start: (signal: AbortSignal) => Promise<Undo | undefined>, startLimitMs = STAGE_MS): Stage => ({
+      name,
+      startLimitMs,
+      stopLimitMs: STAGE_MS,
+      start,
+    });
     const { roles } = this.#config;
     const doors = this.#ownDoors();
     return [
@@ -253,7 +264,10 @@ class Node {
       within: folder,
       port: ports.database,
       ...(database.embeddedListen === undefined ? {} : { listen: database.embeddedListen }),
-      log, clock, random, signal,
+      log,
+      clock,
+      random,
+      signal,
       ...(progress ? { progress } : {}),
     });
     this.#databaseUrl = embedded.url;
@@ -334,7 +348,10 @@ class Node {
         this.#actors.tell(address, { type: 'tick' });
       }
       const away = new Set(opened.flatMap((driver, index) => (driver.status?.().isUp === false ? [hosts[index]?.name] : [])));
-      await this.#hostsUp(hosts.map(({ name }) => name).filter((name) => !away.has(name)), signal);
+      await this.#hostsUp(
+        hosts.map(({ name }) => name).filter((name) => !away.has(name)),
+        signal,
+      );
     } catch (error) {
       await Promise.all(opened.map((driver) => driver.close()));
       throw error;
@@ -424,9 +441,16 @@ class Node {
     const { bind, publicAddress, region, ports, image, quotas, limits, operations, stream } = this.#config;
     const { username, ...account } = this.#serviceAccount();
     this.#opened ??= new Doors({
-      actors: this.#actors, clock, random, log,
+      actors: this.#actors,
+      clock,
+      random,
+      log,
       settings: {
-        bind, publicAddress, region, ports, quotas,
+        bind,
+        publicAddress,
+        region,
+        ports,
+        quotas,
         identityUrl: this.#identityUrl(),
         account: { ...account, userName: username },
         imageUrl: image === 'embedded' ? baseUrl(publicAddress, ports.image) : () => this.#imageUrl(),
@@ -444,7 +468,14 @@ class Node {
     const { identity, region } = this.#config;
     if (identity === 'embedded' && this.#folder) {
       const secrets = this.#needSecrets();
-      const account = (cloud: string, username: string, password: string, project: string) => ({ cloud, username, password, project, userDomain: 'Default', projectDomain: 'Default' });
+      const account = (cloud: string, username: string, password: string, project: string) => ({
+        cloud,
+        username,
+        password,
+        project,
+        userDomain: 'Default',
+        projectDomain: 'Default',
+      });
       this.#client = writeClientFiles(this.#folder.path, {
         authUrl: this.#identityUrl(),
         region,
@@ -478,7 +509,14 @@ class Node {
   #serviceAccount(): ServiceAccount {
     const { identity } = this.#config;
     if (identity !== 'embedded') return identity;
-    return { url: this.#identityUrl(), username: 'nova', password: this.#needSecrets().service, project: 'service', userDomain: 'Default', projectDomain: 'Default' };
+    return {
+      url: this.#identityUrl(),
+      username: 'nova',
+      password: this.#needSecrets().service,
+      project: 'service',
+      userDomain: 'Default',
+      projectDomain: 'Default',
+    };
   }
 
   #identityUrl(): string {

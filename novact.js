@@ -42,8 +42,14 @@ function main() {
   const node = bundledNode();
   if (node === undefined) {
     fail(
-      'novact needs Node ' + NODE_MAJOR_MIN + ' or newer. This is ' + process.version + ', and the Node that comes with novact' +
-        ' (package ' + packageName() + ') is not installed.\n' +
+      'novact needs Node ' +
+        NODE_MAJOR_MIN +
+        ' or newer. This is ' +
+        process.version +
+        ', and the Node that comes with novact' +
+        ' (package ' +
+        packageName() +
+        ') is not installed.\n' +
         'Install again without --omit=optional (npm ci), or start novact with a newer Node: /path/to/node novact.js …',
     );
     return;

@@ -43,7 +43,10 @@ function withFlags(command: Command): Command {
     .option('--hosts <n>', 'number of hosts')
     .option('--roles <list>', 'what this node does, with commas: api,metadata,control,compute,network,console')
     .option('--log-level <level>', 'trace, debug, info, warn, error or silent')
-    .option('--set <key=value>', 'any setting, such as leases.beatMs=500; may be repeated', (pair: string, before: string[] | undefined) => [...(before ?? []), pair]);
+    .option('--set <key=value>', 'any setting, such as leases.beatMs=500; may be repeated', (pair: string, before: string[] | undefined) => [
+      ...(before ?? []),
+      pair,
+    ]);
 }
 
 async function start(flags: Flags): Promise<number> {
@@ -75,7 +78,9 @@ async function start(flags: Flags): Promise<number> {
   const ended = Promise.withResolvers<number>();
   const launcher = takeLauncherFd();
   endOnSignals({
-    clock, log, say,
+    clock,
+    log,
+    say,
     stop: () => lifecycle.stop(),
     exit: (code) => process.exit(code),
     ...(launcher === undefined ? {} : { launcherFd: launcher }),

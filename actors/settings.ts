@@ -9,10 +9,34 @@ import type { DriverSettings } from '../drivers/open.ts';
 import { resolveConfig, type Assignment, type Loaded, type Problem, type Rule } from '../runtime/node/config.ts';
 import { environmentAssignments, fileAssignments, setAssignments } from '../runtime/node/config-sources.ts';
 import {
-  bytes, choice, cidr, count, either, folder, httpUrl, listOf, matching, milliseconds, name, port, ratio, secret, someOf, text,
+  bytes,
+  choice,
+  cidr,
+  count,
+  either,
+  folder,
+  httpUrl,
+  listOf,
+  matching,
+  milliseconds,
+  name,
+  port,
+  ratio,
+  secret,
+  someOf,
+  text,
 } from '../runtime/node/setting.ts';
 import {
-  leaseRule, portRule, reachableAddress, RUNTIME_DEFAULTS, RUNTIME_LEASES, RUNTIME_PORTS, runtimeLeases, runtimePorts, runtimeShape, withOffset,
+  leaseRule,
+  portRule,
+  reachableAddress,
+  RUNTIME_DEFAULTS,
+  RUNTIME_LEASES,
+  RUNTIME_PORTS,
+  runtimeLeases,
+  runtimePorts,
+  runtimeShape,
+  withOffset,
 } from '../runtime/node/settings.ts';
 import { INSTANCE_DEFAULTS, type InstanceSettings } from './instance/settings.ts';
 import { QUOTA_DEFAULTS } from './model/quota.ts';
@@ -37,8 +61,15 @@ const simulatedDriver = z.strictObject({
   capacity: capacity.exactOptional(),
   latency: z
     .strictObject({
-      inventoryMs: latency, spawnMs: latency, destroyMs: latency, startMs: latency, stopMs: latency, rebootMs: latency,
-      consoleOutputMs: latency, listMs: latency, shutdownMs: latency,
+      inventoryMs: latency,
+      spawnMs: latency,
+      destroyMs: latency,
+      startMs: latency,
+      stopMs: latency,
+      rebootMs: latency,
+      consoleOutputMs: latency,
+      listMs: latency,
+      shutdownMs: latency,
     })
     .exactOptional(),
 });
@@ -62,7 +93,9 @@ const hostGroup = z.strictObject({
 });
 
 const quota = () => count(-1, 2 ** 31 - 1);
-const quotas = Object.fromEntries(Object.keys(QUOTA_DEFAULTS).map((key) => [key, quota()])) as { [key in keyof typeof QUOTA_DEFAULTS]: ReturnType<typeof quota> };
+const quotas = Object.fromEntries(Object.keys(QUOTA_DEFAULTS).map((key) => [key, quota()])) as {
+  [key in keyof typeof QUOTA_DEFAULTS]: ReturnType<typeof quota>;
+};
 
 const operations = {
   placeLimitMs: milliseconds(1_000, HOUR_MS),
@@ -85,7 +118,13 @@ export const clusterSchema = z.strictObject({
   zone: name(),
   ports: z.strictObject({
     ...runtimePorts,
-    identity: port(), image: port(), compute: port(), metadata: port(), ec2: port(), objectstore: port(), inspector: port(),
+    identity: port(),
+    image: port(),
+    compute: port(),
+    metadata: port(),
+    ec2: port(),
+    objectstore: port(),
+    inspector: port(),
   }),
   leases: z.strictObject({ ...runtimeLeases, hostMs: milliseconds(500, HOUR_MS) }),
   /** What this node drives (role `compute`). */
@@ -94,7 +133,10 @@ export const clusterSchema = z.strictObject({
   ratios: z.strictObject({ cpu: ratio(0.1, 64), ram: ratio(0.1, 16), disk: ratio(0.1, 16) }),
   /** Kept for the machine itself, per host. */
   reserved: z.strictObject({ vcpus: count(0, 100_000), memoryMiB: count(0, 2 ** 31), diskGiB: count(0, 2 ** 31) }),
-  identity: either([z.literal('embedded'), z.strictObject({ url: httpUrl(), ...account })], 'embedded, or a section { url, username, password, project, userDomain, projectDomain }'),
+  identity: either(
+    [z.literal('embedded'), z.strictObject({ url: httpUrl(), ...account })],
+    'embedded, or a section { url, username, password, project, userDomain, projectDomain }',
+  ),
   /** Without `url` the image service is found in the catalog. */
   image: either([z.literal('embedded'), z.strictObject({ url: httpUrl().exactOptional() })], 'embedded, or a section { url }'),
   quotas: z.strictObject(quotas),
@@ -143,7 +185,11 @@ export const CLUSTER_DEFAULTS = {
 } satisfies Omit<z.input<typeof clusterSchema>, 'name'>;
 
 /** Joins assignments over the defaults. Fault `invalid` (reason `config`) that lists every problem. */
-export function resolveCluster(machine: { name: string; dataDir: string }, assignments: readonly Assignment[], problems: readonly Problem[] = []): Loaded<ClusterConfig> {
+export function resolveCluster(
+  machine: { name: string; dataDir: string },
+  assignments: readonly Assignment[],
+  problems: readonly Problem[] = [],
+): Loaded<ClusterConfig> {
   const loaded = resolveConfig({ schema: clusterSchema, defaults: { ...CLUSTER_DEFAULTS, ...machine }, assignments, rules: RULES, problems });
   const config: ClusterConfig = {
     ...loaded.config,
@@ -152,7 +198,9 @@ export function resolveCluster(machine: { name: string; dataDir: string }, assig
   };
   const offset = config.portOffset;
   const settings = loaded.settings.map((setting) =>
-    offset > 0 && setting.path.startsWith('ports.') ? { ...setting, value: `${Number(setting.value) + offset}`, source: `${setting.source}, plus portOffset` } : setting,
+    offset > 0 && setting.path.startsWith('ports.')
+      ? { ...setting, value: `${Number(setting.value) + offset}`, source: `${setting.source}, plus portOffset` }
+      : setting,
   );
   return { config, settings };
 }
@@ -185,13 +233,21 @@ export async function loadConfig(surroundings: Surroundings): Promise<ClusterCon
 
 /** The same, with each setting's value fit to be shown and where it came from. */
 export async function explainConfig({ flags, env, cwd }: Surroundings): Promise<Loaded<ClusterConfig>> {
-  const machine = { name: hostname().replaceAll(/[^A-Za-z0-9._-]/g, '-').slice(0, 63) || 'node', dataDir: resolve(cwd, CLUSTER_DEFAULTS.dataDir) };
+  const machine = {
+    name:
+      hostname()
+        .replaceAll(/[^A-Za-z0-9._-]/g, '-')
+        .slice(0, 63) || 'node',
+    dataDir: resolve(cwd, CLUSTER_DEFAULTS.dataDir),
+  };
   const named = flags.config ?? env['NOVACT_CONFIG'];
   const file = await fileAssignments(named === '' ? undefined : named, cwd, clusterSchema);
   const variables = environmentAssignments(env, VARIABLES);
   const sets = setAssignments(flags.set ?? []);
   // The group that --driver makes is there before what --set says about it.
-  const given = [...variables.assignments, ...driverAssignment(flags, machine.name), ...sets.assignments, ...flagAssignments(flags)].map((assignment) => placed(assignment, cwd));
+  const given = [...variables.assignments, ...driverAssignment(flags, machine.name), ...sets.assignments, ...flagAssignments(flags)].map((assignment) =>
+    placed(assignment, cwd),
+  );
   return resolveCluster(machine, [...file, ...given], [...variables.problems, ...sets.problems]);
 }
 
@@ -201,8 +257,15 @@ function driverAssignment(flags: Flags, machineName: string): Assignment[] {
 }
 
 function flagAssignments(flags: Flags): Assignment[] {
-  const simple = [['--data', 'dataDir', flags.data], ['--port-offset', 'portOffset', flags.portOffset], ['--roles', 'roles', flags.roles], ['--log-level', 'log.level', flags.logLevel]] as const;
-  const assignments: Assignment[] = simple.flatMap(([source, path, value]) => (value === undefined ? [] : [{ source, path: path.split('.'), value, isText: true }]));
+  const simple = [
+    ['--data', 'dataDir', flags.data],
+    ['--port-offset', 'portOffset', flags.portOffset],
+    ['--roles', 'roles', flags.roles],
+    ['--log-level', 'log.level', flags.logLevel],
+  ] as const;
+  const assignments: Assignment[] = simple.flatMap(([source, path, value]) =>
+    value === undefined ? [] : [{ source, path: path.split('.'), value, isText: true }],
+  );
   if (flags.hosts !== undefined) assignments.push({ source: '--hosts', path: ['hosts', '0', 'count'], value: flags.hosts, isText: true });
   return assignments;
 }
@@ -244,12 +307,41 @@ const RULES: readonly Rule<Parsed>[] = [
   ({ roles }) => (roles.includes('control') ? [] : [{ path: ['roles'], others: [], text: `is ${roles.join(', ')}: must contain control` }]),
   leaseRule,
   portRule,
-  ({ leases }) => (leases.hostMs > leases.beatMs + leases.marginMs ? [] : [{ path: ['leases', 'hostMs'], others: [['leases', 'beatMs'], ['leases', 'marginMs']], text: `is ${leases.hostMs}: must be more than leases.beatMs + leases.marginMs (${leases.beatMs + leases.marginMs})` }]),
-  ({ hosts }) => hosts.flatMap((group, index) => (group.count > 1 && !group.name.includes('{n}') ? [{ path: ['hosts', String(index), 'name'], text: `is "${group.name}": must contain {n}, since the group has ${group.count} hosts` }] : [])),
+  ({ leases }) =>
+    leases.hostMs > leases.beatMs + leases.marginMs
+      ? []
+      : [
+          {
+            path: ['leases', 'hostMs'],
+            others: [
+              ['leases', 'beatMs'],
+              ['leases', 'marginMs'],
+            ],
+            text: `is ${leases.hostMs}: must be more than leases.beatMs + leases.marginMs (${leases.beatMs + leases.marginMs})`,
+          },
+        ],
+  ({ hosts }) =>
+    hosts.flatMap((group, index) =>
+      group.count > 1 && !group.name.includes('{n}')
+        ? [{ path: ['hosts', String(index), 'name'], text: `is "${group.name}": must contain {n}, since the group has ${group.count} hosts` }]
+        : [],
+    ),
   hostNameRule,
   libvirtRule,
-  ({ operations: limits }) => (limits.verbWaitMs < limits.powerLimitMs ? [] : [{ path: ['operations', 'verbWaitMs'], others: [['operations', 'powerLimitMs']], text: `is ${limits.verbWaitMs}: must be less than operations.powerLimitMs (${limits.powerLimitMs})` }]),
-  ({ identity, image }) => (identity === 'embedded' && image !== 'embedded' && image.url === undefined ? [{ path: ['image'], text: 'has no url: with the embedded identity service there is no catalog to find it in' }] : []),
+  ({ operations: limits }) =>
+    limits.verbWaitMs < limits.powerLimitMs
+      ? []
+      : [
+          {
+            path: ['operations', 'verbWaitMs'],
+            others: [['operations', 'powerLimitMs']],
+            text: `is ${limits.verbWaitMs}: must be less than operations.powerLimitMs (${limits.powerLimitMs})`,
+          },
+        ],
+  ({ identity, image }) =>
+    identity === 'embedded' && image !== 'embedded' && image.url === undefined
+      ? [{ path: ['image'], text: 'has no url: with the embedded identity service there is no catalog to find it in' }]
+      : [],
 ];
 
 /** A host is the whole of one libvirt: two would count its memory twice and take each other's guests for strangers. */
@@ -262,7 +354,9 @@ function libvirtRule({ hosts }: Parsed): { path: string[]; text: string }[] {
     const where = driver.socketPath ?? driver.uri ?? '';
     const other = owner.get(where);
     owner.set(where, index);
-    return other === undefined ? [] : [{ path: [...path, 'driver'], text: `is the same libvirt as that of hosts.${other}: a host is the whole of one libvirt` }];
+    return other === undefined
+      ? []
+      : [{ path: [...path, 'driver'], text: `is the same libvirt as that of hosts.${other}: a host is the whole of one libvirt` }];
   });
 }
 
@@ -276,7 +370,10 @@ function hostNameRule({ hosts }: Parsed): { path: string[]; text: string }[] {
       const other = owner.get(host.name);
       owner.set(host.name, index);
       if (other === undefined || other === index) continue;
-      problems.push({ path: ['hosts', String(index), 'name'], text: `is "${group.name}": ${host.name} is a host of hosts.${other} too; every name must be one host's` });
+      problems.push({
+        path: ['hosts', String(index), 'name'],
+        text: `is "${group.name}": ${host.name} is a host of hosts.${other} too; every name must be one host's`,
+      });
       break;
     }
   }

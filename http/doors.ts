@@ -91,7 +91,11 @@ export class Doors {
     if (this.#adminProjectId !== undefined) await seedImage(actors, { blobs, owner: this.#adminProjectId, clock, random });
     const tokens = this.#tokens();
     const app = await imageApi({
-      actors, blobs, clock, random, log,
+      actors,
+      blobs,
+      clock,
+      random,
+      log,
       tokens: (token, signal) => tokens.check(token, signal),
       settings: { ...IMAGE_SETTINGS, sizeMaxBytes: settings.imageMaxBytes },
     });

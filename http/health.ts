@@ -10,7 +10,9 @@ import type { Json } from '../runtime/base/fault.ts';
 import type { Door } from './server.ts';
 
 /** What a part says: well or not, and figures. A part that throws or takes too long is not well. */
-export type HealthCheck = () => Promise<{ readonly well: boolean; readonly [figure: string]: Json }> | { readonly well: boolean; readonly [figure: string]: Json };
+export type HealthCheck = () =>
+  | Promise<{ readonly well: boolean; readonly [figure: string]: Json }>
+  | { readonly well: boolean; readonly [figure: string]: Json };
 
 const CHECK_MS = 2_000;
 /** Seconds; from an answer out of memory to a slow outside service. */
@@ -26,8 +28,19 @@ export function openMetrics(options: { readonly processMetrics: boolean }): Node
   const registry = new Registry();
   if (options.processMetrics) collectDefaultMetrics({ register: registry });
   const labelNames = ['route', 'method', 'status'] as const;
-  const requests = new Counter({ name: 'novact_http_requests_total', help: 'Requests answered, by route, method and status.', labelNames, registers: [registry] });
-  const seconds = new Histogram({ name: 'novact_http_request_seconds', help: 'Time to answer, by route and method.', labelNames: ['route', 'method'], buckets: BUCKETS, registers: [registry] });
+  const requests = new Counter({
+    name: 'novact_http_requests_total',
+    help: 'Requests answered, by route, method and status.',
+    labelNames,
+    registers: [registry],
+  });
+  const seconds = new Histogram({
+    name: 'novact_http_request_seconds',
+    help: 'Time to answer, by route and method.',
+    labelNames: ['route', 'method'],
+    buckets: BUCKETS,
+    registers: [registry],
+  });
   return {
     registry,
     served(route, method, status, took) {
@@ -40,11 +53,7 @@ export function openMetrics(options: { readonly processMetrics: boolean }): Node
 
 const METHODS = new Set(['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS']);
 
-export function healthDoor(options: {
-  readonly checks: { readonly [part: string]: HealthCheck };
-  readonly registry: Registry;
-  readonly clock: Clock;
-}): Door {
+export function healthDoor(options: { readonly checks: { readonly [part: string]: HealthCheck }; readonly registry: Registry; readonly clock: Clock }): Door {
   return async (request: IncomingMessage, response: ServerResponse) => {
     const path = (request.url ?? '/').split('?', 1)[0];
     if (request.method !== 'GET' && request.method !== 'HEAD') answer(response, 405, 'text/plain', '');

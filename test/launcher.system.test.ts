@@ -151,7 +151,11 @@ function oldNode(old: Old | 'none'): string[] {
     case 'a Node that can become another':
       return pretend(PRETEND);
     case 'the old Node of this machine':
-      return (process.env['PATH'] ?? '').split(delimiter).map((dir) => join(dir, 'node')).filter((file) => existsSync(file) && majorOf(file) < 24).slice(0, 1);
+      return (process.env['PATH'] ?? '')
+        .split(delimiter)
+        .map((dir) => join(dir, 'node'))
+        .filter((file) => existsSync(file) && majorOf(file) < 24)
+        .slice(0, 1);
   }
 }
 
@@ -169,7 +173,12 @@ function start(words: string[], args: string[], home = folder): ChildProcess {
 
 type Told = { version: string; pid: number; args: string[] };
 
-async function run(ctx: TestContext | undefined, old: Old | 'none', args: string[], home = folder): Promise<{ child: ChildProcess; told: Told; lines: string[] }> {
+async function run(
+  ctx: TestContext | undefined,
+  old: Old | 'none',
+  args: string[],
+  home = folder,
+): Promise<{ child: ChildProcess; told: Told; lines: string[] }> {
   const words = oldNode(old);
   // The other two ways to have an old Node are there in any case, so its absence hides nothing.
   if (words.length === 0) ctx?.skip('needs a Node older than 24 on the PATH');

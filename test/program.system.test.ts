@@ -17,7 +17,9 @@ type Ended = { code: number | string; out: string; err: string };
 
 function novact(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [LAUNCHER, ...args], { cwd, env: { PATH: process.env['PATH'], ...env } }, (error, out, err) => resolve({ code: error?.code ?? 0, out, err }));
+    execFile(process.execPath, [LAUNCHER, ...args], { cwd, env: { PATH: process.env['PATH'], ...env } }, (error, out, err) =>
+      resolve({ code: error?.code ?? 0, out, err }),
+    );
   });
 }
 
@@ -65,8 +67,17 @@ describe('the program', { timeout: 30_000 }, () => {
     const address = health.address();
     const folder = lockDataFolder(join(cwd, '.novact'), systemClock);
     try {
-      folder.describe({ name: 'n1', version: '9', address: '127.0.0.1', ports: { health: address !== null && typeof address === 'object' ? address.port : 0 }, state: 'running' });
-      expect(await novact(['status'])).toMatchObject({ code: 0, out: expect.stringMatching(new RegExp(`novact 9 runs: node n1, process ${process.pid}[^]*store +well`)) });
+      folder.describe({
+        name: 'n1',
+        version: '9',
+        address: '127.0.0.1',
+        ports: { health: address !== null && typeof address === 'object' ? address.port : 0 },
+        state: 'running',
+      });
+      expect(await novact(['status'])).toMatchObject({
+        code: 0,
+        out: expect.stringMatching(new RegExp(`novact 9 runs: node n1, process ${process.pid}[^]*store +well`)),
+      });
       expect(JSON.parse((await novact(['status', '--json'])).out)).toMatchObject({ running: true, pid: process.pid, well: true, health: { store: 'well' } });
     } finally {
       folder.release();

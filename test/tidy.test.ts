@@ -47,7 +47,9 @@ describe('the house', () => {
         const word = new RegExp(`\\b${name}\\b`, 'g');
         return (own.match(word)?.length ?? 0) > 1 || others.some((other) => other.search(word) >= 0);
       };
-      return exportsOf(path).filter((name) => !isUsed(name)).map((name) => `${path}: ${name}`);
+      return exportsOf(path)
+        .filter((name) => !isUsed(name))
+        .map((name) => `${path}: ${name}`);
     });
     expect(dead).toEqual([]);
   });
@@ -81,7 +83,9 @@ describe('the house', () => {
 
   it('has no default exports, loose types or unfinished notes', () => {
     const loose = /\bas any\b|: any\b|@ts-(ignore|nocheck)|\bTODO\b|\bFIXME\b/;
-    const wrong = PRODUCT.filter((path) => loose.test(withoutComments(path)) || (/^export default/m.test(text.get(path) ?? '') && !path.endsWith('.config.ts')));
+    const wrong = PRODUCT.filter(
+      (path) => loose.test(withoutComments(path)) || (/^export default/m.test(text.get(path) ?? '') && !path.endsWith('.config.ts')),
+    );
     expect(wrong).toEqual([]);
   });
 });

@@ -21,7 +21,9 @@ const MAILBOX_MAX = 1_024;
 const batchShape = z.object({
   batch: z.object({
     revision: z.number().int().nonnegative(),
-    events: z.array(z.looseObject({ revision: z.number().int(), id: z.string().max(64), projectId: z.string().max(64), status: z.string().max(64) })).max(10_000),
+    events: z
+      .array(z.looseObject({ revision: z.number().int(), id: z.string().max(64), projectId: z.string().max(64), status: z.string().max(64) }))
+      .max(10_000),
   }),
 });
 

@@ -3,16 +3,35 @@
  * are made of. A record's members are all looked at; whether they fit together is judged by the store.
  */
 import { z } from 'zod';
-import {
-  COUNT, listUpTo, LONG_TEXT, NO_BODY, TEXT_MAP, textUpTo, UNLIMITED_OR_COUNT, UUID_TEXT, WORD, type Bodies, type Shape,
-} from '../model/parse.ts';
+import { COUNT, listUpTo, LONG_TEXT, NO_BODY, TEXT_MAP, textUpTo, UNLIMITED_OR_COUNT, UUID_TEXT, WORD, type Bodies, type Shape } from '../model/parse.ts';
 import type {
-  GrantTarget, IdentityDomain, IdentityEc2Key, IdentityEndpoint, IdentityFilter, IdentityGrant, IdentityProject, IdentityProtocol, IdentityRegion, IdentityRole,
-  IdentityService, IdentityUser, Named, WantedScope,
+  GrantTarget,
+  IdentityDomain,
+  IdentityEc2Key,
+  IdentityEndpoint,
+  IdentityFilter,
+  IdentityGrant,
+  IdentityProject,
+  IdentityProtocol,
+  IdentityRegion,
+  IdentityRole,
+  IdentityService,
+  IdentityUser,
+  Named,
+  WantedScope,
 } from './messages/identity.ts';
 import {
-  IMAGE_SORT_KEYS, type ImageFilter, type ImageMember, type ImageMemberStatus, type ImageProtocol, type ImageRecord, type ImageSort, type ImageStatus,
-  type ImageViewer, type ImageVisibility, type TimeBound,
+  IMAGE_SORT_KEYS,
+  type ImageFilter,
+  type ImageMember,
+  type ImageMemberStatus,
+  type ImageProtocol,
+  type ImageRecord,
+  type ImageSort,
+  type ImageStatus,
+  type ImageViewer,
+  type ImageVisibility,
+  type TimeBound,
 } from './messages/image.ts';
 
 /** What a query of a door may hold. */
@@ -47,13 +66,24 @@ function updated<T extends object>(shape: Shape<T>) {
 const DOMAIN = { id: QUERY, name: QUERY, description: LONG_TEXT, enabled: FLAG } satisfies Shape<IdentityDomain>;
 const PROJECT = { id: QUERY, name: QUERY, domainId: QUERY, description: LONG_TEXT, enabled: FLAG } satisfies Shape<IdentityProject>;
 const USER = {
-  id: QUERY, name: QUERY, domainId: QUERY, enabled: FLAG, defaultProjectId: QUERY.nullable(), email: QUERY.nullable(), description: LONG_TEXT.nullable(),
+  id: QUERY,
+  name: QUERY,
+  domainId: QUERY,
+  enabled: FLAG,
+  defaultProjectId: QUERY.nullable(),
+  email: QUERY.nullable(),
+  description: LONG_TEXT.nullable(),
 } satisfies Shape<IdentityUser>;
 const ROLE = { id: QUERY, name: QUERY, description: LONG_TEXT.nullable() } satisfies Shape<IdentityRole>;
 const REGION = { id: QUERY, description: LONG_TEXT } satisfies Shape<IdentityRegion>;
 const SERVICE = { id: QUERY, type: QUERY, name: QUERY, description: LONG_TEXT, enabled: FLAG } satisfies Shape<IdentityService>;
 const ENDPOINT = {
-  id: QUERY, serviceId: QUERY, regionId: QUERY, interface: z.enum(['public', 'internal', 'admin']), url: QUERY, enabled: FLAG,
+  id: QUERY,
+  serviceId: QUERY,
+  regionId: QUERY,
+  interface: z.enum(['public', 'internal', 'admin']),
+  url: QUERY,
+  enabled: FLAG,
 } satisfies Shape<IdentityEndpoint>;
 
 const IDENTITY_FILTER = z.strictObject({
@@ -80,7 +110,9 @@ const PROOF = z.union([z.strictObject({ passwordHash: QUERY }), z.strictObject({
 
 const TARGET_KIND = z.enum(['project', 'domain', 'system']);
 const GRANT = z.strictObject({
-  userId: QUERY, roleId: QUERY, target: z.strictObject({ kind: TARGET_KIND, id: QUERY } satisfies Shape<GrantTarget>),
+  userId: QUERY,
+  roleId: QUERY,
+  target: z.strictObject({ kind: TARGET_KIND, id: QUERY } satisfies Shape<GrantTarget>),
 } satisfies Shape<IdentityGrant>);
 const EC2_KEY = z.strictObject({ access: QUERY, secret: QUERY, userId: QUERY, projectId: QUERY } satisfies Shape<IdentityEc2Key>);
 
@@ -89,25 +121,56 @@ const BY_ID = z.strictObject({ id: QUERY });
 const OF_USER = z.strictObject({ userId: QUERY, limit: LIMIT });
 
 export const IDENTITY = {
-  identityListDomain: LISTED, identityCreateDomain: created(z.strictObject(DOMAIN)), identityUpdateDomain: updated<IdentityDomain>(DOMAIN), identityDeleteDomain: BY_ID,
-  identityListProject: LISTED, identityCreateProject: created(z.strictObject(PROJECT)), identityUpdateProject: updated<IdentityProject>(PROJECT), identityDeleteProject: BY_ID,
-  identityListUser: LISTED, identityCreateUser: created(z.strictObject(USER)), identityUpdateUser: updated<IdentityUser>(USER), identityDeleteUser: BY_ID,
-  identityListRole: LISTED, identityCreateRole: created(z.strictObject(ROLE)), identityUpdateRole: updated<IdentityRole>(ROLE), identityDeleteRole: BY_ID,
-  identityListRegion: LISTED, identityCreateRegion: created(z.strictObject(REGION)), identityUpdateRegion: updated<IdentityRegion>(REGION), identityDeleteRegion: BY_ID,
-  identityListService: LISTED, identityCreateService: created(z.strictObject(SERVICE)), identityUpdateService: updated<IdentityService>(SERVICE), identityDeleteService: BY_ID,
-  identityListEndpoint: LISTED, identityCreateEndpoint: created(z.strictObject(ENDPOINT)), identityUpdateEndpoint: updated<IdentityEndpoint>(ENDPOINT), identityDeleteEndpoint: BY_ID,
+  identityListDomain: LISTED,
+  identityCreateDomain: created(z.strictObject(DOMAIN)),
+  identityUpdateDomain: updated<IdentityDomain>(DOMAIN),
+  identityDeleteDomain: BY_ID,
+  identityListProject: LISTED,
+  identityCreateProject: created(z.strictObject(PROJECT)),
+  identityUpdateProject: updated<IdentityProject>(PROJECT),
+  identityDeleteProject: BY_ID,
+  identityListUser: LISTED,
+  identityCreateUser: created(z.strictObject(USER)),
+  identityUpdateUser: updated<IdentityUser>(USER),
+  identityDeleteUser: BY_ID,
+  identityListRole: LISTED,
+  identityCreateRole: created(z.strictObject(ROLE)),
+  identityUpdateRole: updated<IdentityRole>(ROLE),
+  identityDeleteRole: BY_ID,
+  identityListRegion: LISTED,
+  identityCreateRegion: created(z.strictObject(REGION)),
+  identityUpdateRegion: updated<IdentityRegion>(REGION),
+  identityDeleteRegion: BY_ID,
+  identityListService: LISTED,
+  identityCreateService: created(z.strictObject(SERVICE)),
+  identityUpdateService: updated<IdentityService>(SERVICE),
+  identityDeleteService: BY_ID,
+  identityListEndpoint: LISTED,
+  identityCreateEndpoint: created(z.strictObject(ENDPOINT)),
+  identityUpdateEndpoint: updated<IdentityEndpoint>(ENDPOINT),
+  identityDeleteEndpoint: BY_ID,
   identityRevision: NO_BODY,
   identityLogin: z.strictObject({ user: NAMED }),
   identitySetPassword: z.strictObject({ userId: QUERY, passwordHash: QUERY }),
   identityIssueToken: z.strictObject({
-    hash: WORD, userId: QUERY, proof: PROOF, scope: SCOPE, methods: QUERIES, auditIds: QUERIES, issuedAtMs: MS, expiresAtMs: MS,
+    hash: WORD,
+    userId: QUERY,
+    proof: PROOF,
+    scope: SCOPE,
+    methods: QUERIES,
+    auditIds: QUERIES,
+    issuedAtMs: MS,
+    expiresAtMs: MS,
   }),
   identityLoadToken: z.strictObject({ hash: WORD, nowMs: MS }),
   identityAuthorize: z.strictObject({ userId: QUERY, projectId: QUERY }),
   identityRevokeToken: z.strictObject({ hash: WORD }),
   identityPurgeTokens: z.strictObject({ nowMs: MS }),
   identityListGrants: z.strictObject({
-    userId: QUERY.nullable(), roleId: QUERY.nullable(), target: z.strictObject({ kind: TARGET_KIND, id: QUERY.nullable() }).nullable(), limit: LIMIT,
+    userId: QUERY.nullable(),
+    roleId: QUERY.nullable(),
+    target: z.strictObject({ kind: TARGET_KIND, id: QUERY.nullable() }).nullable(),
+    limit: LIMIT,
   }),
   identityGrant: GRANT,
   identityRevokeGrant: GRANT,

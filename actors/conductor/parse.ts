@@ -8,8 +8,26 @@
 import { z } from 'zod';
 import type { ServiceKind } from '../../runtime/actor/kind.ts';
 import {
-  ADDRESS, bounded, COUNT, GENERATION, HASH, HOST_INVENTORY, JSON_MAP, listUpTo, LONG_TEXT, NAME, parserOf, NO_BODY, RESOURCES, SMALL_COUNT, TEXT_MAP,
-  UNLIMITED_OR_COUNT, UUID_TEXT, WORD, type Bodies, type Shape,
+  ADDRESS,
+  bounded,
+  COUNT,
+  GENERATION,
+  HASH,
+  HOST_INVENTORY,
+  JSON_MAP,
+  listUpTo,
+  LONG_TEXT,
+  NAME,
+  parserOf,
+  NO_BODY,
+  RESOURCES,
+  SMALL_COUNT,
+  TEXT_MAP,
+  UNLIMITED_OR_COUNT,
+  UUID_TEXT,
+  WORD,
+  type Bodies,
+  type Shape,
 } from '../model/parse.ts';
 import type { Flavor } from '../model/flavor.ts';
 import type { ImageRef } from '../model/image.ts';
@@ -99,7 +117,12 @@ const CREATE_ACTION = z.strictObject({
   message: NOBODY_YET,
   events: z.tuple([
     z.strictObject({
-      event: WORD, startedAt: ISO, finishedAt: NOBODY_YET, result: NOBODY_YET, host: NOBODY_YET, fault: NOBODY_YET,
+      event: WORD,
+      startedAt: ISO,
+      finishedAt: NOBODY_YET,
+      result: NOBODY_YET,
+      host: NOBODY_YET,
+      fault: NOBODY_YET,
     } satisfies Shape<Omit<ActionEvent, 'explanation'>>),
   ]),
 } satisfies Shape<ActionRecord>);
@@ -165,7 +188,9 @@ const ORDER = z
   } satisfies Shape<CreateOrder>)
   .refine(({ instances }) => instances.length > 0, { path: ['instances'] })
   .refine(({ instances, projectId, userId }) => instances.every((one) => one.projectId === projectId && one.userId === userId), { path: ['projectId'] })
-  .refine(({ instances, needEach }) => instances.every(({ flavor }) => flavor.vcpus === needEach.cores && flavor.memoryMiB === needEach.ram), { path: ['needEach'] });
+  .refine(({ instances, needEach }) => instances.every(({ flavor }) => flavor.vcpus === needEach.cores && flavor.memoryMiB === needEach.ram), {
+    path: ['needEach'],
+  });
 
 const WRITES = { accept: z.strictObject({ order: ORDER }) } satisfies Bodies<WriteProtocol, keyof WriteProtocol>;
 
@@ -214,21 +239,39 @@ const READS = {
 } satisfies Bodies<ReadProtocol, keyof ReadProtocol>;
 
 const FLAVOR_SORT_KEYS = [
-  'flavorId', 'name', 'memoryMiB', 'vcpus', 'rootGiB', 'createdAt', 'id', 'isPublic', 'swapMiB', 'ephemeralGiB',
+  'flavorId',
+  'name',
+  'memoryMiB',
+  'vcpus',
+  'rootGiB',
+  'createdAt',
+  'id',
+  'isPublic',
+  'swapMiB',
+  'ephemeralGiB',
 ] as const satisfies readonly FlavorSortKey[];
 const QUOTA_NAMES = Object.keys(QUOTA_DEFAULTS) as QuotaName[];
 /** Limits that are set; the others stay. */
 const LIMITS = z.partialRecord(z.enum(QUOTA_NAMES), UNLIMITED_OR_COUNT);
 const KEY_PAIR = z.strictObject({
-  userId: NAME, name: NAME, type: z.enum(['ssh', 'x509']), publicKey: LONG_TEXT, fingerprint: NAME,
+  userId: NAME,
+  name: NAME,
+  type: z.enum(['ssh', 'x509']),
+  publicKey: LONG_TEXT,
+  fingerprint: NAME,
 } satisfies Shape<Omit<KeyPair, 'id' | 'createdAt'>>);
 const OF_FLAVOR = { flavorId: QUERY };
 const ONE_KEY_PAIR = z.strictObject({ userId: QUERY, name: QUERY });
 
 const RECORDS = {
   listFlavors: z.strictObject({
-    projectId: QUERY.nullable(), isPublic: FLAG.nullable(), minMemoryMiB: INTEGER.nullable(), minRootGiB: INTEGER.nullable(), name: QUERY.nullable(),
-    sort: z.strictObject({ key: z.enum(FLAVOR_SORT_KEYS), descending: FLAG }), ...MARKED,
+    projectId: QUERY.nullable(),
+    isPublic: FLAG.nullable(),
+    minMemoryMiB: INTEGER.nullable(),
+    minRootGiB: INTEGER.nullable(),
+    name: QUERY.nullable(),
+    sort: z.strictObject({ key: z.enum(FLAVOR_SORT_KEYS), descending: FLAG }),
+    ...MARKED,
   }),
   showFlavor: z.strictObject({ ...OF_FLAVOR, projectId: QUERY.nullable() }),
   createFlavor: z.strictObject({ flavor: FLAVOR }),
@@ -250,7 +293,11 @@ const RECORDS = {
   setQuotaClass: z.strictObject({ name: QUERY, limits: LIMITS }),
   listNetworks: z.strictObject({ projectId: QUERY.nullable() }),
   updateService: z.strictObject({
-    uuid: QUERY.nullable(), host: QUERY.nullable(), enabled: FLAG.exactOptional(), disabledReason: QUERY.nullable().exactOptional(), forcedDown: FLAG.exactOptional(),
+    uuid: QUERY.nullable(),
+    host: QUERY.nullable(),
+    enabled: FLAG.exactOptional(),
+    disabledReason: QUERY.nullable().exactOptional(),
+    forcedDown: FLAG.exactOptional(),
   }),
   deleteService: z.strictObject({ uuid: QUERY }),
 } satisfies Bodies<RecordProtocol, keyof RecordProtocol>;

@@ -65,7 +65,10 @@ function tick(state: HostState, facts: Facts, settings: HostSettings): Next<Host
   const again: Effect = { do: 'wake', inMs: settings.tickMs, message: { type: 'tick' }, tag: 'tick' };
   if (state.phase === 'starting') return { state, effects: [again] };
   if (state.phase === 'new') {
-    return { state: { ...state, phase: 'starting' }, effects: [{ do: 'perform', job: 'begin', args: { host: state.name }, as: 'started', tag: 'begin', timeoutMs: BEGIN_MS }, again] };
+    return {
+      state: { ...state, phase: 'starting' },
+      effects: [{ do: 'perform', job: 'begin', args: { host: state.name }, as: 'started', tag: 'begin', timeoutMs: BEGIN_MS }, again],
+    };
   }
   const tidy = forgetOld(expirePromises(state, facts.nowMs), facts.nowMs);
   const beat: Effect = { do: 'tell', to: CONDUCTOR, message: { type: 'hostBeat', host: state.name, epoch: state.epoch } as { type: string } };
@@ -144,7 +147,10 @@ function rowRead(state: HostState, outcome: Outcome<Omit<HostStart, 'claims'>>, 
 function readConsole(state: HostState, body: { instanceId: string; generation: number; maxBytes: number }, facts: Facts): Next<HostState> {
   const { instanceId, generation, maxBytes } = body;
   const handle = facts.holdReply();
-  return { state, effects: [{ do: 'perform', job: 'console', args: { instanceId, generation, maxBytes }, as: 'consoleRead', tag: String(handle), timeoutMs: CONSOLE_MS }] };
+  return {
+    state,
+    effects: [{ do: 'perform', job: 'console', args: { instanceId, generation, maxBytes }, as: 'consoleRead', tag: String(handle), timeoutMs: CONSOLE_MS }],
+  };
 }
 
 function consoleRead(state: HostState, tag: string, outcome: Outcome<{ base64: string }>): Next<HostState> {

@@ -34,7 +34,14 @@ export function run(state: HostState, body: RunBody, handle: ReplyHandle | null,
 }
 
 /** The verb has ended: who waits is answered, and the follower begins. */
-export function ended(state: HostState, instanceId: string, operation: string, outcome: Outcome<{ power: PowerState | null }>, facts: Facts, settings: HostSettings): Next<HostState> {
+export function ended(
+  state: HostState,
+  instanceId: string,
+  operation: string,
+  outcome: Outcome<{ power: PowerState | null }>,
+  facts: Facts,
+  settings: HostSettings,
+): Next<HostState> {
   const lane = state.lanes.get(instanceId);
   if (!lane || lane.operation !== operation) return { state, effects: [] };
   const result: VerbAnswer = outcome.ok ? { is: 'done', power: outcome.value.power } : { is: 'failed', fault: outcome.fault };
@@ -85,7 +92,10 @@ export function answer(state: HostState, handle: ReplyHandle | null, value: Verb
   return { state, effects: [handle === null ? { do: 'reply', value } : { do: 'reply', value, to: handle }] };
 }
 
-const STALE: VerbAnswer = { is: 'failed', fault: new Fault('conflict', 'host.stale', 'A newer owner or placement of this server has spoken already.').toRecord() };
+const STALE: VerbAnswer = {
+  is: 'failed',
+  fault: new Fault('conflict', 'host.stale', 'A newer owner or placement of this server has spoken already.').toRecord(),
+};
 
 function begin(state: HostState, body: RunBody, handle: ReplyHandle | null, epoch: number, facts: Facts, settings: HostSettings): Next<HostState> {
   const { instanceId, generation, operation, verb } = body;

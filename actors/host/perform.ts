@@ -51,7 +51,11 @@ async function look({ driver, actors }: HostParts, host: string, signal: AbortSi
   return { claims, guests };
 }
 
-async function runVerb({ driver, failpoint }: HostParts, { verb, instanceId, generation }: VerbArgs, signal: AbortSignal): Promise<{ power: GuestPower | null }> {
+async function runVerb(
+  { driver, failpoint }: HostParts,
+  { verb, instanceId, generation }: VerbArgs,
+  signal: AbortSignal,
+): Promise<{ power: GuestPower | null }> {
   const guest = { instanceId, generation };
   failpoint(`verb.${verb.name}.before`);
   const power = await runDriver(driver, verb, guest, signal);

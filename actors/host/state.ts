@@ -11,7 +11,13 @@ import type { PowerState } from '../model/server-state.ts';
 import type { GuestVerb, VerbAnswer } from './messages.ts';
 
 /** A share of this host. `until`: a promise runs out then; null: recorded in the store. `isDoomed`: only to be destroyed. */
-export type HeldClaim = { readonly instanceId: string; readonly generation: number; readonly need: Resources; readonly untilMs: number | null; readonly isDoomed: boolean };
+export type HeldClaim = {
+  readonly instanceId: string;
+  readonly generation: number;
+  readonly need: Resources;
+  readonly untilMs: number | null;
+  readonly isDoomed: boolean;
+};
 
 /** The verbs of one guest, one at a time. */
 export type Lane = {

@@ -74,7 +74,10 @@ export function giveUp(state: InstanceState, fault: FaultRecord, facts: Facts): 
   if (!isWorking(state)) return next(state);
   if (state.record.operation.name === 'delete') return gone(state, 'doom', facts);
   const actions = actionEnded(state.record, facts, { fault });
-  return next({ ...change(state, { vmState: 'error', taskState: null, operation: null, fault: { ...fault, at: toIso(facts.nowMs) }, actions }, facts), soft: NO_SOFT });
+  return next({
+    ...change(state, { vmState: 'error', taskState: null, operation: null, fault: { ...fault, at: toIso(facts.nowMs) }, actions }, facts),
+    soft: NO_SOFT,
+  });
 }
 
 export function resume(state: Working, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
@@ -201,4 +204,3 @@ function refuse(fault: FaultRecord): { do: 'refuse'; fault: FaultRecord } {
 function isLiving(state: InstanceState): state is Living {
   return state.record !== undefined;
 }
-

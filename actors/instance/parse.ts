@@ -5,7 +5,19 @@
 import { z } from 'zod';
 import type { ActorKind } from '../../runtime/actor/kind.ts';
 import {
-  listUpTo, LONG_TEXT, NAME, NO_BODY, parserOf, POWER, SMALL_COUNT, TEXT_MAP, textUpTo, UNLIMITED_OR_COUNT, WORD, type Bodies, type Shape,
+  listUpTo,
+  LONG_TEXT,
+  NAME,
+  NO_BODY,
+  parserOf,
+  POWER,
+  SMALL_COUNT,
+  TEXT_MAP,
+  textUpTo,
+  UNLIMITED_OR_COUNT,
+  WORD,
+  type Bodies,
+  type Shape,
 } from '../model/parse.ts';
 import type { Caller, InstanceChanges, InstanceProtocol, ListChange, MapChange, Verb } from './messages.ts';
 

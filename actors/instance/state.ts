@@ -88,7 +88,11 @@ export function actionBegun(record: InstanceRecord, operation: Operation, by: { 
 }
 
 /** The history with the open operation's event ended. */
-export function actionEnded(record: InstanceRecord, facts: Facts, end: { fault: FaultRecord | null; host?: string | null; explanation?: Json }): readonly ActionRecord[] {
+export function actionEnded(
+  record: InstanceRecord,
+  facts: Facts,
+  end: { fault: FaultRecord | null; host?: string | null; explanation?: Json },
+): readonly ActionRecord[] {
   const requestId = record.operation?.requestId;
   const at = toIso(facts.nowMs);
   return record.actions.map((action) => {

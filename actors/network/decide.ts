@@ -8,7 +8,9 @@ import { macOf, type AddressPool } from './address-pool.ts';
 import type { NetworkProtocol } from './messages.ts';
 
 /** undefined: there is no such network. The pool changes in place. */
-export type NetworkState = { readonly id: string; readonly network: NetworkRecord; readonly pool: AddressPool } | { readonly id: string; readonly network: undefined };
+export type NetworkState =
+  | { readonly id: string; readonly network: NetworkRecord; readonly pool: AddressPool }
+  | { readonly id: string; readonly network: undefined };
 
 export function decide(state: NetworkState, message: MessageOf<NetworkProtocol>, facts: Facts): Next<NetworkState> {
   switch (message.type) {

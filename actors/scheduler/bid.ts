@@ -13,7 +13,13 @@ export type Choice = { readonly filters: readonly Filter[]; readonly weighers: r
 /** Scores so close that chance may decide. */
 const NEAR = 0.05;
 
-export function bidFor(state: SchedulerState, request: PlacementRequest, wanted: number, chance: () => number, choice: Choice): { bids: Bid[]; explanation: Explanation } {
+export function bidFor(
+  state: SchedulerState,
+  request: PlacementRequest,
+  wanted: number,
+  chance: () => number,
+  choice: Choice,
+): { bids: Bid[]; explanation: Explanation } {
   const open = openByHost(state);
   const removed: Record<string, number> = {};
   const left: Candidate[] = [];

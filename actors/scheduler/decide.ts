@@ -17,7 +17,9 @@ export function decide(state: SchedulerState, message: MessageOf<SchedulerProtoc
       const current = withoutOpen(withoutOld(state, facts.nowMs), message.request.instanceId);
       const answer = bidFor(current, message.request, message.wanted, facts.chance, choice);
       const [first] = answer.bids;
-      const bidding = first ? withOpen(current, message.request.instanceId, { host: first.host, need: message.request.need, untilMs: facts.nowMs + OPEN_BID_MS }) : current;
+      const bidding = first
+        ? withOpen(current, message.request.instanceId, { host: first.host, need: message.request.need, untilMs: facts.nowMs + OPEN_BID_MS })
+        : current;
       return { state: bidding, effects: [{ do: 'reply', value: answer }] };
     }
     case 'report':

@@ -34,6 +34,8 @@ export function schedulerKind(settings: SchedulerSettings = { withoutFilters: []
 export function choiceOf({ withoutFilters, weights }: SchedulerSettings): Choice {
   return {
     filters: FILTERS.filter((filter) => !withoutFilters.includes(filter.name)),
-    weighers: WEIGHERS.map((weigher) => ({ ...weigher, multiplier: weights[weigher.name] ?? weigher.multiplier })).filter((weigher) => weigher.multiplier !== 0),
+    weighers: WEIGHERS.map((weigher) => ({ ...weigher, multiplier: weights[weigher.name] ?? weigher.multiplier })).filter(
+      (weigher) => weigher.multiplier !== 0,
+    ),
   };
 }

@@ -17,18 +17,20 @@ export type { ImageFormat, ImageInspection } from './probe.ts';
 const READERS: readonly FormatReader[] = [readQcow2, readVmdk, readVhdx, readVdi, readVhd, readLuks, readIso, readForeign];
 
 /** Names of the image service's disk formats and what the file then may be. */
-const DECLARED: ReadonlyMap<string, readonly ImageFormat[]> = new Map(Object.entries<readonly ImageFormat[]>({
-  raw: ['raw', 'mbr', 'gpt'],
-  ami: ['raw', 'mbr', 'gpt'],
-  aki: ['raw', 'mbr', 'gpt'],
-  ari: ['raw', 'mbr', 'gpt'],
-  qcow2: ['qcow2'],
-  vmdk: ['vmdk'],
-  vdi: ['vdi'],
-  vhd: ['vhd'],
-  vhdx: ['vhdx'],
-  iso: ['iso'],
-}));
+const DECLARED: ReadonlyMap<string, readonly ImageFormat[]> = new Map(
+  Object.entries<readonly ImageFormat[]>({
+    raw: ['raw', 'mbr', 'gpt'],
+    ami: ['raw', 'mbr', 'gpt'],
+    aki: ['raw', 'mbr', 'gpt'],
+    ari: ['raw', 'mbr', 'gpt'],
+    qcow2: ['qcow2'],
+    vmdk: ['vmdk'],
+    vdi: ['vdi'],
+    vhd: ['vhd'],
+    vhdx: ['vhdx'],
+    iso: ['iso'],
+  }),
+);
 
 /** Throws only when the file can't be read. A link is not followed. */
 export async function inspectImage(path: string): Promise<ImageInspection> {

@@ -5,7 +5,16 @@
 import type { FileHandle } from 'node:fs/promises';
 
 export type ImageFormat =
-  | 'raw' | 'mbr' | 'gpt' | 'qcow2' | 'vmdk' | 'vdi' | 'vhd' | 'vhdx' | 'iso' | 'luks'
+  | 'raw'
+  | 'mbr'
+  | 'gpt'
+  | 'qcow2'
+  | 'vmdk'
+  | 'vdi'
+  | 'vhd'
+  | 'vhdx'
+  | 'iso'
+  | 'luks'
   /** Known to image tools but not to us: qed, parallels, bochs, dmg, cloop, older qcow and vmdk. */
   | 'other';
 

@@ -68,7 +68,7 @@ function sizeProblem(area: Buffer, image: ImageBytes): string | undefined {
   const virtualBytes = area.readBigUInt64BE(24);
   const entries = BigInt(area.readUInt32BE(36));
   const offset = area.readBigUInt64BE(40);
-  const entryBytes = (area.readUInt32BE(4) === 3 && (area.readBigUInt64BE(72) & FEATURE.extendedL2) !== 0n) ? 16n : 8n;
+  const entryBytes = area.readUInt32BE(4) === 3 && (area.readBigUInt64BE(72) & FEATURE.extendedL2) !== 0n ? 16n : 8n;
   const perEntry = (1n << clusterBits) * ((1n << clusterBits) / entryBytes);
   if (entries > BigInt(L1_ENTRIES_MAX)) return 'has a mapping table of an impossible size';
   if (entries * perEntry < virtualBytes) return 'has a mapping table that is too small';

@@ -36,7 +36,12 @@ async function qemuImg(args: readonly string[], signal: AbortSignal): Promise<vo
     if (signal.aborted) throw new Fault('cancelled', 'image.cancelled', 'The operation was cancelled.');
     const text = error instanceof Error ? error.message : String(error);
     const full = /no space left/i.test(text);
-    throw new Fault(full ? 'overloaded' : 'unavailable', full ? 'image.diskFull' : 'image.tool', full ? 'The host has no disk space left.' : 'A disk could not be made.', { detail: text, cause: error });
+    throw new Fault(
+      full ? 'overloaded' : 'unavailable',
+      full ? 'image.diskFull' : 'image.tool',
+      full ? 'The host has no disk space left.' : 'A disk could not be made.',
+      { detail: text, cause: error },
+    );
   }
 }
 

@@ -42,14 +42,22 @@ async function endProblem(image: ImageBytes, head: Buffer): Promise<string | und
   if (head.readBigUInt64LE(56) !== GRAIN_DIRECTORY_AT_END) return undefined;
   const tail = await image.piece(image.size - 2 * SECTOR, SECTOR);
   if (tail.toString('latin1', 0, 4) !== 'KDMV') return 'is cut off';
-  const same = [[4, 8], [12, 28], [28, 36], [36, 44]].every(([from, to]) => head.subarray(from, to).equals(tail.subarray(from, to)));
+  const same = [
+    [4, 8],
+    [12, 28],
+    [28, 36],
+    [36, 44],
+  ].every(([from, to]) => head.subarray(from, to).equals(tail.subarray(from, to)));
   return same ? undefined : 'has two headers that differ';
 }
 
 async function descriptorProblem(image: ImageBytes, head: Buffer): Promise<string | undefined> {
   const bytes = await image.piece(SECTOR, Number(head.readBigUInt64LE(36)) * SECTOR);
   const end = bytes.indexOf(0);
-  const lines = bytes.toString('latin1', 0, end < 0 ? bytes.length : end).split(/\r?\n/).map((line) => line.trim());
+  const lines = bytes
+    .toString('latin1', 0, end < 0 ? bytes.length : end)
+    .split(/\r?\n/)
+    .map((line) => line.trim());
   const value = (key: RegExp): string | undefined => lines.map((line) => key.exec(line)?.[1]).find((found) => found !== undefined);
   const subtype = value(/^createType\s*=\s*"?([^"]*)"?$/i);
   if (subtype === undefined || !SUBTYPES_FINE.has(subtype)) return 'is of a sub-type that is not allowed';

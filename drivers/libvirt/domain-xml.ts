@@ -76,11 +76,14 @@ function smbios(spec: GuestSpec): string {
 }
 
 function boot(spec: GuestSpec, files: GuestFiles, machine: Machine): string {
-  const direct = files.kernel === undefined ? [] : [
-    element('kernel', {}, [text(files.kernel)]),
-    files.ramdisk === undefined ? '' : element('initrd', {}, [text(files.ramdisk)]),
-    element('cmdline', {}, [text(spec.image.properties.os_command_line ?? DEFAULT_COMMAND_LINE)]),
-  ];
+  const direct =
+    files.kernel === undefined
+      ? []
+      : [
+          element('kernel', {}, [text(files.kernel)]),
+          files.ramdisk === undefined ? '' : element('initrd', {}, [text(files.ramdisk)]),
+          element('cmdline', {}, [text(spec.image.properties.os_command_line ?? DEFAULT_COMMAND_LINE)]),
+        ];
   // `pc` has free slots for what is plugged later; elsewhere libvirt knows best.
   const board = machine.arch === 'x86_64' && machine.domainType !== 'test' ? 'pc' : undefined;
   return element('os', {}, [
@@ -96,11 +99,13 @@ function devices(spec: GuestSpec, files: GuestFiles, machine: Machine): string[]
   const model = choice(spec.image.properties.hw_vif_model, NIC_MODELS, 'hw_vif_model');
   return [
     ...files.disks.map((disk, index) => diskElement(disk, index, { bus, machine })),
-    ...spec.nics.map((nic) => element('interface', { type: machine.bridge === undefined ? 'user' : 'bridge' }, [
-      element('mac', { address: nic.mac }),
-      machine.bridge === undefined ? '' : element('source', { bridge: machine.bridge }),
-      element('model', { type: model }),
-    ])),
+    ...spec.nics.map((nic) =>
+      element('interface', { type: machine.bridge === undefined ? 'user' : 'bridge' }, [
+        element('mac', { address: nic.mac }),
+        machine.bridge === undefined ? '' : element('source', { bridge: machine.bridge }),
+        element('model', { type: model }),
+      ]),
+    ),
     // The log belongs to libvirt's log daemon, so the terminal stays free for an interactive console.
     element('serial', { type: 'pty' }, [element('log', { file: files.consoleLog, append: 'off' }), element('target', { port: 0 })]),
     element('rng', { model: 'virtio' }, [element('backend', { model: 'random' }, ['/dev/urandom'])]),
@@ -143,7 +148,14 @@ function element(name: string, attributes: Attributes = {}, children: readonly s
 }
 
 const ESCAPES: { readonly [character: string]: string } = {
-  '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;', '\t': '&#9;', '\n': '&#10;', '\r': '&#13;',
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&apos;',
+  '\t': '&#9;',
+  '\n': '&#10;',
+  '\r': '&#13;',
 };
 /** Characters that XML 1.0 can't carry even escaped. */
 // oxlint-disable-next-line no-control-regex -- they are the point
@@ -151,5 +163,8 @@ const IMPOSSIBLE = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g;
 
 /** Safe as content and as an attribute's value. */
 export function text(value: string): string {
-  return value.toWellFormed().replace(IMPOSSIBLE, '\ufffd').replace(/[&<>"'\t\n\r]/g, (character) => ESCAPES[character] ?? '');
+  return value
+    .toWellFormed()
+    .replace(IMPOSSIBLE, '\ufffd')
+    .replace(/[&<>"'\t\n\r]/g, (character) => ESCAPES[character] ?? '');
 }

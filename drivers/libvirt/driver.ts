@@ -227,7 +227,9 @@ class LibvirtDriver implements HypervisorDriver {
       isUp: true,
       text: `${place.uri} at ${at}, guests run by ${isEmulated ? 'emulation' : 'KVM'} (virtType ${options.virtType})`,
       // Not found out by looking: a device node for KVM was seen that could run nothing.
-      ...(isEmulated ? { hint: { text: 'Emulation works on every machine. Where KVM works, guests are many times faster with it', setting: 'virtType=kvm' } } : {}),
+      ...(isEmulated
+        ? { hint: { text: 'Emulation works on every machine. Where KVM works, guests are many times faster with it', setting: 'virtType=kvm' } }
+        : {}),
     };
   }
 

@@ -31,11 +31,21 @@ export const PROCEDURES = {
   connectGetVersion: procedure(4, nothing, struct({ version: uhyper })),
   connectGetLibVersion: procedure(157, nothing, struct({ version: uhyper })),
   connectGetCapabilities: procedure(7, nothing, struct({ capabilities: string })),
-  nodeGetInfo: procedure(6, nothing, struct({
-    model: fixed(int, 32), memoryKiB: uhyper, cpus: int, mhz: int, nodes: int, sockets: int, cores: int, threads: int,
-  })),
-  connectListAllDomains: procedure(273, struct({ needResults: int, flags: uint }),
-    struct({ domains: list(domain, DOMAINS_MAX), count: uint })),
+  nodeGetInfo: procedure(
+    6,
+    nothing,
+    struct({
+      model: fixed(int, 32),
+      memoryKiB: uhyper,
+      cpus: int,
+      mhz: int,
+      nodes: int,
+      sockets: int,
+      cores: int,
+      threads: int,
+    }),
+  ),
+  connectListAllDomains: procedure(273, struct({ needResults: int, flags: uint }), struct({ domains: list(domain, DOMAINS_MAX), count: uint })),
   connectDomainEventCallbackRegisterAny: procedure(316, struct({ eventId: int, dom: optional(domain) }), struct({ callbackId: int })),
   domainLookupByUuid: procedure(24, struct({ uuid }), ofDomain),
   domainDefineXmlFlags: procedure(350, struct({ xml: string, flags: uint }), ofDomain),
@@ -66,8 +76,16 @@ export const AUTH = { none: 0, sasl: 1, polkit: 2 } as const;
 const optionalString = optional(string);
 /** What a reply with status `error` carries. */
 export const ERROR_PAYLOAD = struct({
-  code: int, domain: int, message: optionalString, level: int, dom: optional(domain),
-  str1: optionalString, str2: optionalString, str3: optionalString, int1: int, int2: int,
+  code: int,
+  domain: int,
+  message: optionalString,
+  level: int,
+  dom: optional(domain),
+  str1: optionalString,
+  str2: optionalString,
+  str3: optionalString,
+  int1: int,
+  int2: int,
   net: optional(struct({ name: string, uuid })),
 });
 

@@ -164,7 +164,12 @@ export function frameSplitter(onFrame: (frame: Frame) => void): (chunk: Buffer) 
 function parseFrame(bytes: Buffer): Frame {
   const word = (index: number): number => bytes.readUInt32BE(index * 4);
   return {
-    program: word(1), version: word(2), procedure: word(3), type: word(4), serial: word(5), status: word(6),
+    program: word(1),
+    version: word(2),
+    procedure: word(3),
+    type: word(4),
+    serial: word(5),
+    status: word(6),
     payload: bytes.subarray(HEADER_BYTES),
   };
 }

@@ -22,7 +22,8 @@ export type FolderWish = {
 };
 
 const ELSEWHERE = '/var/lib/novact';
-const NOT_ROOT = 'Only root can share disks with the guests of the machine’s libvirt. Set the driver’s uri to qemu:///session for one of your own, or start novact as root.';
+const NOT_ROOT =
+  'Only root can share disks with the guests of the machine’s libvirt. Set the driver’s uri to qemu:///session for one of your own, or start novact as root.';
 
 /** The folder to be used; it exists. Faults: `invalid` (reason `libvirt.stateDir`) naming the folder that is closed. */
 export async function reachableFolder(wish: FolderWish): Promise<string> {

@@ -94,7 +94,10 @@ export class Storage {
     const ramdisk = ramdiskBase === undefined ? undefined : await this.#copy(ramdiskBase, join(folder, 'ramdisk'));
     const disks: GuestDisk[] = [{ path: join(folder, 'disk.qcow2'), base: { path: base, format } }];
     await this.#disk(disks[0], rootBytes ?? inspection.virtualBytes, signal);
-    for (const [name, sizeBytes] of [['ephemeral.qcow2', spec.ephemeralGiB * GIB], ['swap.qcow2', spec.swapMiB * MIB]] as const) {
+    for (const [name, sizeBytes] of [
+      ['ephemeral.qcow2', spec.ephemeralGiB * GIB],
+      ['swap.qcow2', spec.swapMiB * MIB],
+    ] as const) {
       if (sizeBytes === 0) continue;
       const disk = { path: join(folder, name), base: undefined };
       await this.#disk(disk, sizeBytes, signal);

@@ -141,9 +141,7 @@ export function fixed<T>(codec: Codec<T>, length: number): Codec<readonly T[]> {
 }
 
 /** Members in the order in which they are named. */
-export function struct<M extends { readonly [name: string]: Codec<unknown> }>(
-  members: M,
-): Codec<{ readonly [K in keyof M]: ValueOf<M[K]> }> {
+export function struct<M extends { readonly [name: string]: Codec<unknown> }>(members: M): Codec<{ readonly [K in keyof M]: ValueOf<M[K]> }> {
   type Value = { readonly [K in keyof M]: ValueOf<M[K]> };
   const entries = Object.entries(members) as [keyof M, Codec<unknown>][];
   return {

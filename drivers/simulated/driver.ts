@@ -85,16 +85,10 @@ export async function openSimulatedDriver(options: SimulatedOptions): Promise<Hy
     inventory: (signal) => gate.pass(call('inventory', null, signal), () => toInventory(capacity)),
     destroy: (guest, signal) => gate.pass(call('destroy', guest, signal), () => machine.remove(guest)),
     start: (guest, signal) => gate.pass(call('start', guest, signal), () => machine.switchOn(guest)),
-    stop: (guest, { graceMs }, signal) =>
-      gate.pass(call('stop', guest, signal), async () =>
-        machine.switchOff(guest, await askDown(guest, graceMs, signal)),
-      ),
+    stop: (guest, { graceMs }, signal) => gate.pass(call('stop', guest, signal), async () => machine.switchOff(guest, await askDown(guest, graceMs, signal))),
     reboot: (guest, { kind, graceMs }, signal) =>
-      gate.pass(call('reboot', guest, signal), async () =>
-        machine.restart(guest, kind === 'soft' && (await askDown(guest, graceMs, signal))),
-      ),
-    consoleOutput: (guest, { maxBytes }, signal) =>
-      gate.pass(call('consoleOutput', guest, signal), () => machine.console(guest, maxBytes)),
+      gate.pass(call('reboot', guest, signal), async () => machine.restart(guest, kind === 'soft' && (await askDown(guest, graceMs, signal)))),
+    consoleOutput: (guest, { maxBytes }, signal) => gate.pass(call('consoleOutput', guest, signal), () => machine.console(guest, maxBytes)),
     list: (signal) =>
       gate.pass(call('list', null, signal), () =>
         Array.from(guests.all(), ({ instanceId, generation, name, power }) => ({ instanceId, generation, name, power })),

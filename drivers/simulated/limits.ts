@@ -20,9 +20,7 @@ export const MEMORY_OVERCOMMIT = 2;
 /** What a virtual machine of QEMU's `pc` type takes. */
 const VCPUS_MAX = 255;
 const GIB = 1024 ** 3;
-const DISK_FORMATS: ReadonlySet<string> = new Set([
-  'raw', 'qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi', 'iso', 'ami', 'aki', 'ari', 'ploop',
-]);
+const DISK_FORMATS: ReadonlySet<string> = new Set(['raw', 'qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi', 'iso', 'ami', 'aki', 'ari', 'ploop']);
 
 export function toInventory(capacity: Capacity): HostInventory {
   return {

@@ -90,7 +90,11 @@ async function serve(request: IncomingMessage, response: ServerResponse, parts: 
     const base = baseOf(request, { prefix: parts.settings.linkPrefix, behindProxy: parts.settings.behindProxy });
     reply =
       discover(request.method ?? 'GET', path, segment, base) ??
-      (await serveRoute(request, response, parts, table, asked, { base, rest: path.slice(asked.segment.length + 1), search: mark < 0 ? '' : url.slice(mark + 1) }));
+      (await serveRoute(request, response, parts, table, asked, {
+        base,
+        rest: path.slice(asked.segment.length + 1),
+        search: mark < 0 ? '' : url.slice(mark + 1),
+      }));
   } catch (thrown) {
     reply = refusalOf(thrown, parts, asked, request);
   }

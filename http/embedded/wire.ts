@@ -61,7 +61,8 @@ export function wireApp(parts: WireParts): Koa {
       await dispatch(ctx);
     } catch (error) {
       const fault = Fault.from(error);
-      if (fault.code === 'internal') parts.log.error('request failed by a bug', { method: ctx.method, path: ctx.path, error: fault.cause, detail: fault.detail });
+      if (fault.code === 'internal')
+        parts.log.error('request failed by a bug', { method: ctx.method, path: ctx.path, error: fault.cause, detail: fault.detail });
       parts.renderError(ctx, fault);
       drainFor(ctx, parts.clock);
     }

@@ -43,7 +43,17 @@ const listShape = z.object({ images: z.array(imageShape) });
 
 /** Members of the service itself; everything else of type text is a property. */
 const OWN_MEMBERS = new Set([
-  ...Object.keys(imageShape.shape), 'tags', 'self', 'file', 'schema', 'locations', 'direct_url', 'virtual_size', 'os_hidden', 'stores', 'validation_data',
+  ...Object.keys(imageShape.shape),
+  'tags',
+  'self',
+  'file',
+  'schema',
+  'locations',
+  'direct_url',
+  'virtual_size',
+  'os_hidden',
+  'stores',
+  'validation_data',
 ]);
 
 export function openGlanceImages(options: GlanceOptions): ImageCatalog {

@@ -28,5 +28,10 @@ export interface ImageCatalog {
   /** Faults: `notFound`, `forbidden` (not the owner, or protected). */
   remove(imageId: string, token: string, signal: AbortSignal): Promise<void>;
   /** Sets and drops free properties. Faults: `notFound`, `forbidden`. */
-  change(imageId: string, changes: { readonly set: { readonly [key: string]: string }; readonly drop: readonly string[] }, token: string, signal: AbortSignal): Promise<CatalogImage>;
+  change(
+    imageId: string,
+    changes: { readonly set: { readonly [key: string]: string }; readonly drop: readonly string[] },
+    token: string,
+    signal: AbortSignal,
+  ): Promise<CatalogImage>;
 }

@@ -19,11 +19,7 @@ export type Policy<Rule extends string> = {
 };
 
 /** The defaults with an operator's changes; an unknown rule or role among them is a Fault `invalid`. */
-export function openPolicy<Rule extends string>(
-  defaults: { readonly [rule in Rule]: Who },
-  changes: RuleTable,
-  prefix: string,
-): Policy<Rule> {
+export function openPolicy<Rule extends string>(defaults: { readonly [rule in Rule]: Who }, changes: RuleTable, prefix: string): Policy<Rule> {
   const rules = new Map<string, Who>(Object.entries<Who>(defaults));
   for (const [name, who] of Object.entries(changes)) {
     const rule = name.startsWith(prefix) ? name.slice(prefix.length) : name;

@@ -6,7 +6,15 @@ import { invalid } from './errors.ts';
 import { isStorable } from './json.ts';
 
 /** `pattern`: text that is matched literally (see filters), refused when it is no regular expression. */
-export type ParameterKind = 'text' | 'count' | 'positive' | 'pattern' | 'date' | 'bool' | { readonly oneOf: readonly string[] } | { readonly match: RegExp; readonly max: number };
+export type ParameterKind =
+  | 'text'
+  | 'count'
+  | 'positive'
+  | 'pattern'
+  | 'date'
+  | 'bool'
+  | { readonly oneOf: readonly string[] }
+  | { readonly match: RegExp; readonly max: number };
 
 export type Parameter = {
   readonly kind: ParameterKind;
@@ -114,7 +122,8 @@ function checkValue(name: string, value: string, kind: ParameterKind): void {
     if (parseBool(value) === undefined) throw refused(name, value, `'${cut(value)}' is not one of [true, false]`);
   } else if (typeof kind === 'object') {
     if ('oneOf' in kind && !kind.oneOf.includes(value)) throw refused(name, value, `'${cut(value)}' is not one of [${kind.oneOf.join(', ')}]`);
-    if ('match' in kind && (value.length > kind.max || value === '' || !kind.match.test(value))) throw refused(name, value, `'${cut(value)}' does not match '${kind.match.source}'`);
+    if ('match' in kind && (value.length > kind.max || value === '' || !kind.match.test(value)))
+      throw refused(name, value, `'${cut(value)}' does not match '${kind.match.source}'`);
   }
 }
 

@@ -116,7 +116,10 @@ function wording(error: ErrorObject): string {
     case 'additionalProperties':
       return `Additional properties are not allowed ('${String(params['additionalProperty']).slice(0, 60)}' was unexpected)`;
     case 'type':
-      return `${value} is not of type ${String(params['type']).split(',').map((type) => `'${type}'`).join(', ')}`;
+      return `${value} is not of type ${String(params['type'])
+        .split(',')
+        .map((type) => `'${type}'`)
+        .join(', ')}`;
     case 'enum':
       return `${value} is not one of ${JSON.stringify(params['allowedValues'])}`;
     case 'pattern':

@@ -6,7 +6,18 @@ import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../../runtime/base/clock.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import { authenticate, type Caller, type TokenChecker } from '../kit/auth.ts';
-import { CLOSING, FOREIGN_ORIGIN, isAllowedOrigin, refusalOf, TOO_MANY, TOO_MANY_OF_PROJECT, tokenOf, UNAUTHORIZED, type Refusal, type StreamPath } from './door.ts';
+import {
+  CLOSING,
+  FOREIGN_ORIGIN,
+  isAllowedOrigin,
+  refusalOf,
+  TOO_MANY,
+  TOO_MANY_OF_PROJECT,
+  tokenOf,
+  UNAUTHORIZED,
+  type Refusal,
+  type StreamPath,
+} from './door.ts';
 import { ASK_MS, STRANGERS_MAX, type StreamSettings } from './limits.ts';
 
 export type AdmissionParts = { readonly tokens: TokenChecker; readonly clock: Clock; readonly settings: StreamSettings };

@@ -98,7 +98,10 @@ async function replayHistory(sub: Subscription, parts: CursorParts): Promise<voi
   for (const { revision, events } of byRevision(page.events)) {
     if (sub.reader.isFull) await sub.reader.drained();
     if (isOver(sub)) return;
-    sub.take(events.map((event) => new Entry(event)), revision);
+    sub.take(
+      events.map((event) => new Entry(event)),
+      revision,
+    );
   }
   sub.settled = Math.max(sub.settled, page.upTo);
 }
@@ -123,7 +126,7 @@ async function showSnapshot(sub: Subscription, parts: CursorParts): Promise<void
   const listed = new Map<string, number>();
   let start: number | undefined;
   let newest = 0;
-  for (let marker: string | null = null; ; ) {
+  for (let marker: string | null = null; ;) {
     const page = await retried(parts, sub, () => readPage(sub, marker, parts));
     if (isOver(sub)) return;
     start ??= page.revision;
@@ -155,16 +158,41 @@ function readPage(sub: Subscription, marker: string | null, parts: CursorParts):
     ids: ids && [...ids],
     states: statuses && [...statuses].flatMap(statesOfStatus),
   };
-  const sort = [{ key: 'createdAt', descending: false }, { key: 'id', descending: false }] as const;
+  const sort = [
+    { key: 'createdAt', descending: false },
+    { key: 'id', descending: false },
+  ] as const;
   const question = { type: 'listServers', filter, sort, marker, limit: LIST_PAGE } as const;
   return parts.lanes.run(() => parts.actors.ask(CONDUCTOR, question, { timeoutMs: ASK_MS }));
 }
 
 const ANY: ServerFilter = {
-  projectId: null, deleted: null, changedSinceMs: null, changedBeforeMs: null, name: null, states: null, vmState: null,
-  taskState: null, powerState: null, imageId: null, flavorId: null, userId: null, host: null, zone: null,
-  reservationId: null, keyName: null, ids: null, ip: null, ip6: null, hostname: null, configDrive: null, locked: null,
-  tags: null, tagsAny: null, notTags: null, notTagsAny: null,
+  projectId: null,
+  deleted: null,
+  changedSinceMs: null,
+  changedBeforeMs: null,
+  name: null,
+  states: null,
+  vmState: null,
+  taskState: null,
+  powerState: null,
+  imageId: null,
+  flavorId: null,
+  userId: null,
+  host: null,
+  zone: null,
+  reservationId: null,
+  keyName: null,
+  ids: null,
+  ip: null,
+  ip6: null,
+  hostname: null,
+  configDrive: null,
+  locked: null,
+  tags: null,
+  tagsAny: null,
+  notTags: null,
+  notTagsAny: null,
 };
 
 /** Asks again while the fault is one that passes; the delays double and are spread. */

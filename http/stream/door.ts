@@ -66,7 +66,9 @@ export function refuseUpgrade(socket: Duplex, { status, message }: Refusal): voi
   const lines = [
     `HTTP/1.1 ${status} ${REASONS[status] ?? 'Refused'}`,
     ...Object.entries(headersOf(status, text)).map(([name, value]) => `${name}: ${value}`),
-    'Connection: close', '', text,
+    'Connection: close',
+    '',
+    text,
   ];
   socket.end(lines.join('\r\n'), () => socket.destroy());
 }
@@ -91,5 +93,10 @@ function offeredProtocols(req: IncomingMessage): string[] {
 }
 
 const REASONS: { readonly [status: number]: string } = {
-  400: 'Bad Request', 401: 'Unauthorized', 403: 'Forbidden', 429: 'Too Many Requests', 500: 'Internal Server Error', 503: 'Service Unavailable',
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  429: 'Too Many Requests',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
 };

@@ -45,7 +45,10 @@ const subName = z.string().regex(/^[A-Za-z0-9._:-]{1,64}$/);
 const revision = z.int().min(0);
 const incarnation = z.string().min(1).max(64);
 const ids = z.array(z.string().regex(UUID)).min(1).max(FILTER_IDS_MAX);
-const statuses = z.array(z.string().regex(/^[A-Za-z_]{1,32}$/)).min(1).max(FILTER_STATUSES_MAX);
+const statuses = z
+  .array(z.string().regex(/^[A-Za-z_]{1,32}$/))
+  .min(1)
+  .max(FILTER_STATUSES_MAX);
 
 const MESSAGE = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('auth'), token: z.string().min(1).max(TOKEN_MAX) }),

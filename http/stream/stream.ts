@@ -17,7 +17,17 @@ import type { Caller, TokenChecker } from '../kit/auth.ts';
 import { Admission, type Entrant } from './admission.ts';
 import type { Client, ClientParts } from './line/client.ts';
 import type { CursorParts } from './cursor.ts';
-import { chooseProtocol, CLOSING, parseStreamPath, refusalOf, refuseRequest, refuseUpgrade, TOO_MANY_OF_PROJECT, type Refusal, type StreamPath } from './door.ts';
+import {
+  chooseProtocol,
+  CLOSING,
+  parseStreamPath,
+  refusalOf,
+  refuseRequest,
+  refuseUpgrade,
+  TOO_MANY_OF_PROJECT,
+  type Refusal,
+  type StreamPath,
+} from './door.ts';
 import { openEventSource } from './line/event-source.ts';
 import { FanOut } from './fan-out.ts';
 import { Lanes } from './lanes.ts';
@@ -186,7 +196,8 @@ class Streams implements StatusStream {
   async #poll(res: ServerResponse, wish: Wish, caller: Caller, wait: string | null): Promise<void> {
     const waitMs = wait === null ? 0 : Number(wait) * 1_000;
     if (!(waitMs >= 0)) return refuseRequest(res, { status: 400, message: 'wait: seconds, a number from 0 on' });
-    if (wish.from === 'snapshot') return refuseRequest(res, { status: 400, message: 'from: a poll has no snapshot; list the servers and poll after that answer' });
+    if (wish.from === 'snapshot')
+      return refuseRequest(res, { status: 400, message: 'from: a poll has no snapshot; list the servers and poll after that answer' });
     if (!this.#admission.takePlace(caller.projectId)) return refuseRequest(res, TOO_MANY_OF_PROJECT);
     this.#polls.add(res);
     try {

@@ -108,7 +108,7 @@ export class Subscription {
     if (late === undefined || this.phase === 'ended') return;
     const entries = [...late.values()];
     this.reader.hold();
-    for (let at = 0; at < entries.length && !this.reader.isFull; ) {
+    for (let at = 0; at < entries.length && !this.reader.isFull;) {
       let next = at + 1;
       while (next < entries.length && entries[next]?.event.revision === entries[at]?.event.revision) next++;
       const revision = entries.slice(at, next);

@@ -268,7 +268,8 @@ export class Activation {
 
   /** A message to itself that only loads the row: what is open is taken up there. */
   #again(): void {
-    if (this.kind.home === 'shard' && this.kind.recover && !this.#gone) this.#inbox.push({ message: WAKE, commandId: undefined, senderEpoch: undefined, reply: undefined });
+    if (this.kind.home === 'shard' && this.kind.recover && !this.#gone)
+      this.#inbox.push({ message: WAKE, commandId: undefined, senderEpoch: undefined, reply: undefined });
   }
 
   #wakeLater(): void {

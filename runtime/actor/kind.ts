@@ -75,9 +75,7 @@ export type ServeContext = { readonly signal: AbortSignal; readonly commandId: s
 
 export type AnyKind = ActorKind | ServiceKind;
 
-export function defineKind<P extends Protocol, State, Record_ = undefined>(
-  kind: Omit<ActorKind<P, State, Record_>, 'sort'>,
-): ActorKind {
+export function defineKind<P extends Protocol, State, Record_ = undefined>(kind: Omit<ActorKind<P, State, Record_>, 'sort'>): ActorKind {
   // The one place where a kind's own types are forgotten: the runtime carries every kind alike.
   return { ...kind, sort: 'actor' } as unknown as ActorKind;
 }

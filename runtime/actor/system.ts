@@ -138,7 +138,10 @@ class Ask {
     this.#deadlineMs = parts.clock.monotonicMs() + request.timeoutMs;
     this.#timer = parts.clock.after(request.timeoutMs, () => {
       system.counts.timeouts++;
-      this.#end({ ok: false, fault: new Fault('timeout', 'ask.timeout', 'No answer came in time.', { detail: `${request.to} ${request.message.type}` }).toRecord() });
+      this.#end({
+        ok: false,
+        fault: new Fault('timeout', 'ask.timeout', 'No answer came in time.', { detail: `${request.to} ${request.message.type}` }).toRecord(),
+      });
     });
     this.#aborted = () => this.#end({ ok: false, fault: new Fault('cancelled', 'ask.cancelled', 'The request was called off.').toRecord() });
     request.options.signal?.addEventListener('abort', this.#aborted, { once: true });

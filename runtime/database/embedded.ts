@@ -19,7 +19,17 @@ import { launchServer, QUICK_END } from './embedded/launch.ts';
 import { endServer, gone, processesIn, provenServer, readLockFile, systemIdentifier } from './embedded/postmaster.ts';
 import { serverArguments, type ServerPlace } from './embedded/settings.ts';
 import {
-  checkStore, DATABASE, dropSocket, dropSocketDir, hasStore, makeStore, openSocketDir, openStoreFolder, readPassword, ROLE, type StoreFolder,
+  checkStore,
+  DATABASE,
+  dropSocket,
+  dropSocketDir,
+  hasStore,
+  makeStore,
+  openSocketDir,
+  openStoreFolder,
+  readPassword,
+  ROLE,
+  type StoreFolder,
 } from './embedded/store-folder.ts';
 
 export type EmbeddedOptions = {
@@ -55,7 +65,11 @@ export type EmbeddedPostgres = {
 const CONNECT_MS = 5_000;
 /** Children of a killed server end by themselves within moments. */
 const LEFTOVER_MS = 15_000;
-const ORDERLY_END = [['SIGINT', 30_000], ['SIGQUIT', 10_000], ['SIGKILL', 5_000]] as const;
+const ORDERLY_END = [
+  ['SIGINT', 30_000],
+  ['SIGQUIT', 10_000],
+  ['SIGKILL', 5_000],
+] as const;
 const WATCH_MS = 200;
 const RESTART_MIN_MS = 100;
 const RESTART_MAX_MS = 5_000;

@@ -4,7 +4,14 @@
  */
 import type { Session } from './open.ts';
 
-export type NodeRow = { readonly name: string; readonly boot: string; readonly endpoint: string; readonly publicKey: string; readonly roles: readonly string[]; readonly beat: number };
+export type NodeRow = {
+  readonly name: string;
+  readonly boot: string;
+  readonly endpoint: string;
+  readonly publicKey: string;
+  readonly roles: readonly string[];
+  readonly beat: number;
+};
 
 export type NodeTable = {
   /** Makes the row or takes it over with a new boot. */

@@ -58,7 +58,11 @@ async function ask(url: string): Promise<{ version: string }> {
       throw new Fault('unsupported', 'store.version', message);
     }
     if (row.replica) {
-      throw new Fault('unsupported', 'store.recovery', `The database server ${placeOf(url)} is a replica, which takes no writes. Name the primary in database.url.`);
+      throw new Fault(
+        'unsupported',
+        'store.recovery',
+        `The database server ${placeOf(url)} is a replica, which takes no writes. Name the primary in database.url.`,
+      );
     }
     return { version: row.version };
   } finally {
@@ -70,8 +74,10 @@ function explain(url: string, cause: unknown): Fault {
   const place = placeOf(url);
   const code = codeOf(cause);
   const text = textOf(cause);
-  if (code === '28P01' || code === '28000') return new Fault('unavailable', 'store.login', `The database server ${place}: ${text}. Check account and password in database.url.`, { cause });
-  if (code === '3D000') return new Fault('unavailable', 'store.missing', `The database server ${place}: ${text}. Make it first: CREATE DATABASE … OWNER …`, { cause });
+  if (code === '28P01' || code === '28000')
+    return new Fault('unavailable', 'store.login', `The database server ${place}: ${text}. Check account and password in database.url.`, { cause });
+  if (code === '3D000')
+    return new Fault('unavailable', 'store.missing', `The database server ${place}: ${text}. Make it first: CREATE DATABASE … OWNER …`, { cause });
   return new Fault('unavailable', 'store.away', `The database server ${place} does not answer: ${text}. Is it running, and is database.url right?`, { cause });
 }
 

@@ -44,7 +44,10 @@ export async function fileAssignments(named: string | undefined, cwd: string, sc
 }
 
 /** The settings in variables; `named` are those with a name of their own. Unknown ones of our prefix are problems. */
-export function environmentAssignments(env: NodeJS.ProcessEnv, named: { readonly [variable: string]: string }): { assignments: Assignment[]; problems: Problem[] } {
+export function environmentAssignments(
+  env: NodeJS.ProcessEnv,
+  named: { readonly [variable: string]: string },
+): { assignments: Assignment[]; problems: Problem[] } {
   const assignments: Assignment[] = [];
   const problems: Problem[] = [];
   for (const [variable, value] of Object.entries(env)) {

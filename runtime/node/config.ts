@@ -169,7 +169,11 @@ function problemsOf(schema: z.core.$ZodType, tree: Tree, sources: ReadonlyMap<st
   const path = [...above, ...issue.path.map(String)];
   const value = path.reduce<unknown>((at, key) => (at !== null && typeof at === 'object' ? Reflect.get(at, key) : undefined), tree);
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ source: sourceOf(sources, [...path, key]), path: [...path, key].join('.'), text: unknownSetting(schema, [...path, key]) }));
+    return issue.keys.map((key) => ({
+      source: sourceOf(sources, [...path, key]),
+      path: [...path, key].join('.'),
+      text: unknownSetting(schema, [...path, key]),
+    }));
   }
   if (issue.code === 'invalid_union') {
     const inside = meant(issue.errors, value);

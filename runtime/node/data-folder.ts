@@ -102,7 +102,12 @@ function takeLock(path: string): DatabaseSync {
   } catch (cause) {
     if (cause instanceof Error && 'errcode' in cause && cause.errcode === SQLITE_BUSY) throw refuse(path);
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Fault('unavailable', 'folder', `The data folder ${path} cannot be locked (${file}: ${why}). It must be writable and on a file system with locks; choose another with --data.`, { cause });
+    throw new Fault(
+      'unavailable',
+      'folder',
+      `The data folder ${path} cannot be locked (${file}: ${why}). It must be writable and on a file system with locks; choose another with --data.`,
+      { cause },
+    );
   }
 }
 

@@ -18,7 +18,11 @@ export type Stage = {
   start(signal: AbortSignal): Promise<Undo | undefined>;
 };
 
-export type Progress = (step: { readonly stage: string; readonly state: 'starting' | 'up' | 'failed' | 'stopping' | 'down' | 'left'; readonly tookMs: number }) => void;
+export type Progress = (step: {
+  readonly stage: string;
+  readonly state: 'starting' | 'up' | 'failed' | 'stopping' | 'down' | 'left';
+  readonly tookMs: number;
+}) => void;
 
 /** What a stage that ignores its signal gets beyond its limit before it is left. */
 const GRACE_MS = 2_000;

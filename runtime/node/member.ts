@@ -104,7 +104,15 @@ export class Member {
       parts.onMembers();
     });
     this.#leases = new Leases({
-      node: name, boot, nodes, shards: table, view, role: sharingRole, clock, log, settings: lease,
+      node: name,
+      boot,
+      nodes,
+      shards: table,
+      view,
+      role: sharingRole,
+      clock,
+      log,
+      settings: lease,
       onTaken: (owned, taken) => takeover.taken(owned, taken),
       onLost: (lost, left) => {
         takeover.lost(left);

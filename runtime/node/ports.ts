@@ -95,11 +95,13 @@ async function freeOffset(wanted: readonly WantedPort[]): Promise<number | undef
 /** Inodes of sockets that listen on the port, from a table of /proc/net: address, state and inode are columns 2, 4, 10. */
 function listeners(path: string, port: number): string[] {
   const hex = port.toString(16).toUpperCase().padStart(4, '0');
-  return textOf(path).split('\n').flatMap((line) => {
-    const columns = line.trim().split(/\s+/);
-    const isIt = columns[1]?.endsWith(`:${hex}`) === true && columns[3] === LISTENING;
-    return isIt && columns[9] !== undefined ? [columns[9]] : [];
-  });
+  return textOf(path)
+    .split('\n')
+    .flatMap((line) => {
+      const columns = line.trim().split(/\s+/);
+      const isIt = columns[1]?.endsWith(`:${hex}`) === true && columns[3] === LISTENING;
+      return isIt && columns[9] !== undefined ? [columns[9]] : [];
+    });
 }
 
 function socketsOf(pid: number): string[] {

@@ -39,12 +39,16 @@ export function allowedAt(root: Schema, path: Path): string | undefined {
 }
 
 export function isPath(root: Schema, path: Path): boolean {
-  return schemasAt(root, path).flatMap(layers).some((schema) => metaOf(schema).path === true);
+  return schemasAt(root, path)
+    .flatMap(layers)
+    .some((schema) => metaOf(schema).path === true);
 }
 
 /** The value as it may be shown: secrets as `***`. A value at an unknown path is not shown at all unless it is short and plain. */
 export function shown(root: Schema, path: Path, value: unknown): string {
-  const secrets = schemasAt(root, path).flatMap(layers).flatMap((schema) => metaOf(schema).secret ?? []);
+  const secrets = schemasAt(root, path)
+    .flatMap(layers)
+    .flatMap((schema) => metaOf(schema).secret ?? []);
   if (secrets.includes('whole')) return '***';
   if (value !== null && typeof value === 'object') {
     const parts = Object.entries(value).map(([key, item]) => {
@@ -69,7 +73,14 @@ function layers(schema: Schema): Schema[] {
 }
 
 function wrapped(schema: Schema): Schema | undefined {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodExactOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodNullable) return schema.def.innerType;
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodExactOptional ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault ||
+    schema instanceof z.ZodNullable
+  )
+    return schema.def.innerType;
   return undefined;
 }
 

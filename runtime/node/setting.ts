@@ -67,7 +67,13 @@ export function choice<const T extends readonly string[]>(values: T) {
 }
 
 export function someOf<const T extends readonly string[]>(values: T) {
-  return noted(z.array(choice(values)).min(1).refine((list) => new Set(list).size === list.length), { allowed: `a list of some of ${values.join(', ')}, each once` });
+  return noted(
+    z
+      .array(choice(values))
+      .min(1)
+      .refine((list) => new Set(list).size === list.length),
+    { allowed: `a list of some of ${values.join(', ')}, each once` },
+  );
 }
 
 export function folder() {

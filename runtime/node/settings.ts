@@ -74,11 +74,22 @@ export const leaseRule: Rule<Timed> = ({ leases, session }) => {
   const problems = [];
   const { controlMs, beatMs, marginMs } = leases;
   if (beatMs >= controlMs - marginMs) {
-    problems.push({ path: ['leases', 'beatMs'], others: [['leases', 'controlMs'], ['leases', 'marginMs']], text: `is ${beatMs}: must be less than leases.controlMs − leases.marginMs (${controlMs} − ${marginMs} = ${controlMs - marginMs})` });
+    problems.push({
+      path: ['leases', 'beatMs'],
+      others: [
+        ['leases', 'controlMs'],
+        ['leases', 'marginMs'],
+      ],
+      text: `is ${beatMs}: must be less than leases.controlMs − leases.marginMs (${controlMs} − ${marginMs} = ${controlMs - marginMs})`,
+    });
   }
   for (const key of ['statementMs', 'idleInTransactionMs'] as const) {
     if (session[key] >= controlMs) {
-      problems.push({ path: ['session', key], others: [['leases', 'controlMs']], text: `is ${session[key]}: must be less than leases.controlMs (${controlMs}), so that a paused node cannot hold the store beyond its lease` });
+      problems.push({
+        path: ['session', key],
+        others: [['leases', 'controlMs']],
+        text: `is ${session[key]}: must be less than leases.controlMs (${controlMs}), so that a paused node cannot hold the store beyond its lease`,
+      });
     }
   }
   return problems;
@@ -92,7 +103,8 @@ export const portRule: Rule<Placed> = ({ ports, portOffset }) => {
   const owners = new Map<number, string>();
   for (const [owner, number] of Object.entries(ports)) {
     const other = owners.get(number);
-    if (other !== undefined) problems.push({ path: ['ports', owner], others: [['ports', other]], text: `is ${number}: ports.${other} has that port too; every port must be its own` });
+    if (other !== undefined)
+      problems.push({ path: ['ports', owner], others: [['ports', other]], text: `is ${number}: ports.${other} has that port too; every port must be its own` });
     owners.set(number, owner);
     if (number + portOffset > 65_535) {
       problems.push({ path: ['portOffset'], text: `is ${portOffset}: ports.${owner} would be ${number + portOffset}; ports end at 65535` });

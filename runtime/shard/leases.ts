@@ -172,7 +172,10 @@ export class Leases {
     if (this.#closed || taken.length === 0) return;
     for (const { shard, epoch } of taken) this.#epochs.set(shard, epoch);
     this.#parts.log.info('shards taken', { count: taken.length, owned: this.#epochs.size });
-    this.#parts.onTaken([...this.#epochs.keys()], taken.map(({ shard }) => shard));
+    this.#parts.onTaken(
+      [...this.#epochs.keys()],
+      taken.map(({ shard }) => shard),
+    );
   }
 
   #extend(beforeMs: number): void {

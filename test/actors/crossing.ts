@@ -84,7 +84,8 @@ export function expectUnbreakable(parse: Parse, messages: readonly Message[], lo
     } catch (error) {
       if (!Fault.is(error)) throw error;
       count.refused++;
-      if (error.code !== 'invalid' || error.reason !== 'message.invalid') throw new Error(`${type} was refused as ${error.reason} (seed ${seed}, mutation ${i})`);
+      if (error.code !== 'invalid' || error.reason !== 'message.invalid')
+        throw new Error(`${type} was refused as ${error.reason} (seed ${seed}, mutation ${i})`);
     }
   }
   return count;
@@ -130,13 +131,34 @@ function missing(sound: unknown, accepted: unknown, loose: Loose, path: readonly
 }
 
 const JUNK: readonly (() => unknown)[] = [
-  () => null, () => true, () => -1, () => 0, () => 1.5, () => 1e308, () => Number.MAX_SAFE_INTEGER + 2, () => '', () => 'x', () => 'a b', () => '\u0000', () => '\ud800',
-  () => [], () => [null], () => ({}), () => ({ toString: 1 }), () => JSON.parse('{"__proto__": {"a": "b"}}') as unknown, () => ({ constructor: 'x' }), () => nested(40),
-  () => '00000000-0000-4000-8000-00000000000G', () => ({ length: 1 }), () => undefined,
+  () => null,
+  () => true,
+  () => -1,
+  () => 0,
+  () => 1.5,
+  () => 1e308,
+  () => Number.MAX_SAFE_INTEGER + 2,
+  () => '',
+  () => 'x',
+  () => 'a b',
+  () => '\u0000',
+  () => '\ud800',
+  () => [],
+  () => [null],
+  () => ({}),
+  () => ({ toString: 1 }),
+  () => JSON.parse('{"__proto__": {"a": "b"}}') as unknown,
+  () => ({ constructor: 'x' }),
+  () => nested(40),
+  () => '00000000-0000-4000-8000-00000000000G',
+  () => ({ length: 1 }),
+  () => undefined,
 ];
 /** Beyond limits of size. Dear to make, so they come seldom. */
 const LARGE: readonly (() => unknown)[] = [
-  () => 'x'.repeat(200_000), () => Array.from({ length: 2_000 }, () => ({})), () => Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`k${i}`, 'v'])),
+  () => 'x'.repeat(200_000),
+  () => Array.from({ length: 2_000 }, () => ({})),
+  () => Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`k${i}`, 'v'])),
 ];
 
 function junk(random: Random): unknown {
@@ -168,6 +190,12 @@ function strike(body: Members, random: Random): void {
   const chance = random.next();
   if (chance < 0.3) delete owner[key];
   else if (chance < 0.8) owner[key] = junk(random);
-  else if (chance < 0.9) Object.defineProperty(owner, pick(random, ['extra', '__proto__', 'constructor', 'type']), { value: junk(random), enumerable: true, configurable: true, writable: true });
+  else if (chance < 0.9)
+    Object.defineProperty(owner, pick(random, ['extra', '__proto__', 'constructor', 'type']), {
+      value: junk(random),
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
   else owner[key] = structuredClone(body);
 }

@@ -42,11 +42,25 @@ function factsAt(nowMs: number): Facts {
 /** With everything that a record may have, so that what is made of it has it too. */
 export function richInstance(): InstanceRecord {
   const plain = newInstance(INSTANCE_ID, { requestId: 'req-1', userId: 'ann', name: 'wéb 🖥', nowMs: NOW_MS, stepDueMs: LATER_MS });
-  const image = { ...plain.image, id: IMAGE_ID, hash: { algorithm: 'sha512', hex: 'a1'.repeat(64) }, properties: { hw_disk_bus: 'virtio', 'a b': '' } } as const;
+  const image = {
+    ...plain.image,
+    id: IMAGE_ID,
+    hash: { algorithm: 'sha512', hex: 'a1'.repeat(64) },
+    properties: { hw_disk_bus: 'virtio', 'a b': '' },
+  } as const;
   return {
-    ...plain, number: 42, image, kernel: image, ramdisk: { ...image, hash: null }, userData: 'QUJD'.repeat(16_000), metadata: { 'a.b:c': 'd', toString: 'x' }, tags: ['x'],
+    ...plain,
+    number: 42,
+    image,
+    kernel: image,
+    ramdisk: { ...image, hash: null },
+    userData: 'QUJD'.repeat(16_000),
+    metadata: { 'a.b:c': 'd', toString: 'x' },
+    tags: ['x'],
     flavor: { ...plain.flavor, ephemeralGiB: 1, swapMiB: 512, extraSpecs: { 'hw:numa_nodes': '1' } },
-    schedulerHints: { different_host: [IMAGE_ID], query: { and: [['>=', '$free_ram_mb', 1024], true, null] } }, requestedZone: 'nova', requestedHost: HOST,
+    schedulerHints: { different_host: [IMAGE_ID], query: { and: [['>=', '$free_ram_mb', 1024], true, null] } },
+    requestedZone: 'nova',
+    requestedHost: HOST,
   };
 }
 
@@ -98,8 +112,12 @@ class InstanceLife {
   }
 
   placed(): void {
-    const bids: Bid[] = [{ host: HOST, zone: 'nova', score: 1, seen: 4 }, { host: 'host-2', zone: 'nova', score: 0.5, seen: 1 }];
-    for (let slice = 0; slice < SETTINGS.schedulerSlices; slice++) this.answer('placed', { ok: true, value: { bids, explanation: { considered: 2, removed: {}, bids } } });
+    const bids: Bid[] = [
+      { host: HOST, zone: 'nova', score: 1, seen: 4 },
+      { host: 'host-2', zone: 'nova', score: 0.5, seen: 1 },
+    ];
+    for (let slice = 0; slice < SETTINGS.schedulerSlices; slice++)
+      this.answer('placed', { ok: true, value: { bids, explanation: { considered: 2, removed: {}, bids } } });
     const nic = { networkId: NETWORK.id, label: NETWORK.label, address: '10.20.0.5', prefix: 26, gateway: '10.20.0.1', mac: 'fa:16:0a:14:00:05' };
     this.answer('addressed', { ok: true, value: nic });
   }

@@ -44,7 +44,12 @@ describe('the cluster’s configuration', () => {
     write('cluster.config.ts', { region: 'FromFile', zone: 'from-file', log: { level: 'error' }, leases: { beatMs: 500 } });
     const env = { NOVACT_LOG_LEVEL: 'warn', NOVACT_SET_ZONE: 'from-env', NOVACT_SET_LEASES__MARGIN_MS: '400' };
     const config = await load({ logLevel: 'debug', set: ['leases.controlMs=4000'] }, env);
-    expect(config).toMatchObject({ region: 'FromFile', zone: 'from-env', log: { level: 'debug' }, leases: { beatMs: 500, marginMs: 400, controlMs: 4_000, hostMs: 15_000 } });
+    expect(config).toMatchObject({
+      region: 'FromFile',
+      zone: 'from-env',
+      log: { level: 'debug' },
+      leases: { beatMs: 500, marginMs: 400, controlMs: 4_000, hostMs: 15_000 },
+    });
   });
 
   it('takes a relative folder from the file that names it, or from where the program was started', async () => {
@@ -73,7 +78,11 @@ describe('the cluster’s configuration', () => {
   });
 
   it('hands operation limits to instances as they are set', async () => {
-    expect(instanceSettingsOf(await load({ set: ['operations.spawnLimitMs=9000', 'scheduler.slices=2', 'scheduler.weights.ramweigher=0'] }))).toMatchObject({ spawnLimitMs: 9_000, schedulerSlices: 2, stopGraceMs: 60_000 });
+    expect(instanceSettingsOf(await load({ set: ['operations.spawnLimitMs=9000', 'scheduler.slices=2', 'scheduler.weights.ramweigher=0'] }))).toMatchObject({
+      spawnLimitMs: 9_000,
+      schedulerSlices: 2,
+      stopGraceMs: 60_000,
+    });
   });
 
   it.each<[string, unknown, Flags, NodeJS.ProcessEnv, string]>([
@@ -81,16 +90,62 @@ describe('the cluster’s configuration', () => {
     ['too many hosts', {}, { hosts: '1000000' }, {}, '--hosts: hosts.0.count is 1000000: must be a whole number from 1 to 100000'],
     ['an unknown role', {}, { roles: 'api,comptue' }, {}, '--roles: roles.1 is "comptue": must be one of api, metadata'],
     ['an unknown variable', {}, {}, { NOVACT_PORTOFFSET: '1' }, 'NOVACT_PORTOFFSET: unknown variable, did you mean NOVACT_PORT_OFFSET?'],
-    ['a database that is none of ours', {}, {}, { NOVACT_DATABASE_URL: 'mysql://u:pw@s/d' }, 'NOVACT_DATABASE_URL: database.url is "mysql://u:***@s/d": must be a URL like postgresql://'],
-    ['a beat as long as its lease', { leases: { beatMs: 2_500 } }, {}, {}, 'cluster.config.ts: leases.beatMs is 2500: must be less than leases.controlMs − leases.marginMs (3000 − 500 = 2500)'],
-    ['a session longer than the lease', {}, { set: ['leases.controlMs=2000', 'leases.beatMs=300'] }, {}, '--set: session.statementMs is 2000: must be less than leases.controlMs (2000)'],
-    ['a host lease shorter than a beat', {}, { set: ['leases.hostMs=1200'] }, {}, '--set: leases.hostMs is 1200: must be more than leases.beatMs + leases.marginMs (1500)'],
+    [
+      'a database that is none of ours',
+      {},
+      {},
+      { NOVACT_DATABASE_URL: 'mysql://u:pw@s/d' },
+      'NOVACT_DATABASE_URL: database.url is "mysql://u:***@s/d": must be a URL like postgresql://',
+    ],
+    [
+      'a beat as long as its lease',
+      { leases: { beatMs: 2_500 } },
+      {},
+      {},
+      'cluster.config.ts: leases.beatMs is 2500: must be less than leases.controlMs − leases.marginMs (3000 − 500 = 2500)',
+    ],
+    [
+      'a session longer than the lease',
+      {},
+      { set: ['leases.controlMs=2000', 'leases.beatMs=300'] },
+      {},
+      '--set: session.statementMs is 2000: must be less than leases.controlMs (2000)',
+    ],
+    [
+      'a host lease shorter than a beat',
+      {},
+      { set: ['leases.hostMs=1200'] },
+      {},
+      '--set: leases.hostMs is 1200: must be more than leases.beatMs + leases.marginMs (1500)',
+    ],
     ['one port for two services', { ports: { mesh: 8_774 } }, {}, {}, 'cluster.config.ts: ports.compute is 8774: ports.mesh has that port too'],
     ['an offset past the last port', {}, { portOffset: '20000' }, {}, '--port-offset: portOffset is 20000: ports.database would be 74329; ports end at 65535'],
     ['a group of hosts of one name', { hosts: [{ name: 'a', count: 2, driver: { kind: 'simulated' } }] }, {}, {}, 'hosts.0.name is "a": must contain {n}'],
     ['several hosts on one libvirt', {}, { driver: 'libvirt', hosts: '3' }, {}, 'hosts.0.count is 3: must be 1, since a host is the whole of one libvirt'],
-    ['one libvirt twice', { hosts: [{ name: 'a', driver: { kind: 'libvirt' } }, { name: 'b', driver: { kind: 'libvirt', virtType: 'kvm' } }] }, {}, {}, 'hosts.1.driver is the same libvirt as that of hosts.0'],
-    ['one host name twice', { hosts: [{ count: 3, driver: { kind: 'simulated' } }, { name: 'host-2', driver: { kind: 'simulated' } }] }, {}, {}, 'hosts.1.name is "host-2": host-2 is a host of hosts.0 too'],
+    [
+      'one libvirt twice',
+      {
+        hosts: [
+          { name: 'a', driver: { kind: 'libvirt' } },
+          { name: 'b', driver: { kind: 'libvirt', virtType: 'kvm' } },
+        ],
+      },
+      {},
+      {},
+      'hosts.1.driver is the same libvirt as that of hosts.0',
+    ],
+    [
+      'one host name twice',
+      {
+        hosts: [
+          { count: 3, driver: { kind: 'simulated' } },
+          { name: 'host-2', driver: { kind: 'simulated' } },
+        ],
+      },
+      {},
+      {},
+      'hosts.1.name is "host-2": host-2 is a host of hosts.0 too',
+    ],
     ['a network with bits behind its length', { network: { cidr: '10.20.0.1/16' } }, {}, {}, 'network.cidr is "10.20.0.1/16": must be an IPv4 network'],
     ['a network too small', { network: { cidr: '10.20.0.0/30' } }, {}, {}, 'at most /29'],
     ['an identity service without its account', { identity: { url: 'http://k:5000/v3' } }, {}, {}, 'cluster.config.ts: identity.password is missing'],
@@ -98,7 +153,13 @@ describe('the cluster’s configuration', () => {
     ['an unknown quota', { quotas: { core: 1 } }, {}, {}, 'did you mean quotas.cores?'],
     ['an unknown filter', {}, { set: ['scheduler.withoutFilters=RamFiltre'] }, {}, '--set: scheduler.withoutFilters.0 is "RamFiltre": must be one of '],
     ['a weight of an unknown weigher', { scheduler: { weights: { RamWeigher: 1 } } }, {}, {}, 'did you mean scheduler.weights.RAMWeigher?'],
-    ['an unknown latency', { hosts: [{ driver: { kind: 'simulated', latency: { bootMs: 1 } } }] }, {}, {}, 'hosts.0.driver.latency.bootMs unknown setting, did you mean hosts.0.driver.latency.rebootMs?'],
+    [
+      'an unknown latency',
+      { hosts: [{ driver: { kind: 'simulated', latency: { bootMs: 1 } } }] },
+      {},
+      {},
+      'hosts.0.driver.latency.bootMs unknown setting, did you mean hosts.0.driver.latency.rebootMs?',
+    ],
   ])('refuses %s', async (_, settings, flags, env, text) => {
     write('cluster.config.ts', settings);
     expect(await complaint(flags, env)).toContain(text);

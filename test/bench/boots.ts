@@ -17,7 +17,13 @@ const WARM_UP = 300;
 const HALF_SECONDS_MAX = 5;
 const ACTIVE_LIMIT_MS = 60_000;
 
-type Run = { readonly answers: readonly Answer[]; readonly toActiveMs: readonly number[]; readonly tookMs: number; readonly missing: number; readonly watch: ActiveWatch };
+type Run = {
+  readonly answers: readonly Answer[];
+  readonly toActiveMs: readonly number[];
+  readonly tookMs: number;
+  readonly missing: number;
+  readonly watch: ActiveWatch;
+};
 
 export function boots(options: Options): Promise<Figures> {
   return withCloud(options, async ({ compute, usage }) => {
@@ -40,7 +46,10 @@ export function boots(options: Options): Promise<Figures> {
       concurrency: options.c,
       ...full,
       halfLoadPerSecond: round(halfRate),
-      ...spread('halfLoadPost', half.answers.map(({ tookMs }) => tookMs)),
+      ...spread(
+        'halfLoadPost',
+        half.answers.map(({ tookMs }) => tookMs),
+      ),
       ...spread('halfLoadToActive', half.toActiveMs),
       halfLoadLatestStartMs: round(latestMs),
       ...(streamed === undefined ? { stream: 'absent' } : { streamedActive: streamed }),
@@ -58,7 +67,10 @@ async function measured({ usage }: Subject, run: () => Promise<Run>): Promise<{ 
     bootsPerSecond: round((count / tookMs) * 1_000),
     answers: tally(answers.map(({ status }) => status)),
     notActive: missing,
-    ...spread('post', answers.map((answer) => answer.tookMs)),
+    ...spread(
+      'post',
+      answers.map((answer) => answer.tookMs),
+    ),
     ...spread('toActive', toActiveMs),
     ...(before && after
       ? {

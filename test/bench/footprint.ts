@@ -21,7 +21,11 @@ export function memory(options: Options): Promise<Figures> {
     const filled = usage(true);
     options.progress(`reads for ${LOAD_MS / 1_000} s`);
     let next = 0;
-    await forMs(options.c, LOAD_MS, async () => void (await compute.get(next++ % 100 === 0 ? `/servers/detail?limit=${ids.length}` : `/servers/${ids[next % ids.length]}`)));
+    await forMs(
+      options.c,
+      LOAD_MS,
+      async () => void (await compute.get(next++ % 100 === 0 ? `/servers/detail?limit=${ids.length}` : `/servers/${ids[next % ids.length]}`)),
+    );
     const loaded = usage(true);
     return {
       servers: ids.length,

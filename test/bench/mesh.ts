@@ -15,7 +15,13 @@ import { openZeromqMesh } from '../../runtime/mesh/zeromq.ts';
 
 const TELLS = 1_000_000;
 const SLICE = 2_000; // tells offered before the event loop turns once
-const BARE_BYTES = JSON.stringify({ kind: 'tell', to: 'instance/6b1c1d3e-3c0b-4f3e-9d3f', type: 'report', body: { instanceId: '6b1c1d3e-3c0b-4f3e-9d3f-2f8f3a1c9e11', generation: 0, need: { vcpus: 2, memoryMiB: 512 }, pad: '' } }).length - 1;
+const BARE_BYTES =
+  JSON.stringify({
+    kind: 'tell',
+    to: 'instance/6b1c1d3e-3c0b-4f3e-9d3f',
+    type: 'report',
+    body: { instanceId: '6b1c1d3e-3c0b-4f3e-9d3f-2f8f3a1c9e11', generation: 0, need: { vcpus: 2, memoryMiB: 512 }, pad: '' },
+  }).length - 1;
 const DONE: Frame = { kind: 'tell', to: 'bench/end', type: 'end', body: {} };
 const [near, far] = ['near', 'far'] as NodeName[];
 
@@ -71,7 +77,7 @@ async function runFar(): Promise<void> {
 }
 
 async function flood(mesh: Mesh): Promise<void> {
-  for (let sent = 0; sent < TELLS; ) {
+  for (let sent = 0; sent < TELLS;) {
     for (let i = 0; i < SLICE && sent < TELLS; i++) if (mesh.send(far!, tellOf(sent, 200))) sent++;
     await new Promise((resolve) => setImmediate(resolve));
   }
@@ -120,7 +126,9 @@ async function runNear(): Promise<void> {
 
     const cpu = process.cpuUsage();
     const beginMs = performance.now();
-    const [report] = (await Promise.all([once(child, 'message'), flood(mesh)]))[0] as [{ tells: number; bytes: number; ms: number; lagMs: number; cpu: NodeJS.CpuUsage }];
+    const [report] = (await Promise.all([once(child, 'message'), flood(mesh)]))[0] as [
+      { tells: number; bytes: number; ms: number; lagMs: number; cpu: NodeJS.CpuUsage },
+    ];
     const wallMs = performance.now() - beginMs;
     const used = process.cpuUsage(cpu);
     add('mesh.tell.200B', (report.tells / report.ms) * 1000, 'frames/s');

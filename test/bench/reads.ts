@@ -30,12 +30,18 @@ export function get(options: Options): Promise<Figures> {
     return {
       servers: ids.length,
       rate: RATE,
-      ...spread('rate', rated.map(({ tookMs }) => tookMs)),
+      ...spread(
+        'rate',
+        rated.map(({ tookMs }) => tookMs),
+      ),
       rateLatestStartMs: round(latestMs),
       ...prefixed('rate', atRateCpu),
       concurrency: options.c,
       perSecond: round((looped.length / LOOP_MS) * 1_000),
-      ...spread('loop', looped.map(({ tookMs }) => tookMs)),
+      ...spread(
+        'loop',
+        looped.map(({ tookMs }) => tookMs),
+      ),
       ...prefixed('loop', loopMeter(looped.length)),
       answers: tally([...rated, ...looped].map(({ status }) => status)),
       bytes: looped[0]?.bytes.length ?? 0,
@@ -56,7 +62,10 @@ export function list(options: Options): Promise<Figures> {
     for (let round = 0; round < LIST_ROUNDS; round++) answers.push(await one());
     return {
       servers: n,
-      ...spread('list', answers.map(({ tookMs }) => tookMs)),
+      ...spread(
+        'list',
+        answers.map(({ tookMs }) => tookMs),
+      ),
       firstMs: round(first.tookMs),
       ...meter(answers.length),
       bytes: first.bytes.length,

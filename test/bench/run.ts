@@ -21,7 +21,15 @@ const PROGRAM_MS = 120_000;
 const REPORT = z.object({ results: z.array(z.object({ name: z.string(), value: z.number(), unit: z.string() })) });
 
 const BENCHMARKS: { readonly [name: string]: Benchmark } = {
-  boots, get, list, event, multi, delete: deletes, quota, memory, cold,
+  boots,
+  get,
+  list,
+  event,
+  multi,
+  delete: deletes,
+  quota,
+  memory,
+  cold,
   mesh: () => program('mesh.ts'),
   stream: () => program('stream.ts'),
 };
@@ -30,7 +38,10 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: 'string' }, n: { type: 'string' }, c: { type: 'string', default: '16' } } });
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { json: { type: 'string' }, n: { type: 'string' }, c: { type: 'string', default: '16' } },
+  });
   const names = positionals.length > 0 ? positionals : Object.keys(BENCHMARKS);
   const unknown = names.filter((name) => !Object.hasOwn(BENCHMARKS, name));
   if (unknown.length > 0) {
@@ -38,7 +49,9 @@ async function main(): Promise<number> {
     return 2;
   }
   const [machine, versions] = [machineOf(), versionsOf()];
-  process.stdout.write(`${machine.cores} cores (${machine.model}), ${machine.memoryGiB} GiB, Linux ${machine.kernel}; novact ${versions.novact}, Node ${versions.node}, PostgreSQL ${versions.postgresql}\n\n`);
+  process.stdout.write(
+    `${machine.cores} cores (${machine.model}), ${machine.memoryGiB} GiB, Linux ${machine.kernel}; novact ${versions.novact}, Node ${versions.node}, PostgreSQL ${versions.postgresql}\n\n`,
+  );
   const results: Result[] = [];
   let failed = false;
   for (const name of names) {

@@ -97,13 +97,16 @@ async function runClients(): Promise<void> {
         resolve();
       });
     });
-    socket.write(`GET /v2.1/stream HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Auth-Token: blue\r\n\r\n`);
+    socket.write(
+      `GET /v2.1/stream HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Auth-Token: blue\r\n\r\n`,
+    );
     await opened;
   }
   for await (const [order] of on(process, 'message') as AsyncIterable<[Order]>) {
     if ('open' in order) {
       report = { events: 0, bytes: 0, latenciesMs: [] };
-      for (let left = order.open; left > 0; left -= OPENING_MAX) await Promise.all(Array.from({ length: Math.min(left, OPENING_MAX) }, () => openOne(order.port)));
+      for (let left = order.open; left > 0; left -= OPENING_MAX)
+        await Promise.all(Array.from({ length: Math.min(left, OPENING_MAX) }, () => openOne(order.port)));
     } else if ('close' in order) for (const socket of sockets.splice(0)) socket.destroy();
     process.send?.('report' in order ? report : { done: true });
   }

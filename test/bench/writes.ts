@@ -46,9 +46,14 @@ export function multi(options: Options): Promise<Figures> {
       each: MULTI_EACH,
       bootsPerSecond: round((active / tookMs) * 1_000),
       notActive: wanted - active,
-      ...spread('post', answers.map((answer) => answer.tookMs)),
+      ...spread(
+        'post',
+        answers.map((answer) => answer.tookMs),
+      ),
       answers: tally(answers.map(({ status }) => status)),
-      ...(before && after ? { cpuMsPerBoot: round((after.cpuMs - before.cpuMs) / active), postgresCpuMsPerBoot: round((after.postgresCpuMs - before.postgresCpuMs) / active) } : {}),
+      ...(before && after
+        ? { cpuMsPerBoot: round((after.cpuMs - before.cpuMs) / active), postgresCpuMsPerBoot: round((after.postgresCpuMs - before.postgresCpuMs) / active) }
+        : {}),
     };
   });
 }
@@ -70,7 +75,10 @@ export function deletes(options: Options): Promise<Figures> {
       concurrency: options.c,
       gonePerSecond: round((ids.length / tookMs) * 1_000),
       allGone,
-      ...spread('delete', answers.map((answer) => answer.tookMs)),
+      ...spread(
+        'delete',
+        answers.map((answer) => answer.tookMs),
+      ),
       answers: tally(answers.map(({ status }) => status)),
       ...(before && after ? { cpuMsPerDelete: round((after.cpuMs - before.cpuMs) / ids.length) } : {}),
     };

@@ -181,7 +181,12 @@ async function ask(cloud: Checked, rules: { readonly [rule: string]: string }): 
 }
 
 async function withClient<T>(cloud: Checked, use: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: cloud.databaseUrl, connectionTimeoutMillis: CONNECT_MS, statement_timeout: STATEMENT_MS, application_name: 'checker' });
+  const client = new pg.Client({
+    connectionString: cloud.databaseUrl,
+    connectionTimeoutMillis: CONNECT_MS,
+    statement_timeout: STATEMENT_MS,
+    application_name: 'checker',
+  });
   client.on('error', () => undefined); // a lost connection fails the query that runs
   await client.connect();
   try {

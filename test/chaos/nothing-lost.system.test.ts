@@ -16,7 +16,18 @@ import { broken, Client, NEEDS, OPERATIONS, serversIn, tinyImage, type Given, ty
 
 /** Points that an operation passes. `verb` is the host's job around the driver's verb. */
 const POINTS = [
-  'commit', 'reply', 'ask.place', 'ask.propose', 'ask.claim', 'ask.run', 'verb', 'verb.spawn', 'verb.stop', 'verb.start', 'verb.reboot', 'verb.destroy',
+  'commit',
+  'reply',
+  'ask.place',
+  'ask.propose',
+  'ask.claim',
+  'ask.run',
+  'verb',
+  'verb.spawn',
+  'verb.stop',
+  'verb.start',
+  'verb.reboot',
+  'verb.destroy',
 ].flatMap((name) => [`${name}.before`, `${name}.after`]);
 /** A driver's verb is reached once by each operation that needs it. */
 const hitsAlways = (point: string): number => (point.startsWith('verb.') ? 1 : 2);
@@ -89,7 +100,9 @@ describe('nothing is lost', { timeout: 300_000 + LIMIT_MS * 2 }, () => {
     if (died) await cloud.restart({ NOVACT_FAILPOINT_FILE: armedFile });
     const problems = [...(await settled(cloud, END_LIMIT_MS)), ...(await broken(cloud, given))];
     // A boot is repeated whether it was answered or not: the same key is the same server.
-    const repeated = await Promise.all(given.filter(({ operation, status }) => operation === 'boot' || status === undefined).map((order) => client.repeat(order)));
+    const repeated = await Promise.all(
+      given.filter(({ operation, status }) => operation === 'boot' || status === undefined).map((order) => client.repeat(order)),
+    );
     problems.push(...(await settled(cloud, END_LIMIT_MS)), ...(await broken(cloud, repeated)), ...(await doubles(given, repeated)));
     expect({ words, operations, problems }).toEqual({ words, operations, problems: [] });
     return died;

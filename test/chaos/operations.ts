@@ -24,18 +24,40 @@ export type Given = {
 export type Row = { readonly id: string; readonly vm_state: string; readonly deleted: boolean; readonly record: RowRecord };
 type RowRecord = {
   readonly fault: { readonly message: string } | null;
-  readonly actions: readonly { readonly requestId: string; readonly action: string; readonly message: string | null; readonly events: readonly { readonly result: string | null }[] }[];
+  readonly actions: readonly {
+    readonly requestId: string;
+    readonly action: string;
+    readonly message: string | null;
+    readonly events: readonly { readonly result: string | null }[];
+  }[];
 };
 
 /** The state that a server must be in before the operation. */
 export const NEEDS: { readonly [operation in Operation]: 'active' | 'stopped' | undefined } = {
-  boot: undefined, stop: 'active', start: 'stopped', softReboot: 'active', hardReboot: 'active', delete: 'active', abandon: undefined,
+  boot: undefined,
+  stop: 'active',
+  start: 'stopped',
+  softReboot: 'active',
+  hardReboot: 'active',
+  delete: 'active',
+  abandon: undefined,
 };
 /** The vm state after it, when it was accepted. */
 const GOAL: { readonly [operation in Operation]: string } = {
-  boot: 'active', stop: 'stopped', start: 'active', softReboot: 'active', hardReboot: 'active', delete: 'deleted', abandon: 'deleted',
+  boot: 'active',
+  stop: 'stopped',
+  start: 'active',
+  softReboot: 'active',
+  hardReboot: 'active',
+  delete: 'deleted',
+  abandon: 'deleted',
 };
-const BODY = { stop: { 'os-stop': null }, start: { 'os-start': null }, softReboot: { reboot: { type: 'SOFT' } }, hardReboot: { reboot: { type: 'HARD' } } } as const;
+const BODY = {
+  stop: { 'os-stop': null },
+  start: { 'os-start': null },
+  softReboot: { reboot: { type: 'SOFT' } },
+  hardReboot: { reboot: { type: 'HARD' } },
+} as const;
 const MICROVERSION = '2.90';
 
 export class Client {
@@ -55,8 +77,7 @@ export class Client {
     if (operation === 'abandon') return this.#abandon(key);
     const id = serverId ?? '';
     const bootsBefore = bootsOf(this.#cloud, id);
-    const answer =
-      operation === 'delete' ? await this.#call('DELETE', `/servers/${id}`) : await this.#call('POST', `/servers/${id}/action`, BODY[operation]);
+    const answer = operation === 'delete' ? await this.#call('DELETE', `/servers/${id}`) : await this.#call('POST', `/servers/${id}/action`, BODY[operation]);
     return { operation, serverId, status: answer?.status, requestId: answer?.requestId, key: undefined, bootsBefore };
   }
 
@@ -83,7 +104,12 @@ export class Client {
     return { ...(await this.give('delete', boot.serverId, key)), operation: 'abandon', key };
   }
 
-  async #call(method: string, path: string, body?: unknown, headers: { readonly [name: string]: string } = {}): Promise<{ status: number; id: string | undefined; requestId: string } | undefined> {
+  async #call(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: { readonly [name: string]: string } = {},
+  ): Promise<{ status: number; id: string | undefined; requestId: string } | undefined> {
     try {
       const answer = await this.#cloud.api<{ server?: { id?: string } } | undefined>(method, path, body, { ...this.#options, headers });
       return { status: answer.status, id: answer.body?.server?.id, requestId: String(answer.headers['x-openstack-request-id']) };
@@ -104,7 +130,14 @@ export function wasAccepted({ status, operation }: Given): boolean {
 
 /** What became of accepted orders other than it must. */
 export async function broken(cloud: Cloud, given: readonly Given[]): Promise<string[]> {
-  const rows = new Map((await rowsOf(cloud, given.flatMap(({ serverId }) => serverId ?? []))).map((row) => [row.id, row]));
+  const rows = new Map(
+    (
+      await rowsOf(
+        cloud,
+        given.flatMap(({ serverId }) => serverId ?? []),
+      )
+    ).map((row) => [row.id, row]),
+  );
   return given.flatMap((order) => {
     const { operation, serverId, status, key } = order;
     const row = serverId === undefined ? undefined : rows.get(serverId);

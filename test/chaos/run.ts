@@ -74,7 +74,10 @@ class Run {
     this.#random = random;
     this.#tally = tally;
     this.#watcher = new Watcher(cloud);
-    this.#clients = Array.from({ length: CLIENTS }, (_, number) => new Person(cloud, imageId, seededRandom(Math.floor(random.next() * 2 ** 31)), number, tally));
+    this.#clients = Array.from(
+      { length: CLIENTS },
+      (_, number) => new Person(cloud, imageId, seededRandom(Math.floor(random.next() * 2 ** 31)), number, tally),
+    );
   }
 
   /** Load and blows, then peace, and then what is wrong. */
@@ -100,7 +103,13 @@ class Run {
     const given = (await work).flat();
     await watch;
     const late = await settled(this.#cloud, SETTLE_LIMIT_MS);
-    const wrong = [...seen, ...late, ...(await this.#watcher.missed()), ...(await broken(this.#cloud, last(given))), ...this.#clients.flatMap((client) => client.problems)];
+    const wrong = [
+      ...seen,
+      ...late,
+      ...(await this.#watcher.missed()),
+      ...(await broken(this.#cloud, last(given))),
+      ...this.#clients.flatMap((client) => client.problems),
+    ];
     console.log(`round ${this.#tally.rounds}, ${seconds(begunMs)} s, of which ${seconds(peaceMs)} s to rest: ${JSON.stringify(this.#tally)}`);
     return wrong;
   }
@@ -171,7 +180,9 @@ class Person {
       await systemClock.sleep(LOOK_MS);
       return undefined;
     }
-    const possible = (['stop', 'start', 'softReboot', 'hardReboot', 'delete', 'delete'] as const).filter((operation) => NEEDS[operation] === row.vm_state || operation === 'delete');
+    const possible = (['stop', 'start', 'softReboot', 'hardReboot', 'delete', 'delete'] as const).filter(
+      (operation) => NEEDS[operation] === row.vm_state || operation === 'delete',
+    );
     const operation: Operation = possible[Math.floor(this.#random.next() * possible.length)] ?? 'delete';
     const given = await this.#client.give(operation, serverId, key);
     this.#count(given);
@@ -216,7 +227,9 @@ class Person {
   async #await({ serverId, operation }: Given, over: AbortSignal): Promise<void> {
     const endMs = systemClock.monotonicMs() + PATIENCE_MS;
     while (serverId !== undefined && systemClock.monotonicMs() < endMs) {
-      const answer = await this.#cloud.api<{ server?: { status: string; 'OS-EXT-STS:task_state': string | null } }>('GET', `/servers/${serverId}`).catch(() => undefined);
+      const answer = await this.#cloud
+        .api<{ server?: { status: string; 'OS-EXT-STS:task_state': string | null } }>('GET', `/servers/${serverId}`)
+        .catch(() => undefined);
       if (answer?.status === 404 || (answer?.status === 200 && answer.body.server?.['OS-EXT-STS:task_state'] === null)) return;
       if (over.aborted && operation !== 'boot') return; // the end of the round looks at all of them
       await systemClock.sleep(LOOK_MS);
@@ -248,10 +261,13 @@ class Watcher {
 
   /** What it was told other than what is stored, once everything is at rest. */
   async missed(): Promise<string[]> {
-    const rows = await query<{ at: string }>(this.#cloud, `select revision || ' ' || id as at from event where revision > $1 order by revision, ord`, [this.#from]);
+    const rows = await query<{ at: string }>(this.#cloud, `select revision || ' ' || id as at from event where revision > $1 order by revision, ord`, [
+      this.#from,
+    ]);
     for (let turns = 0; turns < 100 && this.#seen.length < rows.length; turns++) await this.#poll(0);
     const wrong = rows.findIndex(({ at }, index) => at !== this.#seen[index]);
-    if (wrong >= 0) return [`P5 a subscriber was told ${this.#seen[wrong]} where ${rows[wrong]?.at} is stored, the ${wrong + 1}th after revision ${this.#from}`];
+    if (wrong >= 0)
+      return [`P5 a subscriber was told ${this.#seen[wrong]} where ${rows[wrong]?.at} is stored, the ${wrong + 1}th after revision ${this.#from}`];
     return this.#seen.length === rows.length ? [] : [`P5 a subscriber was told ${this.#seen.length} events of ${rows.length}`];
   }
 

@@ -65,10 +65,7 @@ export async function refused(code: FaultCode, verb: Promise<unknown>): Promise<
 export async function within<T>(limitMs: number, promise: Promise<T>): Promise<T> {
   const late = new AbortController();
   try {
-    return await Promise.race([
-      promise,
-      pause(limitMs, undefined, { signal: late.signal }).then(() => expect.fail('it was not heard in time')),
-    ]);
+    return await Promise.race([promise, pause(limitMs, undefined, { signal: late.signal }).then(() => expect.fail('it was not heard in time'))]);
   } finally {
     late.abort();
   }

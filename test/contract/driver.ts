@@ -212,11 +212,15 @@ export function driverContract(name: string, open: () => Promise<DriverRig>, opt
         await refused('notFound', readConsole(spec));
       });
 
-      promise('leaves nothing on the hypervisor', async () => {
-        const spec = await spawned();
-        await driver.destroy(spec, limit());
-        expect(await rig.leftovers?.(spec)).toEqual([]);
-      }, 'leftovers');
+      promise(
+        'leaves nothing on the hypervisor',
+        async () => {
+          const spec = await spawned();
+          await driver.destroy(spec, limit());
+          expect(await rig.leftovers?.(spec)).toEqual([]);
+        },
+        'leftovers',
+      );
 
       promise('makes room for the same instance again', async () => {
         const spec = await spawned();
@@ -291,22 +295,30 @@ export function driverContract(name: string, open: () => Promise<DriverRig>, opt
         }
       });
 
-      promise('holds what the guest wrote, also when it is off', async () => {
-        const spec = await spawned();
-        const wrote = async (): Promise<boolean> => (await readConsole(spec)).includes(rig.bootText ?? '');
-        await settles(wrote);
-        await stopNow(spec);
-        expect(await wrote()).toBe(true);
-      }, 'bootText');
+      promise(
+        'holds what the guest wrote, also when it is off',
+        async () => {
+          const spec = await spawned();
+          const wrote = async (): Promise<boolean> => (await readConsole(spec)).includes(rig.bootText ?? '');
+          await settles(wrote);
+          await stopNow(spec);
+          expect(await wrote()).toBe(true);
+        },
+        'bootText',
+      );
 
-      promise('gives the end of the log', async () => {
-        const spec = await spawned();
-        await settles(async () => (await readConsole(spec)).includes(rig.bootText ?? ''));
-        await stopNow(spec); // it writes no more
-        const all = await readConsole(spec);
-        const end = await driver.consoleOutput(spec, { maxBytes: 10 }, limit());
-        expect(end.equals(all.subarray(-10))).toBe(true);
-      }, 'bootText');
+      promise(
+        'gives the end of the log',
+        async () => {
+          const spec = await spawned();
+          await settles(async () => (await readConsole(spec)).includes(rig.bootText ?? ''));
+          await stopNow(spec); // it writes no more
+          const all = await readConsole(spec);
+          const end = await driver.consoleOutput(spec, { maxBytes: 10 }, limit());
+          expect(end.equals(all.subarray(-10))).toBe(true);
+        },
+        'bootText',
+      );
     });
 
     describe('after a crash', () => {
@@ -337,15 +349,19 @@ export function driverContract(name: string, open: () => Promise<DriverRig>, opt
     });
 
     describe('list', () => {
-      promise('shows a foreign guest without an instance id', async () => {
-        const foreign = await rig.plantForeign?.();
-        try {
-          const found = (await driver.list(limit())).filter((each) => each.name === foreign?.name);
-          expect(found.map((each) => each.instanceId)).toEqual([null]);
-        } finally {
-          await foreign?.remove();
-        }
-      }, 'plantForeign');
+      promise(
+        'shows a foreign guest without an instance id',
+        async () => {
+          const foreign = await rig.plantForeign?.();
+          try {
+            const found = (await driver.list(limit())).filter((each) => each.name === foreign?.name);
+            expect(found.map((each) => each.instanceId)).toEqual([null]);
+          } finally {
+            await foreign?.remove();
+          }
+        },
+        'plantForeign',
+      );
     });
 
     describe('an abort', () => {
@@ -402,14 +418,18 @@ export function driverContract(name: string, open: () => Promise<DriverRig>, opt
     }
 
     describe('watch', () => {
-      promise('hears of a guest that goes off by itself, and list agrees', async () => {
-        const spec = await spawned();
-        const off = hearOff(spec);
-        await rig.cutPower?.(spec);
-        expect((await off).generation).toBe(spec.generation);
-        expect((await seen(spec)).map((each) => OFF.includes(each.power))).toEqual([true]);
-        expect(await driver.start(spec, limit())).toEqual({ power: 'running' });
-      }, 'cutPower');
+      promise(
+        'hears of a guest that goes off by itself, and list agrees',
+        async () => {
+          const spec = await spawned();
+          const off = hearOff(spec);
+          await rig.cutPower?.(spec);
+          expect((await off).generation).toBe(spec.generation);
+          expect((await seen(spec)).map((each) => OFF.includes(each.power))).toEqual([true]);
+          expect(await driver.start(spec, limit())).toEqual({ power: 'running' });
+        },
+        'cutPower',
+      );
     });
 
     // Each case closes the driver that the others use, and leaves them a new one.
@@ -422,20 +442,24 @@ export function driverContract(name: string, open: () => Promise<DriverRig>, opt
         await expectOnly(spec, 'running');
       });
 
-      promise('ends watches', async () => {
-        const spec = await spawned();
-        const heard: GuestPower[] = [];
-        driver.watch((event) => {
-          if (event?.instanceId === spec.instanceId) heard.push(event.power);
-        });
-        await driver.close();
-        const heardBefore = heard.length;
-        driver = await rig.reopen();
-        const off = hearOff(spec); // when the new driver has heard it, the old one has, too
-        await rig.cutPower?.(spec);
-        await off;
-        expect(heard.length).toBe(heardBefore);
-      }, 'cutPower');
+      promise(
+        'ends watches',
+        async () => {
+          const spec = await spawned();
+          const heard: GuestPower[] = [];
+          driver.watch((event) => {
+            if (event?.instanceId === spec.instanceId) heard.push(event.power);
+          });
+          await driver.close();
+          const heardBefore = heard.length;
+          driver = await rig.reopen();
+          const off = hearOff(spec); // when the new driver has heard it, the old one has, too
+          await rig.cutPower?.(spec);
+          await off;
+          expect(heard.length).toBe(heardBefore);
+        },
+        'cutPower',
+      );
     });
   });
 }

@@ -89,7 +89,7 @@ export function meshContract(name: string, openRig: () => Promise<MeshRig>): voi
         const { a, b } = await openPair();
         const heard = hear(b);
         const total = 20_000;
-        for (let n = 0; n < total; ) {
+        for (let n = 0; n < total;) {
           while (n < total && a.send(B, tell({ n }))) n++;
           await new Promise((resolve) => setImmediate(resolve));
         }
@@ -215,7 +215,7 @@ export function meshContract(name: string, openRig: () => Promise<MeshRig>): voi
         expect(bodiesOf(heard).slice(0, 2)).toEqual(['lease', 0]);
       });
 
-      it("takes what an ask waited off its time, and drops it when that is over", async () => {
+      it('takes what an ask waited off its time, and drops it when that is over', async () => {
         const a = await rig.open('a', 'a-1');
         a.setPeers([await rig.keyOf('b')]);
         a.send(B, { kind: 'ask', id: 1, to: 'thing/1', type: 'q', body: {}, leftMs: 20 });

@@ -9,7 +9,15 @@ import type { InstanceRecord, Stored } from '../../actors/model/instance.ts';
 import { after, broken, building, commit, deletion, NETWORK, orderOf, placedOn, startHost, type CellDump, type Change, type StoreRig } from './store-rig.ts';
 
 type Write =
-  | { readonly do: 'order'; readonly project: string; readonly user: string; readonly count: number; readonly least: number; readonly key: string | null; readonly body: string }
+  | {
+      readonly do: 'order';
+      readonly project: string;
+      readonly user: string;
+      readonly count: number;
+      readonly least: number;
+      readonly key: string | null;
+      readonly body: string;
+    }
   | { readonly do: 'place'; readonly server: number; readonly host: string; readonly oldEpoch: boolean; readonly address: number | null }
   | { readonly do: 'delete'; readonly server: number; readonly op: 'drop' | 'doom' }
   | { readonly do: 'rename'; readonly server: number; readonly oldEpoch: boolean; readonly oldVersion: boolean }
@@ -21,10 +29,21 @@ const server = (): fc.Arbitrary<number> => fc.nat(8);
 const write = (): fc.Arbitrary<Write> =>
   fc.oneof(
     fc.record({
-      do: fc.constant('order' as const), project: fc.constantFrom('blue', 'red'), user: fc.constantFrom('ann', 'bob'), count: fc.integer({ min: 1, max: 3 }),
-      least: fc.integer({ min: 1, max: 3 }), key: fc.constantFrom(null, null, 'k1', 'k2'), body: fc.constantFrom('one', 'two'),
+      do: fc.constant('order' as const),
+      project: fc.constantFrom('blue', 'red'),
+      user: fc.constantFrom('ann', 'bob'),
+      count: fc.integer({ min: 1, max: 3 }),
+      least: fc.integer({ min: 1, max: 3 }),
+      key: fc.constantFrom(null, null, 'k1', 'k2'),
+      body: fc.constantFrom('one', 'two'),
     }),
-    fc.record({ do: fc.constant('place' as const), server: server(), host: fc.constantFrom('h1', 'h2', 'h3'), oldEpoch: flag(), address: fc.option(fc.integer({ min: 2, max: 7 })) }),
+    fc.record({
+      do: fc.constant('place' as const),
+      server: server(),
+      host: fc.constantFrom('h1', 'h2', 'h3'),
+      oldEpoch: flag(),
+      address: fc.option(fc.integer({ min: 2, max: 7 })),
+    }),
     fc.record({ do: fc.constant('delete' as const), server: server(), op: fc.constantFrom('drop' as const, 'doom' as const) }),
     fc.record({ do: fc.constant('rename' as const), server: server(), oldEpoch: flag(), oldVersion: flag() }),
     fc.record({ do: fc.constant('spoil' as const), server: server() }),
@@ -48,7 +67,8 @@ export async function play(rig: StoreRig, steps: readonly Step[]): Promise<Playe
   await player.alone('take', 0);
   for (const host of ['h1', 'h2']) await player.start(host);
   const answers: unknown[] = [];
-  for (const step of steps) answers.push('writes' in step ? await Promise.all(step.writes.map((one) => player.write(one))) : await player.alone(step.alone, step.pick));
+  for (const step of steps)
+    answers.push('writes' in step ? await Promise.all(step.writes.map((one) => player.write(one))) : await player.alone(step.alone, step.pick));
   const dump = await rig.dump();
   await store.close();
   return { answers, dump };
@@ -117,7 +137,11 @@ class Player {
       case 'delete':
         return { epoch, ...deletion(before, one.op) };
       case 'rename':
-        return { epoch: epoch - Number(one.oldEpoch), version: before.version - Number(one.oldVersion), record: { name: `name-${before.version}`, operation: null } };
+        return {
+          epoch: epoch - Number(one.oldEpoch),
+          version: before.version - Number(one.oldVersion),
+          record: { name: `name-${before.version}`, operation: null },
+        };
       case 'spoil':
         return { epoch, record: { deleted: true, vmState: 'active' } };
     }
@@ -132,4 +156,3 @@ class Player {
     return answer;
   }
 }
-

@@ -22,7 +22,12 @@ export function storeQuotaContract(now: () => { rig: StoreRig; store: CellStore 
     it('accepts a part of an order down to its least count, and nothing below it', async () => {
       const { store } = now();
       await create(store, many(1, 7));
-      const part = await store.accept(orderOf(many(11, 5).map((nth) => building(nth)), { minCount: 2 }));
+      const part = await store.accept(
+        orderOf(
+          many(11, 5).map((nth) => building(nth)),
+          { minCount: 2 },
+        ),
+      );
       expect(part).toMatchObject({ is: 'accepted' });
       expect(part.is === 'accepted' && part.instances.map(({ record }) => record.number)).toEqual([8, 9, 10]);
       expect(await store.accept(orderOf([building(30)]))).toMatchObject({ is: 'overQuota' });
@@ -56,14 +61,21 @@ export function storeQuotaContract(now: () => { rig: StoreRig; store: CellStore 
       const orders = many(1, 20).map((nth) => orderOf([building(nth, { projectId: nth % 2 === 0 ? 'blue' : 'red' })]));
       await Promise.all(orders.map((order) => store.accept(order)));
       const totals = (await rig.dump()).quota.filter(({ user }) => user === '').map(({ project, instances }) => [project, instances]);
-      expect(totals).toEqual([['blue', 3], ['red', 2]]);
+      expect(totals).toEqual([
+        ['blue', 3],
+        ['red', 2],
+      ]);
     });
 
     it('gives back what a deleted server used, once', async () => {
       const { store, rig } = now();
       const servers = await create(store, many(1, 10));
       const [first, second] = servers;
-      const answers = await Promise.all([commit(store, first!, deletion(first!)), commit(store, first!, deletion(first!)), commit(store, second!, { ...deletion(second!), epoch: 4 })]);
+      const answers = await Promise.all([
+        commit(store, first!, deletion(first!)),
+        commit(store, first!, deletion(first!)),
+        commit(store, second!, { ...deletion(second!), epoch: 4 }),
+      ]);
       expect(answers.map((answer) => answer.is)).toEqual(['done', 'refused', 'refused']);
       expect((await rig.dump()).quota).toContainEqual({ project: 'blue', user: 'ann', instances: 9, cores: 9, ram: 4_608 });
       expect(await store.accept(orderOf([building(30)]))).toMatchObject({ is: 'accepted' });
@@ -93,12 +105,22 @@ export function storeQuotaContract(now: () => { rig: StoreRig; store: CellStore 
         commit(store, e!, { version: 8 }),
         commit(store, f!, { epoch: 8 }),
       ]);
-      expect(answers.map((answer) => (answer.is === 'refused' ? answer.why : answer.is))).toEqual(['done', 'accepted', 'hostFull', 'hostEpoch', 'overQuota', 'hostGone', 'version', 'epoch']);
+      expect(answers.map((answer) => (answer.is === 'refused' ? answer.why : answer.is))).toEqual([
+        'done',
+        'accepted',
+        'hostFull',
+        'hostEpoch',
+        'overQuota',
+        'hostGone',
+        'version',
+        'epoch',
+      ]);
     });
   });
 
   describe('an idempotency key', () => {
-    const keyed = (nth: number, key: string, bodyHash: string, projectId = 'blue') => orderOf([building(nth, { projectId })], { idempotency: { key, bodyHash } });
+    const keyed = (nth: number, key: string, bodyHash: string, projectId = 'blue') =>
+      orderOf([building(nth, { projectId })], { idempotency: { key, bodyHash } });
 
     it('used again with the same body answers with the servers of then, and makes none', async () => {
       const { store, rig } = now();

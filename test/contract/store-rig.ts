@@ -18,7 +18,18 @@ import { instanceRecord, uuidOf } from '../actors/conductor/rows.ts';
 export type CellDump = {
   readonly revision: number;
   readonly lastNumber: number;
-  readonly instances: readonly { id: string; number: number; version: number; revision: number; open: boolean; dueAtMs: number | null; deleted: boolean; generation: number; host: string | null; record: InstanceRecord }[];
+  readonly instances: readonly {
+    id: string;
+    number: number;
+    version: number;
+    revision: number;
+    open: boolean;
+    dueAtMs: number | null;
+    deleted: boolean;
+    generation: number;
+    host: string | null;
+    record: InstanceRecord;
+  }[];
   readonly hosts: readonly { name: string; epoch: number; used: Resources; claims: number }[];
   readonly claims: readonly Claim[];
   readonly quota: readonly ({ project: string; user: string } & QuotaNeed)[];
@@ -42,7 +53,12 @@ export type StoreRig = {
 export const NETWORK: NetworkRecord = { id: uuidOf(800_000), label: 'private', cidr: '10.20.0.0/24', gateway: '10.20.0.1', projectId: null };
 export const CAPACITY: Resources = { vcpus: 8, memoryMiB: 4_096, diskGiB: 100 };
 const INVENTORY = {
-  vcpus: 8, memoryMiB: 4_096, diskGiB: 100, hypervisorType: 'simulated', hypervisorVersion: 1, hostIp: '127.0.0.1',
+  vcpus: 8,
+  memoryMiB: 4_096,
+  diskGiB: 100,
+  hypervisorType: 'simulated',
+  hypervisorVersion: 1,
+  hostIp: '127.0.0.1',
   cpu: { arch: 'x86_64', model: 'm', vendor: 'v', topology: { sockets: 1, cores: 8, threads: 1 }, features: [] },
 };
 export const NO_CHANGES: Omit<InstanceParts, 'event'> = { claims: [], takeAddresses: [], dropAddresses: false, quota: null };
@@ -52,19 +68,44 @@ export function startHost(store: CellStore, host: string, capacity: Resources = 
 }
 
 const CREATING: Operation = {
-  name: 'create', id: uuidOf(700_000), step: 'place', args: {}, requestId: 'req-1', startedAt: '2026-01-01T00:00:00.000Z', stepDueMs: 60_000,
-  attempt: 0, excludedHosts: [],
+  name: 'create',
+  id: uuidOf(700_000),
+  step: 'place',
+  args: {},
+  requestId: 'req-1',
+  startedAt: '2026-01-01T00:00:00.000Z',
+  stepDueMs: 60_000,
+  attempt: 0,
+  excludedHosts: [],
 };
 
 /** A new server, not placed, with its create open. `nth` names it. */
 export function building(nth: number, more: Partial<InstanceRecord> = {}): InstanceRecord {
-  return instanceRecord(nth, { vmState: 'building', taskState: 'scheduling', powerState: 'pending', host: null, zone: null, generation: 0, launchedAt: null, operation: CREATING, ...more });
+  return instanceRecord(nth, {
+    vmState: 'building',
+    taskState: 'scheduling',
+    powerState: 'pending',
+    host: null,
+    zone: null,
+    generation: 0,
+    launchedAt: null,
+    operation: CREATING,
+    ...more,
+  });
 }
 
 export function orderOf(instances: readonly InstanceRecord[], more: Partial<CreateOrder> = {}): CreateOrder {
   const [first] = instances;
   const { projectId = 'blue', userId = 'ann', flavor } = first ?? {};
-  return { projectId, userId, instances, minCount: instances.length, needEach: quotaNeed(1, flavor ?? { vcpus: 1, memoryMiB: 512 }), idempotency: null, ...more };
+  return {
+    projectId,
+    userId,
+    instances,
+    minCount: instances.length,
+    needEach: quotaNeed(1, flavor ?? { vcpus: 1, memoryMiB: 512 }),
+    idempotency: null,
+    ...more,
+  };
 }
 
 /** Accepts servers of these numbers and answers with them as they are stored. */
@@ -83,7 +124,11 @@ export function commit(store: CellStore, before: Stored<InstanceRecord>, change:
   const parts: InstanceParts = { ...NO_CHANGES, event: eventOf(before.record, record), ...change.parts };
   const open = record.operation !== null;
   return store.commit({
-    address, shard: shardOf(address), epoch: change.epoch ?? 1, version: change.version ?? before.version, record,
+    address,
+    shard: shardOf(address),
+    epoch: change.epoch ?? 1,
+    version: change.version ?? before.version,
+    record,
     commit: { parts, open, dueAtMs: open ? (record.operation?.stepDueMs ?? null) : null },
   });
 }
@@ -116,7 +161,10 @@ export function after(before: Stored<InstanceRecord>, change: Change, answer: Co
 }
 
 export function macFor(address: string): string {
-  return `fa:16:${address.split('.').map((part) => Number(part).toString(16).padStart(2, '0')).join(':')}`;
+  return `fa:16:${address
+    .split('.')
+    .map((part) => Number(part).toString(16).padStart(2, '0'))
+    .join(':')}`;
 }
 
 export function accepted(answers: readonly OrderAnswer[]): number {
@@ -132,16 +180,33 @@ export function broken(dump: CellDump): string[] {
   for (const host of dump.hosts) {
     const own = dump.claims.filter((claim) => claim.host === host.name);
     const sum = (key: keyof Resources): number => own.reduce((total, claim) => total + claim.need[key], 0);
-    expectSame(`used of ${host.name}`, { ...host.used, claims: host.claims }, { vcpus: sum('vcpus'), memoryMiB: sum('memoryMiB'), diskGiB: sum('diskGiB'), claims: own.length });
+    expectSame(
+      `used of ${host.name}`,
+      { ...host.used, claims: host.claims },
+      { vcpus: sum('vcpus'), memoryMiB: sum('memoryMiB'), diskGiB: sum('diskGiB'), claims: own.length },
+    );
   }
   for (const use of dump.quota) {
     const own = dump.instances.filter(({ deleted, record }) => !deleted && record.projectId === use.project && (use.user === '' || use.user === record.userId));
     const needs = own.map(({ record }) => quotaNeed(1, record.flavor));
-    for (const name of COUNTED) expectSame(`${name} of ${use.project}/${use.user}`, use[name], needs.reduce((total, need) => total + need[name], 0));
+    for (const name of COUNTED)
+      expectSame(
+        `${name} of ${use.project}/${use.user}`,
+        use[name],
+        needs.reduce((total, need) => total + need[name], 0),
+      );
   }
-  expectSame('addresses of the deleted', dump.fixedIps.filter(({ instanceId }) => dump.instances.some(({ id, deleted }) => id === instanceId && deleted)), []);
+  expectSame(
+    'addresses of the deleted',
+    dump.fixedIps.filter(({ instanceId }) => dump.instances.some(({ id, deleted }) => id === instanceId && deleted)),
+    [],
+  );
   const revisions = [...new Set(dump.events.map((event) => event.revision))];
-  expectSame('revisions with events', revisions, Array.from({ length: dump.revision }, (_, i) => i + 1));
+  expectSame(
+    'revisions with events',
+    revisions,
+    Array.from({ length: dump.revision }, (_, i) => i + 1),
+  );
   const pairs = dump.events.map((event) => `${event.revision}/${event.id}`);
   expectSame('events of one object in one revision', pairs.length, new Set(pairs).size);
   return problems;

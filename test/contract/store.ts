@@ -55,20 +55,26 @@ export function storeContract(name: string, openRig: () => Promise<StoreRig>): v
       it('of two commits of one instance in one batch takes the first alone', async () => {
         const [server] = await create(store, [1]);
         const answers = await Promise.all([commit(store, server!, { record: { name: 'first' } }), commit(store, server!, { record: { name: 'second' } })]);
-        expect(answers).toEqual([{ is: 'done', version: 2, revision: 2 }, { is: 'refused', why: 'version' }]);
+        expect(answers).toEqual([
+          { is: 'done', version: 2, revision: 2 },
+          { is: 'refused', why: 'version' },
+        ]);
         expect((await store.load(`instance/${server!.record.id}`))?.record).toMatchObject({ name: 'first' });
       });
 
       it('of two commits of one instance in one batch takes the one with the right epoch', async () => {
         const [server] = await create(store, [1]);
         const answers = await Promise.all([commit(store, server!, { epoch: 7 }), commit(store, server!, { record: { name: 'right' } })]);
-        expect(answers).toEqual([{ is: 'refused', why: 'epoch' }, { is: 'done', version: 2, revision: 2 }]);
+        expect(answers).toEqual([
+          { is: 'refused', why: 'epoch' },
+          { is: 'done', version: 2, revision: 2 },
+        ]);
       });
     });
 
     describe('rows', () => {
       it('come back as they were written, with the number that the store gave', async () => {
-        const odd = building(1, { name: 'Ünï \\ " \' 名', metadata: { a: '\n\t', 'ключ': '💾' }, description: '', tags: ['x y', '{,}'] });
+        const odd = building(1, { name: 'Ünï \\ " \' 名', metadata: { a: '\n\t', ключ: '💾' }, description: '', tags: ['x y', '{,}'] });
         const answer = await store.accept(orderOf([odd]));
         expect(answer).toMatchObject({ is: 'accepted', instances: [{ record: { ...odd, number: 1 }, version: 1, revision: 1 }] });
         expect(await store.load(`instance/${odd.id}`)).toEqual({ record: { ...odd, number: 1 }, version: 1, revision: 1 });
@@ -81,7 +87,13 @@ export function storeContract(name: string, openRig: () => Promise<StoreRig>): v
         const address = (nth: number): string => `instance/${uuidOf(nth)}`;
         expect(await store.open(shards, 2, null)).toEqual([address(1), address(2)]);
         expect(await store.open(shards, 2, address(2))).toEqual([address(3)]);
-        expect(await store.open(shards.filter((shard) => shard !== shardOf(address(1))), 9, null)).not.toContain(address(1));
+        expect(
+          await store.open(
+            shards.filter((shard) => shard !== shardOf(address(1))),
+            9,
+            null,
+          ),
+        ).not.toContain(address(1));
         expect(await store.due(shards, 59_999, 9)).toEqual([]);
         expect((await store.due(shards, 60_000, 2)).length).toBe(2);
         await commit(store, servers[0]!, { record: { operation: null, vmState: 'active', taskState: null } });
@@ -152,7 +164,10 @@ export function storeContract(name: string, openRig: () => Promise<StoreRig>): v
       it('grants exactly what fits in one batch, by each resource', async () => {
         const { epoch } = await startHost(store, 'h1', { ...CAPACITY, vcpus: 5 });
         await rig.setLimit('blue', '', { instances: -1, cores: -1, ram: -1 });
-        const servers = await create(store, Array.from({ length: 12 }, (_, nth) => nth + 1));
+        const servers = await create(
+          store,
+          Array.from({ length: 12 }, (_, nth) => nth + 1),
+        );
         const answers = await Promise.all(servers.map((server) => commit(store, server, placedOn(server, 'h1', epoch))));
         expect(answers.map((answer) => (answer.is === 'refused' ? answer.why : answer.is))).toEqual([...Array(5).fill('done'), ...Array(7).fill('hostFull')]);
       });
@@ -185,8 +200,16 @@ export function storeContract(name: string, openRig: () => Promise<StoreRig>): v
         const [server] = await create(store, [1]);
         const placing = placedOn(server!, 'h1', epoch);
         const placed = after(server!, placing, await commit(store, server!, placing));
-        const guests = [{ instanceId: placed.record.id, generation: 1 }, { instanceId: placed.record.id, generation: 0 }, { instanceId: uuidOf(9), generation: 7 }];
-        const gone = async () => (await store.hostStrays(guests)).filter(({ recordedGone }) => recordedGone).map(({ generation }) => generation).sort();
+        const guests = [
+          { instanceId: placed.record.id, generation: 1 },
+          { instanceId: placed.record.id, generation: 0 },
+          { instanceId: uuidOf(9), generation: 7 },
+        ];
+        const gone = async () =>
+          (await store.hostStrays(guests))
+            .filter(({ recordedGone }) => recordedGone)
+            .map(({ generation }) => generation)
+            .sort();
         expect(await gone()).toEqual([0]);
         await commit(store, placed, deletion(placed));
         expect(await gone()).toEqual([0, 1]);
@@ -197,7 +220,10 @@ export function storeContract(name: string, openRig: () => Promise<StoreRig>): v
         const [server] = await create(store, [1]);
         await commit(store, server!, placedOn(server!, 'h1', 1));
         expect(await startHost(store, 'h1')).toMatchObject({ epoch: 2, claims: [{ instanceId: server!.record.id, generation: 1, role: 'active' }] });
-        await store.hostBeats([{ host: 'h1', epoch: 1 }, { host: 'nobody', epoch: 3 }]);
+        await store.hostBeats([
+          { host: 'h1', epoch: 1 },
+          { host: 'nobody', epoch: 3 },
+        ]);
         expect(await store.hostRow('h1')).toMatchObject({ epoch: 2, enabled: true });
         await expect(store.hostRow('nobody')).rejects.toMatchObject({ code: 'notFound' });
       });
@@ -210,7 +236,9 @@ export function storeContract(name: string, openRig: () => Promise<StoreRig>): v
         const answers = await Promise.all(servers.slice(0, 2).map((server) => commit(store, server, placedOn(server, 'h1', epoch, '10.20.0.5'))));
         expect(answers).toMatchObject([{ is: 'done' }, { is: 'refused', why: 'addressTaken' }]);
         expect(await commit(store, servers[2]!, placedOn(servers[2]!, 'h1', epoch, '10.20.0.5'))).toEqual({ is: 'refused', why: 'addressTaken' });
-        expect((await rig.dump()).fixedIps).toEqual([{ networkId: NETWORK.id, address: '10.20.0.5', instanceId: servers[0]!.record.id, mac: macFor('10.20.0.5') }]);
+        expect((await rig.dump()).fixedIps).toEqual([
+          { networkId: NETWORK.id, address: '10.20.0.5', instanceId: servers[0]!.record.id, mac: macFor('10.20.0.5') },
+        ]);
       });
 
       it('a refused commit takes neither claim nor address nor quota', async () => {
@@ -219,7 +247,10 @@ export function storeContract(name: string, openRig: () => Promise<StoreRig>): v
         await commit(store, other!, placedOn(other!, 'h1', epoch, '10.20.0.5'));
         const before = await rig.dump();
         const change = placedOn(server!, 'h1', epoch, '10.20.0.5');
-        await commit(store, server!, { ...change, parts: { ...change.parts, quota: { projectId: 'blue', userId: 'ann', instances: -1, cores: -1, ram: -512 } } });
+        await commit(store, server!, {
+          ...change,
+          parts: { ...change.parts, quota: { projectId: 'blue', userId: 'ann', instances: -1, cores: -1, ram: -512 } },
+        });
         expect(await rig.dump()).toEqual(before);
       });
     });
@@ -231,10 +262,15 @@ export function storeContract(name: string, openRig: () => Promise<StoreRig>): v
         const servers = await create(store, [1, 2]);
         await Promise.all(servers.map((server) => commit(store, server, { record: { name: 'new' } })));
         await commit(store, servers[0]!, { epoch: 9 });
-        expect(told.map(({ revision, events }) => [revision, events.map((event) => event.change)])).toEqual([[1, ['created', 'created']], [2, ['changed', 'changed']]]);
+        expect(told.map(({ revision, events }) => [revision, events.map((event) => event.change)])).toEqual([
+          [1, ['created', 'created']],
+          [2, ['changed', 'changed']],
+        ]);
         const { events, revision } = await rig.dump();
         expect(revision).toBe(2);
-        expect(events.map(({ revision: at, ord, body }) => [at, ord, body])).toEqual(told.flatMap((batch) => batch.events.map(({ revision: at, ...body }, i) => [at, i + 1, body])));
+        expect(events.map(({ revision: at, ord, body }) => [at, ord, body])).toEqual(
+          told.flatMap((batch) => batch.events.map(({ revision: at, ...body }, i) => [at, i + 1, body])),
+        );
         expect(events[2]?.body).toEqual(eventOf(servers[0]!.record, { ...servers[0]!.record, name: 'new' }));
       });
 

@@ -31,7 +31,10 @@ it('starts, answers, is killed, starts again on the same data, and leaves nothin
 
 it('leaves nothing behind a test process that is killed', async () => {
   const program = `import { startCloud } from '${import.meta.dirname}/cloud.ts'; const c = await startCloud(); console.log(JSON.stringify([c.pid(), c.databasePid(), c.dataDir]));`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', program], { cwd: join(import.meta.dirname, '../..'), stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    cwd: join(import.meta.dirname, '../..'),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   try {
     const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
     const [pid, database, folder] = JSON.parse(line) as [number, number, string];

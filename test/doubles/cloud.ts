@@ -225,7 +225,10 @@ class RunningCloud implements Cloud {
     this.#child?.kill('SIGCONT');
     this.#child?.kill(signal);
     const late = new AbortController();
-    const limit = systemClock.sleep(STOP_LIMIT_MS, late.signal).then(() => undefined, () => undefined);
+    const limit = systemClock.sleep(STOP_LIMIT_MS, late.signal).then(
+      () => undefined,
+      () => undefined,
+    );
     const exit = await Promise.race([this.#exit, limit]);
     late.abort();
     if (exit !== undefined) return exit;
@@ -287,7 +290,16 @@ class RunningCloud implements Cloud {
     const { args = [], env: given = {}, prefix = [] } = this.#options;
     const has = (flag: string): boolean => args.some((word) => word === flag || word.startsWith(`${flag}=`));
     const words = [
-      ...prefix, process.execPath, LAUNCHER, 'start', '--data', this.dataDir, '--port-offset', String(this.#place.offset), '--set', `ports.database=${DATABASE_PORT}`,
+      ...prefix,
+      process.execPath,
+      LAUNCHER,
+      'start',
+      '--data',
+      this.dataDir,
+      '--port-offset',
+      String(this.#place.offset),
+      '--set',
+      `ports.database=${DATABASE_PORT}`,
       ...(has('--driver') ? [] : ['--driver', 'simulated']),
       ...(has('--hosts') || has('--driver') ? [] : ['--hosts', '2']),
       ...args,

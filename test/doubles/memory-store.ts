@@ -184,7 +184,10 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
   function open(shards: readonly number[], limit: number, after: Address | null): Address[] {
     const from = after === null ? '' : parseAddress(after).id;
     const ids = rowsOf(shards).flatMap((row) => (row.open && row.id > from ? [row.id] : []));
-    return ids.sort().slice(0, limit).map((id) => `instance/${id}`);
+    return ids
+      .sort()
+      .slice(0, limit)
+      .map((id) => `instance/${id}`);
   }
 
   function due(shards: readonly number[], nowMs: number, limit: number): Address[] {

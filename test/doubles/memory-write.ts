@@ -12,12 +12,25 @@ import { Journal, quotaKey, type HostRow, type MemoryTables, type QuotaUse } fro
 
 type Limits = { readonly instances: number; readonly cores: number; readonly ram: number };
 type CommitRow = InstanceRow & {
-  ord: number; shard: number; epoch: number; version: number; open: boolean; due_at_ms: number | null;
-  drop_addresses: boolean; event: { id: string } | null;
+  ord: number;
+  shard: number;
+  epoch: number;
+  version: number;
+  open: boolean;
+  due_at_ms: number | null;
+  drop_addresses: boolean;
+  event: { id: string } | null;
 };
 type ClaimRow = {
-  ord: number; op: 'add' | 'drop' | 'doom'; instance_id: string; generation: number;
-  host: string; host_epoch: number; vcpus: number; memory_mib: number; disk_gib: number;
+  ord: number;
+  op: 'add' | 'drop' | 'doom';
+  instance_id: string;
+  generation: number;
+  host: string;
+  host_epoch: number;
+  vcpus: number;
+  memory_mib: number;
+  disk_gib: number;
 };
 type TakeRow = { ord: number; network_id: string; address: string; instance_id: string; mac: string };
 type UseRow = { ord: number; project_id: string; user_id: string } & Limits;
@@ -194,7 +207,12 @@ class Write {
       const before = must(this.#tables.instances.get(commit.id), 'a commit that passed has its row');
       checkRow(commit);
       this.#journal.set(this.#tables.instances, commit.id, {
-        ...before, version: before.version + 1, revision: this.#revision, open: commit.open, dueAtMs: commit.due_at_ms, row: commit,
+        ...before,
+        version: before.version + 1,
+        revision: this.#revision,
+        open: commit.open,
+        dueAtMs: commit.due_at_ms,
+        row: commit,
         text: JSON.stringify(commit.record),
       });
       this.#changed = true;
@@ -260,7 +278,14 @@ class Write {
       number += 1;
       this.#numbers[row.id] = number;
       this.#journal.set(instances, row.id, {
-        id: row.id, number, shard: row.shard, version: 1, revision: this.#revision, open: row.open, dueAtMs: row.due_at_ms, row,
+        id: row.id,
+        number,
+        shard: row.shard,
+        version: 1,
+        revision: this.#revision,
+        open: row.open,
+        dueAtMs: row.due_at_ms,
+        row,
         text: JSON.stringify(row.record),
       });
       this.#changed = true;

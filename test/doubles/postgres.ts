@@ -45,7 +45,7 @@ const SETTINGS = [
   'max_connections=60',
   'unix_socket_directories=',
   'listen_addresses=127.0.0.1',
-    'autovacuum_naptime=3600',
+  'autovacuum_naptime=3600',
 ];
 
 /** $1 the directory to remove at the end, then the words that start the server. */
@@ -131,8 +131,18 @@ async function makeCluster(dir: string, password: string): Promise<void> {
   const { words, userId } = unprivileged();
   if (userId !== null) await giveTo(dir, secret, userId);
   const made = await finished([
-    ...words, join(programs(), 'initdb'), '--no-sync', '--pgdata', join(dir, 'cluster'), '--username=postgres',
-    '--auth=scram-sha-256', `--pwfile=${secret}`, '--encoding=UTF8', '--locale=C', '--wal-segsize=1', '--no-instructions',
+    ...words,
+    join(programs(), 'initdb'),
+    '--no-sync',
+    '--pgdata',
+    join(dir, 'cluster'),
+    '--username=postgres',
+    '--auth=scram-sha-256',
+    `--pwfile=${secret}`,
+    '--encoding=UTF8',
+    '--locale=C',
+    '--wal-segsize=1',
+    '--no-instructions',
   ]);
   if (made.code !== 0) throw new Error(`initdb ended with ${made.code}: ${made.output}`);
 }
@@ -140,11 +150,10 @@ async function makeCluster(dir: string, password: string): Promise<void> {
 /** Resolves when the server takes connections; fails when it ends before that. */
 async function startServer(dir: string, port: number): Promise<ChildProcess> {
   const settings = [...SETTINGS, `port=${port}`].flatMap((setting) => ['-c', setting]);
-  const keeper = spawn(
-    'sh',
-    ['-c', KEEPER, 'keeper', dir, ...unprivileged().words, join(programs(), 'postgres'), '-D', join(dir, 'cluster'), ...settings],
-    { stdio: ['pipe', 'ignore', 'pipe'], env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', TZ: 'UTC' } },
-  );
+  const keeper = spawn('sh', ['-c', KEEPER, 'keeper', dir, ...unprivileged().words, join(programs(), 'postgres'), '-D', join(dir, 'cluster'), ...settings], {
+    stdio: ['pipe', 'ignore', 'pipe'],
+    env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', TZ: 'UTC' },
+  });
   keeper.stdin?.on('error', () => {});
   const lines: string[] = [];
   const ready = new Promise<boolean>((resolve) => {

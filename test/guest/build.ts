@@ -31,9 +31,27 @@ const KERNEL_META_PACKAGE = 'linux-image-cloud-amd64';
 
 /** In this order: `virtio_ring` before `virtio`, and vfat needs its code pages. */
 const MODULES = [
-  'failover', 'net_failover', 'virtio_ring', 'virtio', 'virtio_pci_modern_dev', 'virtio_pci_legacy_dev', 'virtio_pci',
-  'virtio_blk', 'virtio_net', 'virtio_console', 'virtio-rng', 'virtio_balloon', 'button', 'evdev', 'cdrom', 'isofs',
-  'fat', 'vfat', 'nls_ascii', 'nls_cp437', 'nls_utf8',
+  'failover',
+  'net_failover',
+  'virtio_ring',
+  'virtio',
+  'virtio_pci_modern_dev',
+  'virtio_pci_legacy_dev',
+  'virtio_pci',
+  'virtio_blk',
+  'virtio_net',
+  'virtio_console',
+  'virtio-rng',
+  'virtio_balloon',
+  'button',
+  'evdev',
+  'cdrom',
+  'isofs',
+  'fat',
+  'vfat',
+  'nls_ascii',
+  'nls_cp437',
+  'nls_utf8',
 ];
 
 /** Folder of everything that tests keep between runs; private to the user. */
@@ -163,10 +181,19 @@ async function initramfs(busybox: Buffer, modules: readonly CpioEntry[]): Promis
 /** A file system without a partition table: the BIOS takes its first sector for a boot sector. */
 async function makeDisk(work: string): Promise<void> {
   const raw = join(work, 'disk.raw');
-  await writeFile(join(work, 'syslinux.cfg'), [
-    'SERIAL 0 115200', 'DEFAULT guest', 'PROMPT 0', 'LABEL guest', '  KERNEL kernel', '  INITRD initramfs',
-    '  APPEND console=tty0 console=ttyS0 panic=1 quiet', '',
-  ].join('\n'));
+  await writeFile(
+    join(work, 'syslinux.cfg'),
+    [
+      'SERIAL 0 115200',
+      'DEFAULT guest',
+      'PROMPT 0',
+      'LABEL guest',
+      '  KERNEL kernel',
+      '  INITRD initramfs',
+      '  APPEND console=tty0 console=ttyS0 panic=1 quiet',
+      '',
+    ].join('\n'),
+  );
   await writeFile(raw, '');
   await tool('truncate', ['-s', `${DISK_MIB}M`, raw]);
   await tool('mkfs.vfat', ['-F', '16', '-n', 'GUESTDISK', raw]);

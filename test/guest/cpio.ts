@@ -20,10 +20,7 @@ export function cpio(entries: readonly CpioEntry[]): Buffer {
 function member(entry: CpioEntry, inode: number): Buffer {
   const content = entry.content ?? Buffer.alloc(0);
   const name = Buffer.from(`${entry.name}\0`);
-  const fields = [
-    inode, entry.mode, 0, 0, 1, 0, content.length,
-    0, 0, entry.device?.major ?? 0, entry.device?.minor ?? 0, name.length, 0,
-  ];
+  const fields = [inode, entry.mode, 0, 0, 1, 0, content.length, 0, 0, entry.device?.major ?? 0, entry.device?.minor ?? 0, name.length, 0];
   const header = Buffer.from(`070701${fields.map((n) => n.toString(16).padStart(8, '0')).join('')}`);
   return Buffer.concat([padded(Buffer.concat([header, name])), padded(content)]);
 }

@@ -20,7 +20,10 @@ async function withListener(app: Koa | Door, use: (url: string, listener: Listen
 
 describe('a listener', () => {
   it('serves doors and applications alike', async () => {
-    await withListener(async (_request, response) => void response.end('door'), async (url) => expect(await (await request(url)).body.text()).toBe('door'));
+    await withListener(
+      async (_request, response) => void response.end('door'),
+      async (url) => expect(await (await request(url)).body.text()).toBe('door'),
+    );
     const app = new Koa().use((context) => void (context.body = 'app'));
     await withListener(app, async (url) => expect(await (await request(url)).body.text()).toBe('app'));
   });
@@ -76,7 +79,10 @@ describe('a listener', () => {
     await withListener(
       async () => arrived.resolve(),
       async (url, listener) => {
-        const hanging = request(url).then(() => 'answered', () => 'cut');
+        const hanging = request(url).then(
+          () => 'answered',
+          () => 'cut',
+        );
         await arrived.promise;
         await listener.close();
         expect(await hanging).toBe('cut');
@@ -86,28 +92,38 @@ describe('a listener', () => {
   });
 
   it('says which port it cannot have', async () => {
-    await withListener(async () => {}, async (_url, { port }) => {
-      await expect(openListener({ name: 'second', host: '127.0.0.1', port, app: async () => {}, clock: systemClock, log: silentLog })).rejects.toMatchObject({ code: 'unavailable', message: `The second service cannot listen on 127.0.0.1:${port}.` });
-    });
+    await withListener(
+      async () => {},
+      async (_url, { port }) => {
+        await expect(openListener({ name: 'second', host: '127.0.0.1', port, app: async () => {}, clock: systemClock, log: silentLog })).rejects.toMatchObject({
+          code: 'unavailable',
+          message: `The second service cannot listen on 127.0.0.1:${port}.`,
+        });
+      },
+    );
   });
 
   it('answers garbage with 400 and refuses upgrades that nobody takes', async () => {
-    await withListener(async (_request, response) => void response.end(), async (_url, { port }) => {
-      const say = (text: string): Promise<string> =>
-        new Promise((resolve) => {
-          let heard = '';
-          const socket = connect(port, '127.0.0.1', () => socket.write(text));
-          socket.on('data', (chunk) => (heard += String(chunk)));
-          socket.on('close', () => resolve(heard));
-        });
-      expect(await say('NONSENSE\r\n\r\n')).toMatch(/^HTTP\/1\.1 400/);
-      expect(await say('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')).toMatch(/^HTTP\/1\.1 400/);
-    });
+    await withListener(
+      async (_request, response) => void response.end(),
+      async (_url, { port }) => {
+        const say = (text: string): Promise<string> =>
+          new Promise((resolve) => {
+            let heard = '';
+            const socket = connect(port, '127.0.0.1', () => socket.write(text));
+            socket.on('data', (chunk) => (heard += String(chunk)));
+            socket.on('close', () => resolve(heard));
+          });
+        expect(await say('NONSENSE\r\n\r\n')).toMatch(/^HTTP\/1\.1 400/);
+        expect(await say('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')).toMatch(/^HTTP\/1\.1 400/);
+      },
+    );
   });
 });
 
 describe('health', () => {
-  const checks = (some: { [part: string]: HealthCheck }) => healthDoor({ checks: some, registry: openMetrics({ processMetrics: false }).registry, clock: systemClock });
+  const checks = (some: { [part: string]: HealthCheck }) =>
+    healthDoor({ checks: some, registry: openMetrics({ processMetrics: false }).registry, clock: systemClock });
 
   it('is 200 when all parts are well, 503 naming those that are not', async () => {
     await withListener(checks({ store: () => ({ well: true, pool: 3 }) }), async (url) => {
@@ -117,7 +133,10 @@ describe('health', () => {
     const broken: HealthCheck = async () => Promise.reject(new Error('secret path'));
     await withListener(checks({ store: () => ({ well: true }), mesh: broken }), async (url) => {
       const answer = await request(`${url}/health`);
-      expect([answer.statusCode, await answer.body.json()]).toEqual([503, { status: 'unwell', parts: { store: { well: true }, mesh: { well: false, why: 'internal' } } }]);
+      expect([answer.statusCode, await answer.body.json()]).toEqual([
+        503,
+        { status: 'unwell', parts: { store: { well: true }, mesh: { well: false, why: 'internal' } } },
+      ]);
     });
   });
 

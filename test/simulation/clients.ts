@@ -82,7 +82,12 @@ export class Client {
     const order = (): CreateOrder => {
       const instances = Array.from({ length: count }, (_, i) => newInstance(this.#random.uuid(), { ...make, name: `${key}-${i}` }));
       return {
-        projectId: 'blue', userId: this.#user, instances, minCount: least, needEach: quotaNeed(1, instances[0]!.flavor), idempotency: { key, bodyHash: `${count}/${least}` },
+        projectId: 'blue',
+        userId: this.#user,
+        instances,
+        minCount: least,
+        needEach: quotaNeed(1, instances[0]!.flavor),
+        idempotency: { key, bodyHash: `${count}/${least}` },
       };
     };
     const answer = await this.#try(`create ${key}`, (actors) => actors.ask(CONDUCTOR, { type: 'accept', order: order() }, { timeoutMs: 5_000 }));
@@ -99,7 +104,9 @@ export class Client {
     const requestId = this.#newRequest();
     const caller = { userId: this.#user, projectId: 'blue', isAdmin: false, requestId };
     const commandId = this.#random.uuid();
-    const answer = await this.#try(`${verb.name} ${id}`, (actors) => actors.ask(instanceRef(id), { type: 'act', verb, caller }, { timeoutMs: 5_000, commandId }));
+    const answer = await this.#try(`${verb.name} ${id}`, (actors) =>
+      actors.ask(instanceRef(id), { type: 'act', verb, caller }, { timeoutMs: 5_000, commandId }),
+    );
     if (!answer) return;
     this.#world.acks.done.push({ id, requestId, verb: verb.name });
     this.#world.faults.note(`${this.#name}: accepted ${verb.name} of ${id} as ${requestId}`);

@@ -31,7 +31,14 @@ export const NO_FAULTS: FaultPlan = { crashAt: null, crash: 0, crashesMax: 0, st
 export function drawPlan(random: Random): FaultPlan {
   const some = (rate: number): number => (random.next() < 0.5 ? rate * random.next() : 0);
   return {
-    crashAt: null, crash: some(0.01), crashesMax: 4, statement: some(0.1), lostTell: some(0.3), late: some(0.3), hypervisor: some(90), lease: some(30),
+    crashAt: null,
+    crash: some(0.01),
+    crashesMax: 4,
+    statement: some(0.1),
+    lostTell: some(0.3),
+    late: some(0.3),
+    hypervisor: some(90),
+    lease: some(30),
   };
 }
 
@@ -106,7 +113,14 @@ export class Faults implements Fate {
     if (!this.#happens(this.plan.statement)) return undefined;
     const ms = this.#random.next() ** 3 * 3_000;
     const late: Misfortune = { is: 'unknown', applied: false, lateMs: ms };
-    const fate = pick<Misfortune>(this.#random, [{ is: 'unknown', applied: true }, { is: 'unknown', applied: false }, late, late, { is: 'away' }, { is: 'slow', ms }]);
+    const fate = pick<Misfortune>(this.#random, [
+      { is: 'unknown', applied: true },
+      { is: 'unknown', applied: false },
+      late,
+      late,
+      { is: 'away' },
+      { is: 'slow', ms },
+    ]);
     this.note(`store: ${JSON.stringify(fate)}`);
     return fate;
   }
@@ -120,7 +134,11 @@ export class Faults implements Fate {
     const what = pick(this.#random, ['fail', 'fail', 'sick', 'away', 'hang', 'crash', 'shutDown'] as const);
     this.note(`${host.name}: ${what} ${verb} ${at} ${Math.round(ms)} ms`);
     if (what === 'fail') {
-      const fault = pick(this.#random, [new Fault('unavailable', 'sim.away', 'away'), new Fault('internal', 'sim.broken', 'broken'), new Fault('overloaded', 'sim.full', 'full')]);
+      const fault = pick(this.#random, [
+        new Fault('unavailable', 'sim.away', 'away'),
+        new Fault('internal', 'sim.broken', 'broken'),
+        new Fault('overloaded', 'sim.full', 'full'),
+      ]);
       host.script.fail(verb, fault, { at, times: 1 + Math.floor(this.#random.next() * 3) });
     } else if (what === 'sick') {
       // It makes a guest, says that it did not, and can't remove it either.

@@ -30,11 +30,22 @@ import { Takeover } from '../../runtime/shard/takeover.ts';
 import type { Life } from './life.ts';
 
 export const INSTANCE_SETTINGS: InstanceSettings = {
-  ...INSTANCE_DEFAULTS, placeLimitMs: 30_000, spawnLimitMs: 40_000, destroyLimitMs: 20_000, stopGraceMs: 8_000, rebootGraceMs: 8_000,
-  powerLimitMs: 20_000, verbWaitMs: 4_000,
+  ...INSTANCE_DEFAULTS,
+  placeLimitMs: 30_000,
+  spawnLimitMs: 40_000,
+  destroyLimitMs: 20_000,
+  stopGraceMs: 8_000,
+  rebootGraceMs: 8_000,
+  powerLimitMs: 20_000,
+  verbWaitMs: 4_000,
 };
 
-export type SimHost = { readonly name: string; readonly disk: GuestDisk; readonly script: FaultScript; readonly capacity: { vcpus: number; memoryMiB: number; diskGiB: number } };
+export type SimHost = {
+  readonly name: string;
+  readonly disk: GuestDisk;
+  readonly script: FaultScript;
+  readonly capacity: { vcpus: number; memoryMiB: number; diskGiB: number };
+};
 
 export type NodeParts = {
   readonly life: Life;
@@ -71,7 +82,9 @@ export class SimNode {
     this.#shards = new Shards({ ...activation, store }, (shard) => (this.#mayRun ? epochs.get(shard) : undefined));
     this.#takeover = new Takeover({ store, actors: this.actors, clock, log });
     this.#system.plug({ room: this.#room, shards: this.#shards });
-    this.#system.register(defineService<WriteProtocol & HostDoorProtocol>({ kind: 'conductor', mailboxMax: 4_096, concurrency: 2_048, serve: ownServe(store) }));
+    this.#system.register(
+      defineService<WriteProtocol & HostDoorProtocol>({ kind: 'conductor', mailboxMax: 4_096, concurrency: 2_048, serve: ownServe(store) }),
+    );
     this.#system.register(instanceKind(INSTANCE_SETTINGS));
     this.#system.register(networkKind());
     const schedulers = schedulerKind();
@@ -102,9 +115,29 @@ export class SimNode {
 
   async #openHost({ name, disk, script, capacity }: SimHost): Promise<void> {
     const { life, random, log, worldClock } = this.#parts;
-    const latency = { spawnMs: { fromMs: 50, toMs: 3_000 }, destroyMs: { fromMs: 5, toMs: 500 }, startMs: 200, stopMs: 50, rebootMs: 300, shutdownMs: { fromMs: 100, toMs: 12_000 }, listMs: 5, inventoryMs: 5 };
+    const latency = {
+      spawnMs: { fromMs: 50, toMs: 6_000 },
+      destroyMs: { fromMs: 5, toMs: 500 },
+      startMs: 200,
+      stopMs: 50,
+      rebootMs: 300,
+      shutdownMs: { fromMs: 100, toMs: 12_000 },
+      listMs: 5,
+      inventoryMs: 5,
+    };
     const driver = await openSimulatedDriver({ host: name, directory: '', clock: worldClock, random, disk, faults: script, capacity, latency });
-    const settings: HostSettings = { ...HOST_DEFAULTS, node: 'n1', driver: 'simulated', lookMs: 20_000, tickMs: 2_000, promiseMs: 300, reserved: { vcpus: 0, memoryMiB: 0, diskGiB: 0 }, ratios: { vcpus: 1, memoryMiB: 1, diskGiB: 1 }, verbsAtOnce: 4, slicesOf: () => [0] };
+    const settings: HostSettings = {
+      ...HOST_DEFAULTS,
+      node: 'n1',
+      driver: 'simulated',
+      lookMs: 20_000,
+      tickMs: 2_000,
+      promiseMs: 300,
+      reserved: { vcpus: 0, memoryMiB: 0, diskGiB: 0 },
+      ratios: { vcpus: 1, memoryMiB: 1, diskGiB: 1 },
+      verbsAtOnce: 4,
+      slicesOf: () => [0],
+    };
     const kind = hostKind({ driver: throughLife(driver, life), actors: this.actors, log, failpoint: life.reach }, settings);
     this.#system.register(kind);
     const address = hostRef(name);

@@ -14,7 +14,14 @@ const ACTIONS: readonly Action[] = ['create', 'create', 'multi', 'burst', 'start
 export async function randomRun(seed: number): Promise<RunResult> {
   const random = seededRandom(seed ^ 0x2545f491);
   const quota = random.next() < 0.3 ? { instances: 2 + Math.floor(random.next() * 4), cores: -1, ram: -1 } : UNLIMITED;
-  const world = new World({ seed, hosts: 1 + Math.floor(random.next() * 4), vcpusPerHost: 1 + Math.floor(random.next() * 8), plan: drawPlan(random), cidr: pick(random, ['10.20.0.0/29', '10.20.0.0/28', '10.20.0.0/26']), quota });
+  const world = new World({
+    seed,
+    hosts: 1 + Math.floor(random.next() * 4),
+    vcpusPerHost: 1 + Math.floor(random.next() * 8),
+    plan: drawPlan(random),
+    cidr: pick(random, ['10.20.0.0/29', '10.20.0.0/28', '10.20.0.0/26']),
+    quota,
+  });
   const pauseMs = pick(random, [200, 2_000, 20_000]);
   const clients = 1 + Math.floor(random.next() * 3);
   const problems = await world.run(async () => {

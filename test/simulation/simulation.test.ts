@@ -19,17 +19,31 @@ describe('one node, crashed at each of its awaits in turn, keeps its promises', 
 });
 
 describe('one node under drawn faults keeps its promises', () => {
-  it('with every seed', async () => {
-    const met = new Set<string>();
-    const untilMs = performance.now() + MORE_MS;
-    for (let seed = 1; seed <= SEEDS || performance.now() < untilMs; seed++) {
-      const result = await randomRun(seed);
-      expect(told(result, `--seed ${seed}`)).toEqual([]);
-      for (const what of result.world.met.keys()) met.add(what);
-    }
-    // A simulation that meets nothing proves nothing.
-    expect([...met]).toEqual(expect.arrayContaining(['node: crashed', 'refused: epoch', 'refused: hostEpoch', 'claim: doom', 'step: create/unspawn', 'order: seen', 'order: overQuota']));
-  }, 120_000 + 2 * MORE_MS);
+  it(
+    'with every seed',
+    async () => {
+      const met = new Set<string>();
+      const untilMs = performance.now() + MORE_MS;
+      for (let seed = 1; seed <= SEEDS || performance.now() < untilMs; seed++) {
+        const result = await randomRun(seed);
+        expect(told(result, `--seed ${seed}`)).toEqual([]);
+        for (const what of result.world.met.keys()) met.add(what);
+      }
+      // A simulation that meets nothing proves nothing.
+      expect([...met]).toEqual(
+        expect.arrayContaining([
+          'node: crashed',
+          'refused: epoch',
+          'refused: hostEpoch',
+          'claim: doom',
+          'step: create/unspawn',
+          'order: seen',
+          'order: overQuota',
+        ]),
+      );
+    },
+    120_000 + 2 * MORE_MS,
+  );
 
   it('the same seed is the same run', async () => {
     const [first, second] = [await randomRun(3), await randomRun(3)];

@@ -206,7 +206,8 @@ export class World {
       if (item.record.fault) this.meet(`fault: ${item.record.fault.reason}`);
       if (item.record.operation) this.meet(`step: ${item.record.operation.name}/${item.record.operation.step}`);
     });
-    for (const checker of CHECKERS) for (const problem of checker.atCommit?.(this, commits) ?? []) this.problem(`${checker.promise} at ${this.time.nowMs.toFixed(1)} ms: ${problem}`);
+    for (const checker of CHECKERS)
+      for (const problem of checker.atCommit?.(this, commits) ?? []) this.problem(`${checker.promise} at ${this.time.nowMs.toFixed(1)} ms: ${problem}`);
   }
 
   #newHost(name: string): SimHost {
@@ -217,7 +218,8 @@ export class World {
   #watched(host: string): GuestDisk {
     const disk = memoryDisk();
     const changed = (): void => {
-      for (const checker of CHECKERS) for (const problem of checker.atGuest?.(this) ?? []) this.problem(`${checker.promise} at ${this.time.nowMs.toFixed(1)} ms: ${problem}`);
+      for (const checker of CHECKERS)
+        for (const problem of checker.atGuest?.(this) ?? []) this.problem(`${checker.promise} at ${this.time.nowMs.toFixed(1)} ms: ${problem}`);
     };
     return {
       take: async () => {

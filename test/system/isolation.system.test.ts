@@ -25,7 +25,12 @@ describe('isolation', () => {
     cloud = await startCloud();
     image = await tinyImage(cloud);
     for (const name of ['red', 'blue']) projects[name] = (await identity<{ project: Named }>('POST', '/projects', { project: { name } })).body.project.id;
-    for (const [name, project, role] of [['rita', 'red', 'member'], ['bert', 'blue', 'member'], ['ruth', 'red', 'reader']] as const) await person(name, project, role);
+    for (const [name, project, role] of [
+      ['rita', 'red', 'member'],
+      ['bert', 'blue', 'member'],
+      ['ruth', 'red', 'reader'],
+    ] as const)
+      await person(name, project, role);
     const made = await as<{ server: Named }>('rita', 'POST', '/servers', server('mine'));
     expect(made.status).toBe(202);
     serverId = made.body.server.id;
@@ -42,7 +47,9 @@ describe('isolation', () => {
   const server = (name: string): object => ({ server: { name, flavorRef: '42', imageRef: image, networks: 'auto' } });
 
   async function person(name: string, project: string, role: string): Promise<void> {
-    const { body } = await identity<{ user: Named }>('POST', '/users', { user: { name, password: `secret of ${name}`, default_project_id: projects[project] } });
+    const { body } = await identity<{ user: Named }>('POST', '/users', {
+      user: { name, password: `secret of ${name}`, default_project_id: projects[project] },
+    });
     const roles = (await identity<{ roles: Named[] }>('GET', `/roles?name=${role}`)).body.roles;
     expect((await identity('PUT', `/projects/${projects[project]}/users/${body.user.id}/roles/${roles[0]?.id}`)).status).toBe(204);
     people[name] = { id: body.user.id, token: await cloud.login({ user: name, password: `secret of ${name}`, project }) };
@@ -86,9 +93,18 @@ describe('isolation', () => {
   });
 
   it('lists only what is the project’s own, whatever is asked for', async () => {
-    const names = async (who: string, search: string): Promise<string[]> => (await as<Servers>(who, 'GET', `/servers/detail${search}`)).body.servers.map(({ name }) => name);
+    const names = async (who: string, search: string): Promise<string[]> =>
+      (await as<Servers>(who, 'GET', `/servers/detail${search}`)).body.servers.map(({ name }) => name);
     expect(await names('rita', '')).toEqual(['mine']);
-    for (const search of ['', '?name=mine', `?uuid=${serverId}`, `?project_id=${projects['red']}`, `?tenant_id=${projects['red']}`, `?user_id=${people['rita']?.id}`, '?limit=1000&sort_key=uuid']) {
+    for (const search of [
+      '',
+      '?name=mine',
+      `?uuid=${serverId}`,
+      `?project_id=${projects['red']}`,
+      `?tenant_id=${projects['red']}`,
+      `?user_id=${people['rita']?.id}`,
+      '?limit=1000&sort_key=uuid',
+    ]) {
       expect([search, await names('bert', search)]).toEqual([search, []]);
     }
     expect((await as('bert', 'GET', '/servers/detail?all_tenants=1')).status).toBe(403);
@@ -102,7 +118,12 @@ describe('isolation', () => {
   });
 
   it('keeps images, key pairs and quota apart', async () => {
-    const made = await cloud.api<Named>('POST', `${cloud.urls.image}/v2/images`, { name: 'private', disk_format: 'raw', container_format: 'bare', visibility: 'private' }, { token: people['rita']?.token ?? null });
+    const made = await cloud.api<Named>(
+      'POST',
+      `${cloud.urls.image}/v2/images`,
+      { name: 'private', disk_format: 'raw', container_format: 'bare', visibility: 'private' },
+      { token: people['rita']?.token ?? null },
+    );
     expect(made.status).toBe(201);
     for (const method of ['GET', 'DELETE']) {
       expect((await cloud.api(method, `${cloud.urls.image}/v2/images/${made.body.id}`, undefined, { token: people['bert']?.token ?? null })).status).toBe(404);
@@ -111,13 +132,16 @@ describe('isolation', () => {
     expect((await as('rita', 'POST', '/os-keypairs', { keypair: { name: 'hers', type: 'ssh', public_key: PUBLIC_KEY } })).status).toBe(201);
     expect((await as('bert', 'GET', '/os-keypairs/hers')).status).toBe(404);
     expect((await as('bert', 'DELETE', '/os-keypairs/hers')).status).toBe(404);
-    expect((await as('bert', 'POST', '/servers', { server: { name: 'x', flavorRef: '42', imageRef: image, networks: 'auto', key_name: 'hers' } })).status).toBe(400);
+    expect((await as('bert', 'POST', '/servers', { server: { name: 'x', flavorRef: '42', imageRef: image, networks: 'auto', key_name: 'hers' } })).status).toBe(
+      400,
+    );
     expect([403, 404]).toContain((await as('bert', 'GET', `/os-quota-sets/${projects['red']}`)).status);
     expect((await as('bert', 'PUT', `/os-quota-sets/${projects['blue']}`, { quota_set: { instances: 1_000 } })).status).toBe(403);
   });
 
   it('lets a reader read and change nothing', async () => {
-    for (const path of [`/servers/${serverId}`, '/servers/detail', '/flavors', `/servers/${serverId}/metadata`]) expect([path, (await as('ruth', 'GET', path)).status]).toEqual([path, 200]);
+    for (const path of [`/servers/${serverId}`, '/servers/detail', '/flavors', `/servers/${serverId}/metadata`])
+      expect([path, (await as('ruth', 'GET', path)).status]).toEqual([path, 200]);
     expect((await as('ruth', 'POST', '/servers', server('readers'))).status).toBe(403);
     for (const [method, path, body] of DOORS.filter(([method]) => method !== 'GET')) {
       expect([method, path, (await as('ruth', method, `/servers/${serverId}${path}`, body)).status]).toEqual([method, path, 403]);
@@ -132,10 +156,23 @@ describe('isolation', () => {
 
   it('refuses what is no token, in all services', async () => {
     const token = people['rita']?.token ?? '';
-    const forged = [null, 'x', token.slice(0, -1), `${token}x`, token.toUpperCase(), 'A'.repeat(token.length), 'A'.repeat(8_000), '../../etc/passwd', "' or 1=1 --"];
+    const forged = [
+      null,
+      'x',
+      token.slice(0, -1),
+      `${token}x`,
+      token.toUpperCase(),
+      'A'.repeat(token.length),
+      'A'.repeat(8_000),
+      '../../etc/passwd',
+      "' or 1=1 --",
+    ];
     for (const wrong of forged) {
       for (const url of ['/servers', `${cloud.urls.image}/v2/images`, `${cloud.urls.identity}/auth/tokens`]) {
-        const { status } = await cloud.api('GET', url, undefined, { token: wrong, headers: { 'x-user-id': people['rita']?.id ?? '', 'x-roles': 'admin', 'x-project-id': projects['red'] ?? '' } });
+        const { status } = await cloud.api('GET', url, undefined, {
+          token: wrong,
+          headers: { 'x-user-id': people['rita']?.id ?? '', 'x-roles': 'admin', 'x-project-id': projects['red'] ?? '' },
+        });
         expect([String(wrong).slice(0, 50), url, status]).toEqual([String(wrong).slice(0, 50), url, 401]);
       }
     }
@@ -159,7 +196,10 @@ describe('isolation', () => {
   });
 
   it.each([
-    ['revoked', async (token: string) => await cloud.api('DELETE', `${cloud.urls.identity}/auth/tokens`, undefined, { token, headers: { 'x-subject-token': token } })],
+    [
+      'revoked',
+      async (token: string) => await cloud.api('DELETE', `${cloud.urls.identity}/auth/tokens`, undefined, { token, headers: { 'x-subject-token': token } }),
+    ],
     ['of a user who is disabled', async () => await identity('PATCH', `/users/${people['bert']?.id}`, { user: { enabled: false } })],
   ] as const)('ends a token soon that is %s', async (_, end) => {
     const token = await cloud.login({ user: 'bert', password: 'secret of bert', project: 'blue' });

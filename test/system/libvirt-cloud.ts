@@ -78,7 +78,10 @@ function joined(parts: Pick<LibvirtCloud, 'guest' | 'folder' | 'failpointFile' |
     return (await run('openstack', args, { env, cwd: folder, timeout: CLIENT_LIMIT_MS })).stdout;
   };
   const domains = async (): Promise<Map<string, string>> => {
-    const uuids = (await daemon.virsh('list', '--all', '--uuid')).split('\n').map((line) => line.trim()).filter(Boolean);
+    const uuids = (await daemon.virsh('list', '--all', '--uuid'))
+      .split('\n')
+      .map((line) => line.trim())
+      .filter(Boolean);
     return new Map(await Promise.all(uuids.map(async (uuid) => [uuid, (await daemon.virsh('domstate', uuid)).trim()] as const)));
   };
   const folders = (): string[] => {

@@ -64,14 +64,32 @@ describe('a cloud on libvirt', { timeout: CASE_MS }, () => {
     truncateSync(blank, 1 << 20);
     const upload = (name: string, format: string, file: string, ...more: string[]): Promise<string> =>
       value(at.openstack('image', 'create', '--disk-format', format, '--container-format', format, '--file', file, '-f', 'value', '-c', 'id', ...more, name));
-    const [kernel, ramdisk] = await Promise.all([upload('kernel', 'aki', at.guest.kernel), upload('ramdisk', 'ari', at.guest.initramfs), at.openstackAdmin('flavor', 'create', ...FLAVOR, '--id', 'small', 'small')]);
-    await upload('direct', 'ami', blank, '--property', `kernel_id=${kernel}`, '--property', `ramdisk_id=${ramdisk}`, '--property', `os_command_line=${COMMAND_LINE}`);
+    const [kernel, ramdisk] = await Promise.all([
+      upload('kernel', 'aki', at.guest.kernel),
+      upload('ramdisk', 'ari', at.guest.initramfs),
+      at.openstackAdmin('flavor', 'create', ...FLAVOR, '--id', 'small', 'small'),
+    ]);
+    await upload(
+      'direct',
+      'ami',
+      blank,
+      '--property',
+      `kernel_id=${kernel}`,
+      '--property',
+      `ramdisk_id=${ramdisk}`,
+      '--property',
+      `os_command_line=${COMMAND_LINE}`,
+    );
     expect(await at.openstack('keypair', 'create', 'mine')).toContain('PRIVATE KEY');
 
     const made = await json(at.openstack('server', 'create', '--flavor', 'small', '--image', 'direct', '--key-name', 'mine', '--wait', '-f', 'json', 'first'));
     const id = String(made['id']);
     expect(made).toMatchObject({ status: 'ACTIVE', name: 'first', key_name: 'mine', 'OS-EXT-STS:power_state': 1 });
-    expect(await json(at.openstack('server', 'show', '-f', 'json', 'first'))).toMatchObject({ id, status: 'ACTIVE', addresses: { private: [expect.stringMatching(/^10\.20\./)] } });
+    expect(await json(at.openstack('server', 'show', '-f', 'json', 'first'))).toMatchObject({
+      id,
+      status: 'ACTIVE',
+      addresses: { private: [expect.stringMatching(/^10\.20\./)] },
+    });
     expect(await value(at.openstack('server', 'list', '-f', 'value', '-c', 'Name', '-c', 'Status'))).toBe('first ACTIVE');
     await expect.poll(() => console_(at, id), WAIT).toContain('GUEST READY');
     const log = await at.openstack('console', 'log', 'show', 'first');
@@ -98,12 +116,16 @@ describe('a cloud on libvirt', { timeout: CASE_MS }, () => {
 
     const events = JSON.parse(await at.openstack('server', 'event', 'list', '-f', 'json', 'first')) as { Action: string }[];
     expect(events.map(({ Action }) => Action)).toEqual(['reboot', 'reboot', 'start', 'stop', 'create']);
-    expect(JSON.parse(await at.openstackAdmin('hypervisor', 'list', '--long', '-f', 'json'))).toEqual([expect.objectContaining({ 'Hypervisor Type': 'QEMU', State: 'up', 'vCPUs Used': 1, 'Memory MB Used': 96 })]);
+    expect(JSON.parse(await at.openstackAdmin('hypervisor', 'list', '--long', '-f', 'json'))).toEqual([
+      expect.objectContaining({ 'Hypervisor Type': 'QEMU', State: 'up', 'vCPUs Used': 1, 'Memory MB Used': 96 }),
+    ]);
     await at.openstack('server', 'delete', '--wait', 'first');
     expect(await at.domains()).toEqual(new Map());
     expect(at.folders()).toEqual([]);
     expect(await at.problems()).toEqual([]);
-    expect(JSON.parse(await at.openstackAdmin('hypervisor', 'list', '--long', '-f', 'json'))).toEqual([expect.objectContaining({ 'vCPUs Used': 0, 'Memory MB Used': 0 })]);
+    expect(JSON.parse(await at.openstackAdmin('hypervisor', 'list', '--long', '-f', 'json'))).toEqual([
+      expect.objectContaining({ 'vCPUs Used': 0, 'Memory MB Used': 0 }),
+    ]);
   });
 
   it('boots a disk by its own loader, and tells by itself that a guest was killed from outside', async (ctx) => {
@@ -113,7 +135,9 @@ describe('a cloud on libvirt', { timeout: CASE_MS }, () => {
     await expect.poll(() => console_(at, id), WAIT).toContain('GUEST READY');
     await at.daemon.killGuest(id);
     // A list reads rows and asks no host: the news were brought there.
-    await expect.poll(async () => (await at.cloud.api<{ servers: Server[] }>('GET', '/servers/detail')).body.servers.map(({ status }) => status), SOON).toEqual(['SHUTOFF']);
+    await expect
+      .poll(async () => (await at.cloud.api<{ servers: Server[] }>('GET', '/servers/detail')).body.servers.map(({ status }) => status), SOON)
+      .toEqual(['SHUTOFF']);
     expect(await server(at, id)).toMatchObject({ 'OS-EXT-STS:power_state': 6, 'OS-EXT-STS:vm_state': 'stopped' });
     expect((await at.cloud.api('POST', `/servers/${id}/action`, { 'os-start': null })).status).toBe(202);
     await expect.poll(() => rest(at, id), WAIT).toBe('ACTIVE');

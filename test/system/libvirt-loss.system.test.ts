@@ -31,7 +31,13 @@ const LIVES: readonly Deaths[] = [
 ];
 const MORE: readonly string[] = [
   ...[1, 2, 3].flatMap((n) => [`commit.before:${n}`, `commit.after:${n}`, `reply.before:${n}`, `reply.after:${n}`]),
-  'ask.place.before', 'ask.claim.before', 'ask.claim.after', 'ask.run.before', 'ask.run.after', 'verb.before', 'verb.after',
+  'ask.place.before',
+  'ask.claim.before',
+  'ask.claim.after',
+  'ask.run.before',
+  'ask.run.after',
+  'verb.before',
+  'verb.after',
 ];
 
 type Server = { readonly id: string; readonly status: string; readonly 'OS-EXT-STS:task_state': string | null };
@@ -51,12 +57,19 @@ describe('a cloud on libvirt that dies', { timeout: CASE_MS }, () => {
   afterAll(() => rig?.close(), CASE_MS);
 
   /** The answer, or undefined when the cloud died over it. */
-  async function dying(at: LibvirtCloud, [point, limitMs]: readonly [string, number], act: () => Promise<Answer<unknown>>): Promise<{ answer: Answer<unknown> | undefined; died: boolean }> {
+  async function dying(
+    at: LibvirtCloud,
+    [point, limitMs]: readonly [string, number],
+    act: () => Promise<Answer<unknown>>,
+  ): Promise<{ answer: Answer<unknown> | undefined; died: boolean }> {
     writeFileSync(at.failpointFile, point);
     const asked = act().catch(() => undefined);
     const afterMs = Number(/^(\d+) ms$/.exec(point)?.[1] ?? limitMs);
     const limit = new AbortController();
-    const late = systemClock.sleep(afterMs, limit.signal).then(() => undefined, () => undefined);
+    const late = systemClock.sleep(afterMs, limit.signal).then(
+      () => undefined,
+      () => undefined,
+    );
     const exit = await Promise.race([at.cloud.exited(), late]);
     limit.abort();
     await at.cloud.kill9();
@@ -149,7 +162,12 @@ describe('a cloud on libvirt that dies', { timeout: CASE_MS }, () => {
     await at.daemon.start();
     await expect.poll(() => restOf(at, stopped), WAIT).toBe('SHUTOFF');
     await well(at);
-    expect(await at.domains()).toEqual(new Map([[kept, 'running'], [stopped, 'shut off']]));
+    expect(await at.domains()).toEqual(
+      new Map([
+        [kept, 'running'],
+        [stopped, 'shut off'],
+      ]),
+    );
   });
 
   it('starts without libvirtd, says so, and takes its servers up when libvirtd comes', async (ctx) => {

@@ -60,15 +60,29 @@ describe('the openstack client', { timeout: LONG_MS }, () => {
     const created = await openstack('server', 'create', '--flavor', 'm1.small', '--image', 'mine', '--key-name', 'mine', '--wait', '-f', 'json', 'life');
     expect(JSON.parse(created)).toMatchObject({ status: 'ACTIVE', key_name: 'mine', name: 'life' });
     expect(await openstack('server', 'list', '-f', 'value', '-c', 'Name', '-c', 'Status')).toBe('life ACTIVE');
-    expect(JSON.parse(await openstack('server', 'show', '-f', 'json', 'life'))).toMatchObject({ flavor: expect.stringContaining('m1.small'), image: expect.stringContaining('mine') });
+    expect(JSON.parse(await openstack('server', 'show', '-f', 'json', 'life'))).toMatchObject({
+      flavor: expect.stringContaining('m1.small'),
+      image: expect.stringContaining('mine'),
+    });
     expect(await openstack('console', 'log', 'show', 'life')).toMatch(/\S/);
 
-    for (const [words, status] of [[['stop'], 'SHUTOFF'], [['start'], 'ACTIVE'], [['reboot', '--soft', '--wait'], 'ACTIVE'], [['reboot', '--hard', '--wait'], 'ACTIVE']] as const) {
+    for (const [words, status] of [
+      [['stop'], 'SHUTOFF'],
+      [['start'], 'ACTIVE'],
+      [['reboot', '--soft', '--wait'], 'ACTIVE'],
+      [['reboot', '--hard', '--wait'], 'ACTIVE'],
+    ] as const) {
       await openstack('server', ...words, 'life');
       expect(await settled(cloud, 30_000)).toEqual([]);
       expect([words, await value('status', 'server', 'show', 'life')]).toEqual([words, status]);
     }
-    expect((await openstack('server', 'event', 'list', 'life', '-f', 'value', '-c', 'Action')).split('\n').sort()).toEqual(['create', 'reboot', 'reboot', 'start', 'stop']);
+    expect((await openstack('server', 'event', 'list', 'life', '-f', 'value', '-c', 'Action')).split('\n').sort()).toEqual([
+      'create',
+      'reboot',
+      'reboot',
+      'start',
+      'stop',
+    ]);
 
     await openstack('server', 'delete', '--wait', 'life');
     expect(await openstack('server', 'list', '-f', 'value')).toBe('');

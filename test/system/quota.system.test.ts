@@ -45,7 +45,10 @@ describe('quota', () => {
     const refused = answers.filter(({ status }) => status !== 202);
     expect(answers.length - refused.length).toBe(LIMIT);
     for (const { status, body } of refused) {
-      expect([status, body.forbidden]).toEqual([403, { code: 403, message: expect.stringMatching(/^Quota exceeded for instances: Requested 1, but already used 20 of 20 instances$/) }]);
+      expect([status, body.forbidden]).toEqual([
+        403,
+        { code: 403, message: expect.stringMatching(/^Quota exceeded for instances: Requested 1, but already used 20 of 20 instances$/) },
+      ]);
     }
     expect(await settled(cloud, END_MS)).toEqual([]);
     expect((await servers()).map(({ status }) => status)).toEqual(Array.from({ length: LIMIT }, () => 'ACTIVE'));

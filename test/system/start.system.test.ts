@@ -20,7 +20,9 @@ type ServerBody = { server: { id: string; status: string } };
 
 function novact(args: readonly string[]): Promise<Ended> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [LAUNCHER, ...args], { cwd: tmpdir(), env: { PATH: process.env['PATH'] } }, (error, out, err) => resolve({ code: error?.code ?? 0, out, err }));
+    execFile(process.execPath, [LAUNCHER, ...args], { cwd: tmpdir(), env: { PATH: process.env['PATH'] } }, (error, out, err) =>
+      resolve({ code: error?.code ?? 0, out, err }),
+    );
   });
 }
 
@@ -54,7 +56,12 @@ describe('a running cloud', () => {
     const text = cloud.output();
     expect(text).toMatch(/^novact \d+\.\d+\.\d+ starts; its data is in /);
     expect(text).toMatch(/novact \S+ is up: node \S+, in [\d.]+ s\.\n/);
-    for (const [name, url] of [['Identity', cloud.urls.identity], ['Image', cloud.urls.image], ['Compute', cloud.urls.compute], ['Health', cloud.urls.health]]) {
+    for (const [name, url] of [
+      ['Identity', cloud.urls.identity],
+      ['Image', cloud.urls.image],
+      ['Compute', cloud.urls.compute],
+      ['Health', cloud.urls.health],
+    ]) {
       expect(text).toMatch(new RegExp(`^ +${name} +${url}$`, 'm'));
     }
     expect(text).toMatch(/^ +Hosts +2 simulated$/m);
@@ -82,7 +89,11 @@ describe('a running cloud', () => {
   it('refuses a second start on its data, saying who has it and what to do', async () => {
     const { code, err } = await novact(['start', '--data', cloud.dataDir, '--port-offset', '9000']);
     expect(code).toBe(1);
-    expect(err).toMatch(new RegExp(`^The data folder ${cloud.dataDir} is in use by novact process ${cloud.pid()}, since \\S+\\. Stop it first, or start this one with another folder and other ports: `));
+    expect(err).toMatch(
+      new RegExp(
+        `^The data folder ${cloud.dataDir} is in use by novact process ${cloud.pid()}, since \\S+\\. Stop it first, or start this one with another folder and other ports: `,
+      ),
+    );
   });
 
   it('says by whom each port is taken, and which are free', async () => {
@@ -164,7 +175,10 @@ describe('a start', () => {
   it('works for an ordinary account', async (ctx) => {
     if (process.getuid?.() !== 0) return ctx.skip('needs root: this account is an ordinary one already');
     const prefix = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
-    const mayRead = await run(prefix[0] ?? '', [...prefix.slice(1), process.execPath, LAUNCHER, '--version'], { cwd: '/' }).then(() => true, () => false);
+    const mayRead = await run(prefix[0] ?? '', [...prefix.slice(1), process.execPath, LAUNCHER, '--version'], { cwd: '/' }).then(
+      () => true,
+      () => false,
+    );
     if (!mayRead) return ctx.skip(`needs a checkout that other accounts may read: ${CHECKOUT}`);
     const folder = realpathSync(mkdtempSync(join(tmpdir(), 'novact-nobody-')));
     chownSync(folder, NOBODY, NOBODY);
@@ -185,7 +199,10 @@ describe('a start', () => {
   it('needs no network but loopback', async (ctx) => {
     const apart = process.getuid?.() === 0 ? ['unshare', '--net'] : ['unshare', '--user', '--map-root-user', '--net'];
     const prefix = [...apart, 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];
-    const can = await run(prefix[0] ?? '', [...prefix.slice(1), 'true']).then(() => true, () => false);
+    const can = await run(prefix[0] ?? '', [...prefix.slice(1), 'true']).then(
+      () => true,
+      () => false,
+    );
     if (!can) return lacks(ctx.skip, 'a network namespace of its own');
     const cloud = await startCloud({ prefix });
     try {

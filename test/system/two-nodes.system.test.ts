@@ -57,7 +57,9 @@ describe('two nodes on one store', () => {
     const { body: before } = await first.api<{ revision: number }>('GET', '/stream?wait=0&after=0', undefined, { token });
     await act(server?.id ?? '', 'os-stop');
     await until('the stop is told', async () => {
-      const { body } = await first.api<{ events: { id: string; status: string }[] }>('GET', `/stream?wait=5&after=${before.revision ?? 0}`, undefined, { token });
+      const { body } = await first.api<{ events: { id: string; status: string }[] }>('GET', `/stream?wait=5&after=${before.revision ?? 0}`, undefined, {
+        token,
+      });
       return body.events.some((event) => event.id === server?.id && event.status === 'SHUTOFF');
     });
   });
@@ -66,7 +68,9 @@ describe('two nodes on one store', () => {
     await second.kill9();
     await until('all shards are the first node’s', async () => (await owned(first)) === 1024);
     for (const { id } of on('first')) await act(id, 'os-stop');
-    await until('its servers are stopped', async () => (await list()).filter((server) => server['OS-EXT-SRV-ATTR:host'].startsWith('first')).every((server) => server.status === 'SHUTOFF'));
+    await until('its servers are stopped', async () =>
+      (await list()).filter((server) => server['OS-EXT-SRV-ATTR:host'].startsWith('first')).every((server) => server.status === 'SHUTOFF'),
+    );
   });
 
   it('share again when it comes back, and its guests are still there', async () => {
@@ -124,7 +128,10 @@ async function imageId(): Promise<string> {
 }
 
 async function raiseQuota(): Promise<void> {
-  const { body } = await first.api<{ token: { project: { id: string } } }>('GET', `${first.urls.identity}/auth/tokens`, undefined, { token, headers: { 'x-subject-token': token } });
+  const { body } = await first.api<{ token: { project: { id: string } } }>('GET', `${first.urls.identity}/auth/tokens`, undefined, {
+    token,
+    headers: { 'x-subject-token': token },
+  });
   const project = body.token.project.id;
   const { status } = await first.api('PUT', `/os-quota-sets/${project}`, { quota_set: { instances: 100, cores: 100 } }, { token });
   expect(status).toBe(200);

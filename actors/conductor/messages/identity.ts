@@ -117,54 +117,66 @@ type Lists = { [K in IdentityKind as `identityList${K}`]: { body: { filter: Iden
 type Creates = { [K in IdentityKind as `identityCreate${K}`]: { body: { record: IdentityKinds[K]; passwordHash?: string }; reply: IdentityKinds[K] } };
 type Updates = {
   /** Members left out stay. Switching a user, project or domain off revokes its tokens. */
-  [K in IdentityKind as `identityUpdate${K}`]: { body: { id: string; change: Partial<Omit<IdentityKinds[K], 'id'>>; passwordHash?: string }; reply: IdentityKinds[K] };
+  [K in IdentityKind as `identityUpdate${K}`]: {
+    body: { id: string; change: Partial<Omit<IdentityKinds[K], 'id'>>; passwordHash?: string };
+    reply: IdentityKinds[K];
+  };
 };
 type Deletes = { [K in IdentityKind as `identityDelete${K}`]: { body: { id: string }; reply: undefined } };
 
-export type IdentityProtocol = Lists & Creates & Updates & Deletes & {
-  identityRevision: { body: object; reply: number };
+export type IdentityProtocol = Lists &
+  Creates &
+  Updates &
+  Deletes & {
+    identityRevision: { body: object; reply: number };
 
-  /** The password to compare with; null when there is no such user. `enabled` counts the user's domain too. */
-  identityLogin: { body: { user: Named }; reply: IdentityLogin | null };
-  /** Replaces the password and revokes the user's tokens. */
-  identitySetPassword: { body: { userId: string; passwordHash: string }; reply: undefined };
+    /** The password to compare with; null when there is no such user. `enabled` counts the user's domain too. */
+    identityLogin: { body: { user: Named }; reply: IdentityLogin | null };
+    /** Replaces the password and revokes the user's tokens. */
+    identitySetPassword: { body: { userId: string; passwordHash: string }; reply: undefined };
 
-  /**
-   * Stores a token for the scope, when the user is enabled and holds a role there and the proof (the password as it
-   * was compared, or the token that was shown) still stands; null else: nothing was stored.
-   * Past `TOKENS_PER_USER_MAX` the user's oldest tokens go.
-   */
-  identityIssueToken: {
-    body: {
-      hash: string; userId: string; proof: { passwordHash: string } | { tokenHash: string }; scope: WantedScope; methods: readonly string[]; auditIds: readonly string[];
-      issuedAtMs: number; expiresAtMs: number;
+    /**
+     * Stores a token for the scope, when the user is enabled and holds a role there and the proof (the password as it
+     * was compared, or the token that was shown) still stands; null else: nothing was stored.
+     * Past `TOKENS_PER_USER_MAX` the user's oldest tokens go.
+     */
+    identityIssueToken: {
+      body: {
+        hash: string;
+        userId: string;
+        proof: { passwordHash: string } | { tokenHash: string };
+        scope: WantedScope;
+        methods: readonly string[];
+        auditIds: readonly string[];
+        issuedAtMs: number;
+        expiresAtMs: number;
+      };
+      reply: TokenView | null;
     };
-    reply: TokenView | null;
-  };
-  /** null when unknown, expired, or its user, project or last role is gone. */
-  identityLoadToken: { body: { hash: string; nowMs: number }; reply: TokenView | null };
-  /** What a token of that user on that project would say now, for requests signed with an EC2 key; no token is made. */
-  identityAuthorize: { body: { userId: string; projectId: string }; reply: TokenView | null };
-  /** Harmless when there is none. */
-  identityRevokeToken: { body: { hash: string }; reply: undefined };
-  /** Removes expired tokens, at most a thousand; says how many. */
-  identityPurgeTokens: { body: { nowMs: number }; reply: number };
+    /** null when unknown, expired, or its user, project or last role is gone. */
+    identityLoadToken: { body: { hash: string; nowMs: number }; reply: TokenView | null };
+    /** What a token of that user on that project would say now, for requests signed with an EC2 key; no token is made. */
+    identityAuthorize: { body: { userId: string; projectId: string }; reply: TokenView | null };
+    /** Harmless when there is none. */
+    identityRevokeToken: { body: { hash: string }; reply: undefined };
+    /** Removes expired tokens, at most a thousand; says how many. */
+    identityPurgeTokens: { body: { nowMs: number }; reply: number };
 
-  /** Any member may be null: any. */
-  identityListGrants: {
-    body: { userId: string | null; roleId: string | null; target: { kind: GrantTarget['kind']; id: string | null } | null; limit: number };
-    reply: readonly NamedGrant[];
-  };
-  /** Twice is once. */
-  identityGrant: { body: IdentityGrant; reply: undefined };
-  /** Fault `notFound` when it was not granted. */
-  identityRevokeGrant: { body: IdentityGrant; reply: undefined };
-  /** Enabled projects on which the user holds a role, by name. */
-  identityProjectsOfUser: { body: { userId: string; limit: number }; reply: readonly IdentityProject[] };
-  identityDomainsOfUser: { body: { userId: string; limit: number }; reply: readonly IdentityDomain[] };
+    /** Any member may be null: any. */
+    identityListGrants: {
+      body: { userId: string | null; roleId: string | null; target: { kind: GrantTarget['kind']; id: string | null } | null; limit: number };
+      reply: readonly NamedGrant[];
+    };
+    /** Twice is once. */
+    identityGrant: { body: IdentityGrant; reply: undefined };
+    /** Fault `notFound` when it was not granted. */
+    identityRevokeGrant: { body: IdentityGrant; reply: undefined };
+    /** Enabled projects on which the user holds a role, by name. */
+    identityProjectsOfUser: { body: { userId: string; limit: number }; reply: readonly IdentityProject[] };
+    identityDomainsOfUser: { body: { userId: string; limit: number }; reply: readonly IdentityDomain[] };
 
-  identityCreateEc2Key: { body: { key: IdentityEc2Key; max: number }; reply: IdentityEc2Key };
-  identityListEc2Keys: { body: { userId: string; limit: number }; reply: readonly IdentityEc2Key[] };
-  identityShowEc2Key: { body: { access: string }; reply: IdentityEc2Key | null };
-  identityDeleteEc2Key: { body: { userId: string; access: string }; reply: undefined };
-};
+    identityCreateEc2Key: { body: { key: IdentityEc2Key; max: number }; reply: IdentityEc2Key };
+    identityListEc2Keys: { body: { userId: string; limit: number }; reply: readonly IdentityEc2Key[] };
+    identityShowEc2Key: { body: { access: string }; reply: IdentityEc2Key | null };
+    identityDeleteEc2Key: { body: { userId: string; access: string }; reply: undefined };
+  };

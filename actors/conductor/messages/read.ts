@@ -38,8 +38,24 @@ export type ServerFilter = {
 };
 
 export const SERVER_SORT_KEYS = [
-  'createdAt', 'updatedAt', 'launchedAt', 'terminatedAt', 'name', 'vmState', 'taskState', 'powerState', 'id', 'host',
-  'projectId', 'userId', 'imageId', 'flavorId', 'keyName', 'zone', 'hostname', 'launchIndex',
+  'createdAt',
+  'updatedAt',
+  'launchedAt',
+  'terminatedAt',
+  'name',
+  'vmState',
+  'taskState',
+  'powerState',
+  'id',
+  'host',
+  'projectId',
+  'userId',
+  'imageId',
+  'flavorId',
+  'keyName',
+  'zone',
+  'hostname',
+  'launchIndex',
 ] as const;
 export type ServerSortKey = (typeof SERVER_SORT_KEYS)[number];
 export type ServerSort = { readonly key: ServerSortKey; readonly descending: boolean };
@@ -64,7 +80,13 @@ export type HostView = ServiceView & {
   readonly hypervisorType: string;
   readonly hypervisorVersion: number;
   readonly hostIp: string;
-  readonly cpu: { readonly arch: string; readonly model: string; readonly vendor: string; readonly topology: { readonly sockets: number; readonly cores: number; readonly threads: number }; readonly features: readonly string[] };
+  readonly cpu: {
+    readonly arch: string;
+    readonly model: string;
+    readonly vendor: string;
+    readonly topology: { readonly sockets: number; readonly cores: number; readonly threads: number };
+    readonly features: readonly string[];
+  };
   /** What the hypervisor has, and what is claimed of it. */
   readonly total: Resources;
   readonly used: Resources;

@@ -10,8 +10,14 @@ export type RecordProtocol = {
   /** Those that the project may see (`projectId` null: all). `isPublic` null: both. */
   listFlavors: {
     body: {
-      projectId: string | null; isPublic: boolean | null; minMemoryMiB: number | null; minRootGiB: number | null; name: string | null;
-      sort: { key: FlavorSortKey; descending: boolean }; marker: string | null; limit: number;
+      projectId: string | null;
+      isPublic: boolean | null;
+      minMemoryMiB: number | null;
+      minRootGiB: number | null;
+      name: string | null;
+      sort: { key: FlavorSortKey; descending: boolean };
+      marker: string | null;
+      limit: number;
     };
     reply: readonly Flavor[];
   };

@@ -48,7 +48,10 @@ export function isAway(error: unknown): boolean {
   if (!(error instanceof Error) || error instanceof Fault) return false;
   const code = codeOf(error);
   // Classes 08, 53, 57 and timeouts of the server; system errors; what the driver says without a code.
-  return /^(08|53|57)...$|^(25P03|40P01|55P03)$|^E[A-Z]{3,}$/.test(code) || /^(Connection terminated|timeout exceeded|Client has encountered|Query read timeout)/.test(error.message);
+  return (
+    /^(08|53|57)...$|^(25P03|40P01|55P03)$|^E[A-Z]{3,}$/.test(code) ||
+    /^(Connection terminated|timeout exceeded|Client has encountered|Query read timeout)/.test(error.message)
+  );
 }
 
 export function away(error: unknown): Fault {

@@ -39,5 +39,8 @@ const COLUMNS: { readonly [key in ServerSortKey]: KeyColumn } = {
 /** Newest first when nothing is asked; ends with the id, so that no two rows share a place. */
 export function serverOrder(sort: readonly ServerSort[]): OrderKey[] {
   const wanted = sort.length > 0 ? sort : [{ key: 'createdAt', descending: true } as const];
-  return totalOrder(wanted.map(({ key, descending }) => ({ ...COLUMNS[key], descending })), ID);
+  return totalOrder(
+    wanted.map(({ key, descending }) => ({ ...COLUMNS[key], descending })),
+    ID,
+  );
 }

@@ -68,7 +68,8 @@ async function asFaults<T>(what: string, run: () => Promise<T>): Promise<T> {
     return await run();
   } catch (error) {
     if (error instanceof UniqueConstraintViolationException) throw new Fault('conflict', what, 'It exists already.', { cause: error });
-    if (error instanceof ForeignKeyConstraintViolationException) throw new Fault('conflict', `${what}.reference`, 'It refers to what does not exist, or is still in use.', { cause: error });
+    if (error instanceof ForeignKeyConstraintViolationException)
+      throw new Fault('conflict', `${what}.reference`, 'It refers to what does not exist, or is still in use.', { cause: error });
     if (error instanceof CheckConstraintViolationException || error instanceof NotNullConstraintViolationException) {
       throw new Fault('invalid', what, 'A member is missing or out of its range.', { cause: error });
     }

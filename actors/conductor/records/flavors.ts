@@ -18,8 +18,16 @@ const SPECS_MAX = 512;
 type List = RecordProtocol['listFlavors'];
 type FlavorServe = Pick<
   ServiceKind<RecordProtocol>['serve'],
-  | 'listFlavors' | 'showFlavor' | 'createFlavor' | 'updateFlavor' | 'deleteFlavor' | 'setFlavorSpecs' | 'deleteFlavorSpec'
-  | 'listFlavorAccess' | 'addFlavorAccess' | 'removeFlavorAccess'
+  | 'listFlavors'
+  | 'showFlavor'
+  | 'createFlavor'
+  | 'updateFlavor'
+  | 'deleteFlavor'
+  | 'setFlavorSpecs'
+  | 'deleteFlavorSpec'
+  | 'listFlavorAccess'
+  | 'addFlavorAccess'
+  | 'removeFlavorAccess'
 >;
 
 const COLUMNS = `f.flavor_id as "flavorId", f.name, f.vcpus, f.memory_mib as "memoryMiB", f.root_gib as "rootGiB",

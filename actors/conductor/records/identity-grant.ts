@@ -5,8 +5,15 @@ import { changedBy, gone, identityChange, rowsOf } from './embedded-store.ts';
 
 type Grants = Pick<IdentityProtocol, 'identityListGrants' | 'identityGrant' | 'identityRevokeGrant' | 'identityProjectsOfUser' | 'identityDomainsOfUser'>;
 type GrantRow = {
-  userId: string; roleId: string; projectId: string | null; domainId: string | null;
-  userName: string; userDomainId: string; roleName: string; targetName: string; targetDomainId: string;
+  userId: string;
+  roleId: string;
+  projectId: string | null;
+  domainId: string | null;
+  userName: string;
+  userDomainId: string;
+  roleName: string;
+  targetName: string;
+  targetDomainId: string;
 };
 
 export function grantServe(store: EmbeddedStore): Serve<Grants> {
@@ -67,6 +74,7 @@ function columnsOf(target: GrantTarget): [string | null, string | null] {
 }
 
 function toGrant({ projectId, domainId, ...named }: GrantRow): NamedGrant {
-  const target: GrantTarget = projectId !== null ? { kind: 'project', id: projectId } : domainId !== null ? { kind: 'domain', id: domainId } : { kind: 'system', id: '' };
+  const target: GrantTarget =
+    projectId !== null ? { kind: 'project', id: projectId } : domainId !== null ? { kind: 'domain', id: domainId } : { kind: 'system', id: '' };
   return { ...named, target };
 }

@@ -11,7 +11,14 @@ import { changedBy, gone, identityChange, inTransaction, rowsOf } from './embedd
 
 type Tokens = Pick<
   IdentityProtocol,
-  'identityRevision' | 'identityLogin' | 'identitySetPassword' | 'identityIssueToken' | 'identityLoadToken' | 'identityAuthorize' | 'identityRevokeToken' | 'identityPurgeTokens'
+  | 'identityRevision'
+  | 'identityLogin'
+  | 'identitySetPassword'
+  | 'identityIssueToken'
+  | 'identityLoadToken'
+  | 'identityAuthorize'
+  | 'identityRevokeToken'
+  | 'identityPurgeTokens'
 >;
 type Issue = Parameters<Serve<Tokens>['identityIssueToken']>[0];
 
@@ -115,8 +122,15 @@ async function insert(em: EntityManager, message: Issue, target: Target): Promis
   const sql = `insert into identity_token (hash, user_id, scope, project_id, domain_id, methods, audit_ids, issued_at, expires_at)
     values (?, ?, ?, ?, ?, array(select jsonb_array_elements_text(?::jsonb)), array(select jsonb_array_elements_text(?::jsonb)), ?, ?)`;
   await changedBy(em, sql, [
-    message.hash, message.userId, target.scope, target.projectId, target.domainId,
-    JSON.stringify(message.methods), JSON.stringify(message.auditIds), new Date(message.issuedAtMs), new Date(message.expiresAtMs),
+    message.hash,
+    message.userId,
+    target.scope,
+    target.projectId,
+    target.domainId,
+    JSON.stringify(message.methods),
+    JSON.stringify(message.auditIds),
+    new Date(message.issuedAtMs),
+    new Date(message.expiresAtMs),
   ]);
 }
 
@@ -128,7 +142,11 @@ async function forgetOldest(em: EntityManager, userId: string): Promise<void> {
 }
 
 type TokenRow = Omit<TokenView, 'scope'> & {
-  scope: TokenScope['kind']; scopeId: string | null; scopeName: string | null; scopeDomainId: string | null; scopeDomainName: string | null;
+  scope: TokenScope['kind'];
+  scopeId: string | null;
+  scopeName: string | null;
+  scopeDomainId: string | null;
+  scopeDomainName: string | null;
   live: boolean;
 };
 
@@ -173,8 +191,11 @@ const VIEW = `select t.user_id as "userId", u.name as "userName", u.domain_id as
 const LOAD = `${VIEW.replace('SOURCE', 'identity_token')} where t.hash = ? and t.expires_at > ?`;
 
 /** As if a token of that user on that project had been issued at time zero. */
-const AUTHORIZE = VIEW.replace('SOURCE', `(select ?::text as user_id, 'project' as scope, ?::text as project_id, null::text as domain_id,
-  '{}'::text[] as methods, '{}'::text[] as audit_ids, to_timestamp(0) as issued_at, to_timestamp(0) as expires_at)`);
+const AUTHORIZE = VIEW.replace(
+  'SOURCE',
+  `(select ?::text as user_id, 'project' as scope, ?::text as project_id, null::text as domain_id,
+  '{}'::text[] as methods, '{}'::text[] as audit_ids, to_timestamp(0) as issued_at, to_timestamp(0) as expires_at)`,
+);
 
 function whereNamed(record: string, domain: string, named: Named): { where: string; params: string[] } {
   if ('id' in named) return { where: `${record}.id = ?`, params: [named.id] };

@@ -46,7 +46,9 @@ function recordServe<K extends IdentityKind>(store: EmbeddedStore, kind: K): { [
   type Kind = IdentityKinds[K];
   return {
     async [`identityList${kind}`]({ filter, limit }: { filter: IdentityFilter; limit: number }): Promise<Kind[]> {
-      const found = await store.orm.em.fork().find(row, picked(filter, columns) as FilterQuery<object>, { limit, orderBy: { id: 'asc' } as object, disableIdentityMap: true });
+      const found = await store.orm.em
+        .fork()
+        .find(row, picked(filter, columns) as FilterQuery<object>, { limit, orderBy: { id: 'asc' } as object, disableIdentityMap: true });
       return found.map((each) => picked(each, columns) as Kind);
     },
     async [`identityCreate${kind}`]({ record, passwordHash }: { record: Kind; passwordHash?: string }): Promise<Kind> {
@@ -70,7 +72,9 @@ function recordServe<K extends IdentityKind>(store: EmbeddedStore, kind: K): { [
   };
 }
 
-function ec2Serve(store: EmbeddedStore): Serve<Pick<IdentityProtocol, 'identityCreateEc2Key' | 'identityListEc2Keys' | 'identityShowEc2Key' | 'identityDeleteEc2Key'>> {
+function ec2Serve(
+  store: EmbeddedStore,
+): Serve<Pick<IdentityProtocol, 'identityCreateEc2Key' | 'identityListEc2Keys' | 'identityShowEc2Key' | 'identityDeleteEc2Key'>> {
   const what = 'identity.credential';
   return {
     async identityCreateEc2Key({ key, max }) {

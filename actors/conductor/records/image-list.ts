@@ -33,7 +33,9 @@ export function visibleTo(viewer: ImageViewer, asked: { direct?: boolean; commun
 
 export async function listImages(em: EntityManager, message: MessageWith<ImageProtocol, 'imageList'>): Promise<ImageRecord[]> {
   const { viewer, filter, limit } = message;
-  const sort: ImageSort[] = message.sort.some(({ key }) => key === 'id') ? [...message.sort] : [...message.sort, { key: 'id', descending: message.sort[0]?.descending ?? true }];
+  const sort: ImageSort[] = message.sort.some(({ key }) => key === 'id')
+    ? [...message.sort]
+    : [...message.sort, { key: 'id', descending: message.sort[0]?.descending ?? true }];
   const community = filter.visibility === 'community' || filter.visibility === 'all';
   const visible = visibleTo(viewer, { community, ...(filter.memberStatus === undefined ? {} : { memberStatus: filter.memberStatus }) });
   const clauses = [visible, ...filterClauses(filter)];
@@ -74,8 +76,14 @@ async function afterMarker(em: EntityManager, marker: string, viewer: ImageViewe
 }
 
 const TYPE_SQL = {
-  name: 'text', status: 'text', container_format: 'text', disk_format: 'text', size: 'bigint', id: 'uuid',
-  created_at: 'timestamptz', updated_at: 'timestamptz',
+  name: 'text',
+  status: 'text',
+  container_format: 'text',
+  disk_format: 'text',
+  size: 'bigint',
+  id: 'uuid',
+  created_at: 'timestamptz',
+  updated_at: 'timestamptz',
 } as const satisfies Record<ImageSortKey, string>;
 
 function filterClauses(filter: ImageFilter): Clause[] {

@@ -76,7 +76,9 @@ function uploadServe(store: EmbeddedStore): Serve<Pick<ImageProtocol, Uploads>> 
     imageResetUploads: ({ nowMs }) =>
       store.orm.em.fork().nativeUpdate(ImageRow, { status: 'saving' }, { status: 'queued', uploadId: null, updatedAt: new Date(nowMs) }),
     async imageWithBytes({ ids }) {
-      const rows = await store.orm.em.fork().find(ImageRow, { id: { $in: [...ids] }, status: { $in: ['active', 'deactivated'] } }, { fields: ['id'], disableIdentityMap: true });
+      const rows = await store.orm.em
+        .fork()
+        .find(ImageRow, { id: { $in: [...ids] }, status: { $in: ['active', 'deactivated'] } }, { fields: ['id'], disableIdentityMap: true });
       return rows.map((row) => row.id);
     },
   };

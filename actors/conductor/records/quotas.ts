@@ -13,10 +13,7 @@ import { inCell } from './in-cell.ts';
 const WHOLE_PROJECT = '';
 
 type Limits = { readonly [name in QuotaName]?: number };
-type QuotaServe = Pick<
-  ServiceKind<RecordProtocol>['serve'],
-  'showQuotaLimits' | 'setQuotaLimits' | 'resetQuotaLimits' | 'showQuotaClass' | 'setQuotaClass'
->;
+type QuotaServe = Pick<ServiceKind<RecordProtocol>['serve'], 'showQuotaLimits' | 'setQuotaLimits' | 'resetQuotaLimits' | 'showQuotaClass' | 'setQuotaClass'>;
 
 const LIMITS = 'select json_object_agg(name, value) as limits from quota_limit where project_id = $1 and user_id = $2';
 const CLASS_LIMITS = 'select json_object_agg(name, value) as limits from quota_class where class = $1';

@@ -62,7 +62,17 @@ async function makeNetwork(em: EntityManager, { label, cidr }: SeedNetwork, id: 
 
 function flavor(flavorId: string, name: string, vcpus: number, memoryMiB: number, rootGiB: number): Flavor {
   return {
-    flavorId, name, vcpus, memoryMiB, rootGiB,
-    ephemeralGiB: 0, swapMiB: 0, rxtxFactor: 1, isPublic: true, disabled: false, description: null, extraSpecs: {},
+    flavorId,
+    name,
+    vcpus,
+    memoryMiB,
+    rootGiB,
+    ephemeralGiB: 0,
+    swapMiB: 0,
+    rxtxFactor: 1,
+    isPublic: true,
+    disabled: false,
+    description: null,
+    extraSpecs: {},
   };
 }

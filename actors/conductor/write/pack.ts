@@ -32,8 +32,15 @@ export function packBatch(items: readonly WriteItem[]): WriteParameters {
   const { commits, states, claims, drops, takes, uses, orders, rows, events } = packed;
   return {
     items: items.length,
-    commits: text(commits), states: text(states), claims: text(claims), drops: text(drops), takes: text(takes),
-    uses: text(uses), orders: text(orders), rows: text(rows), events: text(events),
+    commits: text(commits),
+    states: text(states),
+    claims: text(claims),
+    drops: text(drops),
+    takes: text(takes),
+    uses: text(uses),
+    orders: text(orders),
+    rows: text(rows),
+    events: text(events),
   };
 }
 

@@ -113,7 +113,12 @@ function requestOf(state: Working): PlacementRequest {
 }
 
 /** One slice has answered. */
-export function placed(state: Working, outcome: Outcome<{ bids: Bid[]; explanation: Explanation }>, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+export function placed(
+  state: Working,
+  outcome: Outcome<{ bids: Bid[]; explanation: Explanation }>,
+  facts: Facts,
+  settings: InstanceSettings,
+): Next<InstanceState> {
   const { soft } = state;
   const slicesLeft = soft.slicesLeft - 1;
   // A silent slice is left out: the others' hosts will do. Only when all are silent is it tried again.
@@ -220,7 +225,12 @@ function cleared(state: Working, op: 'drop' | 'doom', facts: Facts, settings: In
     return giveUp(state, { ...fault, message: fault.code === 'internal' ? message : fault.message }, facts, null, { freed, parts });
   }
   const excludedHosts = record.host === null ? operation.excludedHosts : [...operation.excludedHosts, record.host];
-  const again = change(state, { ...atStep(record, 'place', settings.placeLimitMs, facts, { attempt, excludedHosts }), ...freed, taskState: 'scheduling' }, facts, parts) as Working;
+  const again = change(
+    state,
+    { ...atStep(record, 'place', settings.placeLimitMs, facts, { attempt, excludedHosts }), ...freed, taskState: 'scheduling' },
+    facts,
+    parts,
+  ) as Working;
   const resumed = CREATE.resume({ ...again, soft: { ...NO_SOFT, round: state.soft.round } }, facts, settings);
   return next(resumed.state, ...freeAddresses(record.id, record.nics), ...resumed.effects);
 }

@@ -23,7 +23,10 @@ export function writeClientFiles(dir: string, cloud: { authUrl: string; region: 
   const { authUrl, region, accounts } = cloud;
   const files = { cloudsYaml: join(dir, 'clouds.yaml'), openrc: join(dir, 'openrc') };
   const clouds = Object.fromEntries(accounts.map((account) => [account.cloud, cloudEntry(authUrl, region, account)]));
-  writeWhole(files.cloudsYaml, `# Written at each start. Use: export OS_CLIENT_CONFIG_FILE=${shellWord(files.cloudsYaml)} OS_CLOUD=${accounts[0].cloud}\n${stringify({ clouds })}`);
+  writeWhole(
+    files.cloudsYaml,
+    `# Written at each start. Use: export OS_CLIENT_CONFIG_FILE=${shellWord(files.cloudsYaml)} OS_CLOUD=${accounts[0].cloud}\n${stringify({ clouds })}`,
+  );
   writeWhole(files.openrc, openrc(authUrl, region, accounts[0]));
   return files;
 }

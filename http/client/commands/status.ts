@@ -6,7 +6,14 @@ import { z } from 'zod';
 import { table } from './summary.ts';
 
 /** What the node wrote about itself in its data folder. */
-export type RunningNode = { readonly name: string; readonly pid: number; readonly startedAt: string; readonly version: string; readonly state: string; readonly healthUrl: string };
+export type RunningNode = {
+  readonly name: string;
+  readonly pid: number;
+  readonly startedAt: string;
+  readonly version: string;
+  readonly state: string;
+  readonly healthUrl: string;
+};
 
 export type Health = { readonly isWell: boolean; readonly answer: unknown };
 
@@ -22,13 +29,19 @@ export async function askHealth(url: string): Promise<Health> {
     const { statusCode, body } = await request(url, { signal: limit });
     return { isWell: statusCode === 200, answer: parse(await body.text()) };
   } catch (error) {
-    return { isWell: false, answer: limit.aborted ? `no answer in ${ANSWER_MS / 1_000} s` : `no answer: ${error instanceof Error ? error.message : String(error)}` };
+    return {
+      isWell: false,
+      answer: limit.aborted ? `no answer in ${ANSWER_MS / 1_000} s` : `no answer: ${error instanceof Error ? error.message : String(error)}`,
+    };
   }
 }
 
 export function renderStatus(node: RunningNode, health: Health): string {
   const head = `novact ${node.version} runs: node ${node.name}, process ${node.pid}, since ${node.startedAt}, ${node.state}.`;
-  const rows: [string, string][] = [['health', health.isWell ? 'well' : 'NOT WELL'], ['asked', node.healthUrl]];
+  const rows: [string, string][] = [
+    ['health', health.isWell ? 'well' : 'NOT WELL'],
+    ['asked', node.healthUrl],
+  ];
   return `${head}\n\n${table([...rows, ...flat(health.answer, '', 0)])}\n`;
 }
 

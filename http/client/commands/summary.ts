@@ -27,7 +27,7 @@ export type Summary = {
   /** Absent with an identity service of your own. */
   readonly client: ClientFiles | undefined;
   /** Names that exist in a fresh cloud, for the first command. */
-  readonly example: { readonly flavor: string; readonly image: string; } | undefined;
+  readonly example: { readonly flavor: string; readonly image: string } | undefined;
 };
 
 export function renderSummary(summary: Summary): string {
@@ -49,11 +49,7 @@ function hostsLine({ kind, count, status }: SummaryHosts): string {
 }
 
 function firstSteps(client: ClientFiles, example: Summary['example']): string {
-  const lines = [
-    'In another terminal, with any OpenStack client:',
-    '',
-    `  export OS_CLIENT_CONFIG_FILE=${shellWord(client.cloudsYaml)} OS_CLOUD=novact`,
-  ];
+  const lines = ['In another terminal, with any OpenStack client:', '', `  export OS_CLIENT_CONFIG_FILE=${shellWord(client.cloudsYaml)} OS_CLOUD=novact`];
   if (example !== undefined) {
     const { flavor, image } = example;
     lines.push(`  openstack server create --flavor ${shellWord(flavor)} --image ${shellWord(image)} --wait first`);

@@ -18,8 +18,26 @@ function accessBody(action: string) {
 
 export const FLAVOR_ACCESS_ROUTES = [
   route({ method: 'GET', path: '/flavors/:id/os-flavor-access', policy: 'os-flavor-access', ok: 200, find: findFlavor, serve: serveList }),
-  route({ method: 'POST', path: ACTION, action: 'addTenantAccess', policy: 'os-flavor-access:add_tenant_access', body: accessBody('addTenantAccess'), ok: 200, find: findFlavor, serve: serveAdd }),
-  route({ method: 'POST', path: ACTION, action: 'removeTenantAccess', policy: 'os-flavor-access:remove_tenant_access', body: accessBody('removeTenantAccess'), ok: 200, find: findFlavor, serve: serveRemove }),
+  route({
+    method: 'POST',
+    path: ACTION,
+    action: 'addTenantAccess',
+    policy: 'os-flavor-access:add_tenant_access',
+    body: accessBody('addTenantAccess'),
+    ok: 200,
+    find: findFlavor,
+    serve: serveAdd,
+  }),
+  route({
+    method: 'POST',
+    path: ACTION,
+    action: 'removeTenantAccess',
+    policy: 'os-flavor-access:remove_tenant_access',
+    body: accessBody('removeTenantAccess'),
+    ok: 200,
+    find: findFlavor,
+    serve: serveRemove,
+  }),
 ];
 
 function accessView(flavorId: string, projects: readonly string[]): Reply {

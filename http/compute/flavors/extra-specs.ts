@@ -18,7 +18,14 @@ const MANY_BODY: BodySchema = { breaks: [1], at: () => members({ extra_specs: SP
 const ONE_BODY: BodySchema = { breaks: [1], at: () => ({ ...SPECS, minProperties: 1, maxProperties: 1 }) };
 
 export const EXTRA_SPEC_ROUTES = [
-  route({ method: 'GET', path: ALL, policy: 'os-flavor-extra-specs:index', ok: 200, find: findFlavor, serve: (_call, _parts, flavor) => ({ body: { extra_specs: flavor.extraSpecs } }) }),
+  route({
+    method: 'GET',
+    path: ALL,
+    policy: 'os-flavor-extra-specs:index',
+    ok: 200,
+    find: findFlavor,
+    serve: (_call, _parts, flavor) => ({ body: { extra_specs: flavor.extraSpecs } }),
+  }),
   route({ method: 'POST', path: ALL, policy: 'os-flavor-extra-specs:create', body: MANY_BODY, ok: 200, find: findFlavor, serve: serveCreate }),
   route({ method: 'GET', path: ONE, policy: 'os-flavor-extra-specs:show', ok: 200, find: findFlavor, serve: serveOne }),
   route({ method: 'PUT', path: ONE, policy: 'os-flavor-extra-specs:update', body: ONE_BODY, ok: 200, find: findFlavor, serve: serveSet }),

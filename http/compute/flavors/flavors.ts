@@ -17,8 +17,21 @@ import type { ComputeParts } from '../parts.ts';
 import { briefFlavor, flavorView } from './view.ts';
 
 const SORT_KEYS: { readonly [name: string]: FlavorSortKey | null } = {
-  created_at: 'createdAt', flavorid: 'flavorId', id: 'id', name: 'name', memory_mb: 'memoryMiB', vcpus: 'vcpus', root_gb: 'rootGiB',
-  is_public: 'isPublic', swap: 'swapMiB', ephemeral_gb: 'ephemeralGiB', description: null, disabled: null, rxtx_factor: null, updated_at: null, vcpu_weight: null,
+  created_at: 'createdAt',
+  flavorid: 'flavorId',
+  id: 'id',
+  name: 'name',
+  memory_mb: 'memoryMiB',
+  vcpus: 'vcpus',
+  root_gb: 'rootGiB',
+  is_public: 'isPublic',
+  swap: 'swapMiB',
+  ephemeral_gb: 'ephemeralGiB',
+  description: null,
+  disabled: null,
+  rxtx_factor: null,
+  updated_at: null,
+  vcpu_weight: null,
 };
 const OLD_SORT_KEYS = ['rxtx_factor'];
 
@@ -70,11 +83,42 @@ const UPDATE: BodySchema = {
 };
 
 export const FLAVOR_ROUTES = [
-  route({ method: 'GET', path: '/flavors', policy: null, query: FLAVOR_QUERY, ok: 200, serve: (call, parts) => serveList(call, parts, (flavor) => briefFlavor(flavor, call)) }),
-  route({ method: 'GET', path: '/flavors/detail', policy: null, query: FLAVOR_QUERY, ok: 200, serve: (call, parts) => serveList(call, parts, (flavor) => flavorView(flavor, call, parts)) }),
+  route({
+    method: 'GET',
+    path: '/flavors',
+    policy: null,
+    query: FLAVOR_QUERY,
+    ok: 200,
+    serve: (call, parts) => serveList(call, parts, (flavor) => briefFlavor(flavor, call)),
+  }),
+  route({
+    method: 'GET',
+    path: '/flavors/detail',
+    policy: null,
+    query: FLAVOR_QUERY,
+    ok: 200,
+    serve: (call, parts) => serveList(call, parts, (flavor) => flavorView(flavor, call, parts)),
+  }),
   route({ method: 'POST', path: '/flavors', policy: 'os-flavor-manage:create', body: CREATE, ok: 200, serve: serveCreate }),
-  route({ method: 'GET', path: '/flavors/:id', policy: null, query: NO_QUERY, ok: 200, find: findFlavor, serve: (call, parts, flavor) => ({ body: { flavor: flavorView(flavor, call, parts) } }) }),
-  route({ method: 'PUT', path: '/flavors/:id', versions: [SINCE.flavorDescription, LATEST], policy: 'os-flavor-manage:update', body: UPDATE, ok: 200, find: findFlavor, serve: serveUpdate }),
+  route({
+    method: 'GET',
+    path: '/flavors/:id',
+    policy: null,
+    query: NO_QUERY,
+    ok: 200,
+    find: findFlavor,
+    serve: (call, parts, flavor) => ({ body: { flavor: flavorView(flavor, call, parts) } }),
+  }),
+  route({
+    method: 'PUT',
+    path: '/flavors/:id',
+    versions: [SINCE.flavorDescription, LATEST],
+    policy: 'os-flavor-manage:update',
+    body: UPDATE,
+    ok: 200,
+    find: findFlavor,
+    serve: serveUpdate,
+  }),
   route({ method: 'DELETE', path: '/flavors/:id', policy: 'os-flavor-manage:delete', ok: 202, find: findFlavor, serve: serveDelete }),
 ];
 

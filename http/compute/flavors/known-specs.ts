@@ -9,8 +9,14 @@ type Check = (value: string) => boolean;
 const anything: Check = () => true;
 const bool: Check = (value) => /^(true|false|1|0|yes|no|on|off|t|f|y|n)$/i.test(value);
 const cpuSet: Check = (value) => /^\^?\d+(-\d+)?(,\^?\d+(-\d+)?)*$/.test(value);
-const oneOf = (...words: string[]): Check => (value) => words.includes(value);
-const atLeast = (min: number, max = Number.MAX_SAFE_INTEGER): Check => (value) => /^\d{1,15}$/.test(value) && Number(value) >= min && Number(value) <= max;
+const oneOf =
+  (...words: string[]): Check =>
+  (value) =>
+    words.includes(value);
+const atLeast =
+  (min: number, max = Number.MAX_SAFE_INTEGER): Check =>
+  (value) =>
+    /^\d{1,15}$/.test(value) && Number(value) >= min && Number(value) <= max;
 
 const shares = oneOf('custom', 'high', 'normal', 'low');
 const quotas: [string, Check][] = ['cpu', 'memory', 'disk_io', 'vif'].flatMap((what): [string, Check][] => [
@@ -24,7 +30,9 @@ const rates: [string, Check][] = [
     [`quota:disk_${way}_bytes_sec`, atLeast(0)],
     [`quota:disk_${way}_iops_sec`, atLeast(0)],
   ]),
-  ...['inbound', 'outbound'].flatMap((way): [string, Check][] => ['average', 'peak', 'burst'].map((what): [string, Check] => [`quota:vif_${way}_${what}`, atLeast(0)])),
+  ...['inbound', 'outbound'].flatMap((way): [string, Check][] =>
+    ['average', 'peak', 'burst'].map((what): [string, Check] => [`quota:vif_${way}_${what}`, atLeast(0)]),
+  ),
 ];
 
 const EXACT = new Map<string, Check>([
@@ -64,7 +72,10 @@ const EXACT = new Map<string, Check>([
   ['hw_video:ram_max_mb', atLeast(0)],
   ['os:secure_boot', oneOf('required', 'disabled')],
   ['pci_passthrough:alias', (value) => /^[^:,]+:\d+(,\s*[^:,]+:\d+)*$/.test(value)],
-  ...['cpu_shares', 'cpu_period', 'cpu_quota'].map((name): [string, Check] => [`quota:${name}`, /cpu_quota/.test(name) ? (value) => /^-?\d{1,15}$/.test(value) : atLeast(0)]),
+  ...['cpu_shares', 'cpu_period', 'cpu_quota'].map((name): [string, Check] => [
+    `quota:${name}`,
+    /cpu_quota/.test(name) ? (value) => /^-?\d{1,15}$/.test(value) : atLeast(0),
+  ]),
   ...quotas,
   ...rates,
   ['vmware:hw_version', anything],
@@ -89,5 +100,6 @@ export function refuseWrongSpec(key: string, value: string): void {
   }
   const colon = key.indexOf(':');
   const space = colon < 0 ? '' : key.slice(0, colon);
-  if (CLOSED.has(space) || /^(resources|trait)[a-zA-Z0-9_-]*$/.test(space)) throw invalid(`Validation failed; extra spec '${key.slice(0, 100)}' does not appear to be a valid extra spec.`);
+  if (CLOSED.has(space) || /^(resources|trait)[a-zA-Z0-9_-]*$/.test(space))
+    throw invalid(`Validation failed; extra spec '${key.slice(0, 100)}' does not appear to be a valid extra spec.`);
 }

@@ -31,13 +31,56 @@ const BEFORE_UUIDS = [1, SINCE.uuidServices - 1] as const;
 const GIB_FREE_NONE = 0;
 
 export const HYPERVISOR_ROUTES = [
-  route({ method: 'GET', path: '/os-hypervisors', policy: 'os-hypervisors:list', query: LIST_QUERY, ok: 200, serve: (call, parts) => serveList(call, parts, false) }),
-  route({ method: 'GET', path: '/os-hypervisors/detail', policy: 'os-hypervisors:list-detail', query: LIST_QUERY, ok: 200, serve: (call, parts) => serveList(call, parts, true) }),
-  route({ method: 'GET', path: '/os-hypervisors/statistics', versions: BEFORE_LEAN, policy: 'os-hypervisors:statistics', ok: 200, serve: (_call, parts) => serveStatistics(parts) }),
+  route({
+    method: 'GET',
+    path: '/os-hypervisors',
+    policy: 'os-hypervisors:list',
+    query: LIST_QUERY,
+    ok: 200,
+    serve: (call, parts) => serveList(call, parts, false),
+  }),
+  route({
+    method: 'GET',
+    path: '/os-hypervisors/detail',
+    policy: 'os-hypervisors:list-detail',
+    query: LIST_QUERY,
+    ok: 200,
+    serve: (call, parts) => serveList(call, parts, true),
+  }),
+  route({
+    method: 'GET',
+    path: '/os-hypervisors/statistics',
+    versions: BEFORE_LEAN,
+    policy: 'os-hypervisors:statistics',
+    ok: 200,
+    serve: (_call, parts) => serveStatistics(parts),
+  }),
   route({ method: 'GET', path: '/os-hypervisors/:id', policy: 'os-hypervisors:show', query: SHOW_QUERY, ok: 200, find: findHost, serve: serveShow }),
-  route({ method: 'GET', path: '/os-hypervisors/:id/uptime', versions: BEFORE_LEAN, policy: 'os-hypervisors:uptime', ok: 200, find: findHost, serve: serveUptime }),
-  route({ method: 'GET', path: '/os-hypervisors/:id/search', versions: BEFORE_UUIDS, policy: 'os-hypervisors:search', ok: 200, serve: (call, parts) => serveSearch(call, parts, false) }),
-  route({ method: 'GET', path: '/os-hypervisors/:id/servers', versions: BEFORE_UUIDS, policy: 'os-hypervisors:servers', ok: 200, serve: (call, parts) => serveSearch(call, parts, true) }),
+  route({
+    method: 'GET',
+    path: '/os-hypervisors/:id/uptime',
+    versions: BEFORE_LEAN,
+    policy: 'os-hypervisors:uptime',
+    ok: 200,
+    find: findHost,
+    serve: serveUptime,
+  }),
+  route({
+    method: 'GET',
+    path: '/os-hypervisors/:id/search',
+    versions: BEFORE_UUIDS,
+    policy: 'os-hypervisors:search',
+    ok: 200,
+    serve: (call, parts) => serveSearch(call, parts, false),
+  }),
+  route({
+    method: 'GET',
+    path: '/os-hypervisors/:id/servers',
+    versions: BEFORE_UUIDS,
+    policy: 'os-hypervisors:servers',
+    ok: 200,
+    serve: (call, parts) => serveSearch(call, parts, true),
+  }),
 ];
 
 type ServersOf = ReadonlyMap<string, readonly { readonly name: string; readonly uuid: string }[]>;
@@ -121,7 +164,8 @@ async function serveList(call: Call, parts: ComputeParts, full: boolean): Promis
   const { version, query } = call;
   const paged = version >= SINCE.hypervisorPages;
   const pattern = version >= SINCE.uuidServices ? query.one('hypervisor_hostname_pattern') : undefined;
-  if (pattern !== undefined && (query.has('limit') || query.has('marker'))) throw invalid('Paging over hypervisors with the hypervisor_hostname_pattern query parameter is not supported.');
+  if (pattern !== undefined && (query.has('limit') || query.has('marker')))
+    throw invalid('Paging over hypervisors with the hypervisor_hostname_pattern query parameter is not supported.');
   let hosts = [...(await hostsNow(parts))].sort((a, b) => a.hypervisorId - b.hypervisorId);
   if (pattern !== undefined) {
     hosts = hosts.filter((host) => host.host.includes(pattern));
@@ -155,7 +199,20 @@ async function serveSearch(call: Call, parts: ComputeParts, withServers: boolean
 
 async function serveStatistics(parts: ComputeParts): Promise<Reply> {
   const hosts = (await hostsNow(parts)).filter((host) => host.enabled);
-  const sums = { count: hosts.length, vcpus: 0, vcpus_used: 0, memory_mb: 0, memory_mb_used: 0, free_ram_mb: 0, local_gb: 0, local_gb_used: 0, free_disk_gb: 0, disk_available_least: 0, current_workload: 0, running_vms: 0 };
+  const sums = {
+    count: hosts.length,
+    vcpus: 0,
+    vcpus_used: 0,
+    memory_mb: 0,
+    memory_mb_used: 0,
+    free_ram_mb: 0,
+    local_gb: 0,
+    local_gb_used: 0,
+    free_disk_gb: 0,
+    disk_available_least: 0,
+    current_workload: 0,
+    running_vms: 0,
+  };
   for (const host of hosts) {
     const numbers = numbersOf(host);
     sums.vcpus += numbers.vcpus;

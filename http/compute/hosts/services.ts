@@ -24,10 +24,10 @@ const COMPUTE = 'nova-compute';
 const OLD_UPDATE: BodySchema = {
   breaks: [1, SINCE.forcedDown],
   at: (version) =>
-    members(
-      { host: HOST_NAME, binary: text(1, 255), disabled_reason: REASON, ...(version >= SINCE.forcedDown ? { forced_down: BOOLEAN } : {}) },
-      ['host', 'binary'],
-    ),
+    members({ host: HOST_NAME, binary: text(1, 255), disabled_reason: REASON, ...(version >= SINCE.forcedDown ? { forced_down: BOOLEAN } : {}) }, [
+      'host',
+      'binary',
+    ]),
 };
 const UPDATE: BodySchema = {
   breaks: [1],
@@ -36,8 +36,24 @@ const UPDATE: BodySchema = {
 
 export const SERVICE_ROUTES = [
   route({ method: 'GET', path: '/os-services', policy: 'os-services:list', query: QUERY, ok: 200, serve: serveList }),
-  route({ method: 'PUT', path: '/os-services/:id', versions: [1, SINCE.uuidServices - 1], policy: 'os-services:update', body: OLD_UPDATE, ok: 200, serve: serveOldUpdate }),
-  route({ method: 'PUT', path: '/os-services/:id', versions: [SINCE.uuidServices, LATEST], policy: 'os-services:update', body: UPDATE, ok: 200, serve: serveUpdate }),
+  route({
+    method: 'PUT',
+    path: '/os-services/:id',
+    versions: [1, SINCE.uuidServices - 1],
+    policy: 'os-services:update',
+    body: OLD_UPDATE,
+    ok: 200,
+    serve: serveOldUpdate,
+  }),
+  route({
+    method: 'PUT',
+    path: '/os-services/:id',
+    versions: [SINCE.uuidServices, LATEST],
+    policy: 'os-services:update',
+    body: UPDATE,
+    ok: 200,
+    serve: serveUpdate,
+  }),
   route({ method: 'DELETE', path: '/os-services/:id', policy: 'os-services:delete', ok: 204, serve: serveDelete }),
 ];
 
@@ -123,7 +139,11 @@ async function serveUpdate(call: Call, parts: ComputeParts): Promise<Reply> {
   const given: { [name: string]: unknown } = call.body !== null && typeof call.body === 'object' ? Object.fromEntries(Object.entries(call.body)) : {};
   const { status, disabled_reason: reason, forced_down: forcedDown } = given;
   if (status === undefined && forcedDown === undefined) {
-    throw invalid(reason === undefined ? "No updates were requested. Fields 'status' or 'forced_down' should be specified." : "Specifying 'disabled_reason' without 'status' is not allowed.");
+    throw invalid(
+      reason === undefined
+        ? "No updates were requested. Fields 'status' or 'forced_down' should be specified."
+        : "Specifying 'disabled_reason' without 'status' is not allowed.",
+    );
   }
   if (reason !== undefined && status !== 'disabled') throw invalid("Specifying 'disabled_reason' when status is not 'disabled' is invalid.");
   const service = await serviceByUuid(call, parts);

@@ -20,7 +20,11 @@ async function serveNames(parts: ComputeParts): Promise<Reply> {
 
 async function serveDetail(parts: ComputeParts): Promise<Reply> {
   const [zones, hosts, others] = await Promise.all([zonesNow(parts), hostsNow(parts), parts.actors.ask(CONDUCTOR, { type: 'listNodeServices' })]);
-  const views = zones.map(({ name, available }) => ({ zoneName: name, zoneState: { available }, hosts: servicesByHost(hosts.filter((host) => host.zone === name)) }));
+  const views = zones.map(({ name, available }) => ({
+    zoneName: name,
+    zoneState: { available },
+    hosts: servicesByHost(hosts.filter((host) => host.zone === name)),
+  }));
   if (others.length > 0) views.push({ zoneName: INTERNAL_ZONE, zoneState: { available: true }, hosts: servicesByHost(others) });
   return { body: { availabilityZoneInfo: views } };
 }

@@ -16,9 +16,25 @@ const versions = [1, SINCE.noProxies - 1] as const;
 
 export const NETWORK_ROUTES = [
   route({ method: 'GET', path: '/os-networks', versions, policy: 'os-networks:list', ok: 200, serve: serveList }),
-  route({ method: 'GET', path: '/os-networks/:id', versions, policy: 'os-networks:show', ok: 200, find: findNetwork, serve: (call, _parts, network) => ({ body: { network: fullView(network, call) } }) }),
+  route({
+    method: 'GET',
+    path: '/os-networks/:id',
+    versions,
+    policy: 'os-networks:show',
+    ok: 200,
+    find: findNetwork,
+    serve: (call, _parts, network) => ({ body: { network: fullView(network, call) } }),
+  }),
   route({ method: 'GET', path: '/os-tenant-networks', versions, policy: 'os-tenant-networks:list', ok: 200, serve: serveTenantList }),
-  route({ method: 'GET', path: '/os-tenant-networks/:id', versions, policy: 'os-tenant-networks:show', ok: 200, find: findNetwork, serve: (_call, _parts, network) => ({ body: { network: tenantView(network) } }) }),
+  route({
+    method: 'GET',
+    path: '/os-tenant-networks/:id',
+    versions,
+    policy: 'os-tenant-networks:show',
+    ok: 200,
+    find: findNetwork,
+    serve: (_call, _parts, network) => ({ body: { network: tenantView(network) } }),
+  }),
 ];
 
 function visible(call: Call, parts: ComputeParts): Promise<readonly NetworkRecord[]> {
@@ -50,9 +66,26 @@ function tenantView({ id, label, cidr }: NetworkRecord): object {
 /** Members that a network of this cloud has no value for, shown as null. */
 const UNSET = { dns1: null, dns2: null };
 const ADMIN_UNSET = {
-  created_at: null, updated_at: null, deleted_at: null, deleted: false, injected: false, bridge: null, vlan: null, vpn_public_address: null, vpn_public_port: null,
-  vpn_private_address: null, dhcp_start: null, host: null, bridge_interface: null, multi_host: false, priority: null, rxtx_base: null, mtu: null, dhcp_server: null,
-  enable_dhcp: true, share_address: false,
+  created_at: null,
+  updated_at: null,
+  deleted_at: null,
+  deleted: false,
+  injected: false,
+  bridge: null,
+  vlan: null,
+  vpn_public_address: null,
+  vpn_public_port: null,
+  vpn_private_address: null,
+  dhcp_start: null,
+  host: null,
+  bridge_interface: null,
+  multi_host: false,
+  priority: null,
+  rxtx_base: null,
+  mtu: null,
+  dhcp_server: null,
+  enable_dhcp: true,
+  share_address: false,
 };
 
 function fullView(network: NetworkRecord, call: Call): object {

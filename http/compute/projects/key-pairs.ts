@@ -54,9 +54,32 @@ const CREATE: BodySchema = {
 
 export const KEY_PAIR_ROUTES = [
   route({ method: 'GET', path: PATH, policy: 'os-keypairs:index', query: LIST_QUERY, ok: 200, serve: serveList }),
-  route({ method: 'POST', path: PATH, policy: 'os-keypairs:create', body: CREATE, ok: (version) => (version >= SINCE.keyPairTypes ? 201 : 200), serve: serveCreate }),
-  route({ method: 'GET', path: ONE, policy: 'os-keypairs:show', query: USER_QUERY, ok: 200, find: findKeyPair, serve: (call, _parts, pair) => ({ body: { keypair: showView(pair, call) } }) }),
-  route({ method: 'DELETE', path: ONE, policy: 'os-keypairs:delete', query: USER_QUERY, ok: (version) => (version >= SINCE.keyPairTypes ? 204 : 202), find: findKeyPair, serve: serveDelete }),
+  route({
+    method: 'POST',
+    path: PATH,
+    policy: 'os-keypairs:create',
+    body: CREATE,
+    ok: (version) => (version >= SINCE.keyPairTypes ? 201 : 200),
+    serve: serveCreate,
+  }),
+  route({
+    method: 'GET',
+    path: ONE,
+    policy: 'os-keypairs:show',
+    query: USER_QUERY,
+    ok: 200,
+    find: findKeyPair,
+    serve: (call, _parts, pair) => ({ body: { keypair: showView(pair, call) } }),
+  }),
+  route({
+    method: 'DELETE',
+    path: ONE,
+    policy: 'os-keypairs:delete',
+    query: USER_QUERY,
+    ok: (version) => (version >= SINCE.keyPairTypes ? 204 : 202),
+    find: findKeyPair,
+    serve: serveDelete,
+  }),
 ];
 
 /** The user whose keys are meant: the caller, or for administrators whoever they name. */
@@ -89,7 +112,8 @@ async function serveList(call: Call, parts: ComputeParts): Promise<Reply> {
   const paged = call.version >= SINCE.keyPairPages;
   const page = paged ? pageOf(call.query, parts.settings.pageMax) : { limit: Infinity, marker: null };
   if (page.limit === 0) return { body: { keypairs: [] } };
-  if (page.marker !== null && (await parts.actors.ask(CONDUCTOR, { type: 'showKeyPair', userId, name: page.marker })) === null) throw markerUnknown(page.marker);
+  if (page.marker !== null && (await parts.actors.ask(CONDUCTOR, { type: 'showKeyPair', userId, name: page.marker })) === null)
+    throw markerUnknown(page.marker);
   const pairs = await parts.actors.ask(CONDUCTOR, { type: 'listKeyPairs', userId, marker: page.marker, limit: paged ? page.limit : null });
   const last = pairs.at(-1);
   const links = paged && last !== undefined && isFull(pairs.length, page) ? { keypairs_links: call.links.next(call.path, call.query, last.name) } : {};
@@ -121,7 +145,10 @@ async function serveCreate(call: Call, parts: ComputeParts): Promise<Reply> {
   return { body: { keypair: { ...listView(pair, call), user_id: pair.userId, ...privateKey } } };
 }
 
-async function keyOf({ publicKey, type, userId }: Asked, parts: ComputeParts): Promise<KeyMaterial | { readonly publicKey: string; readonly fingerprint: string }> {
+async function keyOf(
+  { publicKey, type, userId }: Asked,
+  parts: ComputeParts,
+): Promise<KeyMaterial | { readonly publicKey: string; readonly fingerprint: string }> {
   if (publicKey !== null) return { publicKey, fingerprint: type === 'ssh' ? sshFingerprint(publicKey) : x509Fingerprint(publicKey) };
   return type === 'ssh' ? newSshKey(parts.settings.keyPairAlgorithm, parts.random) : newX509Key(userId, parts.clock.wallMs(), parts.random);
 }

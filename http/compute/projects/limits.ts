@@ -7,7 +7,10 @@ import { SINCE } from '../microversions.ts';
 import { route } from '../parts.ts';
 import type { ComputeParts } from '../parts.ts';
 
-const QUERY: QueryTable = { strictFrom: SINCE.strictQueries, parameters: { tenant_id: { kind: 'text' }, reserved: { kind: 'text', to: SINCE.strictQueries - 1 } } };
+const QUERY: QueryTable = {
+  strictFrom: SINCE.strictQueries,
+  parameters: { tenant_id: { kind: 'text' }, reserved: { kind: 'text', to: SINCE.strictQueries - 1 } },
+};
 
 export const LIMIT_ROUTES = [route({ method: 'GET', path: '/limits', policy: 'limits', query: QUERY, ok: 200, serve: serveLimits })];
 

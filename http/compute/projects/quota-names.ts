@@ -4,8 +4,20 @@ import type { QuotaName } from '../../../actors/model/quota.ts';
 import { SINCE } from '../microversions.ts';
 
 export const QUOTA_NAMES: readonly QuotaName[] = [
-  'instances', 'cores', 'ram', 'metadata_items', 'injected_files', 'injected_file_content_bytes', 'injected_file_path_bytes', 'key_pairs',
-  'server_groups', 'server_group_members', 'floating_ips', 'fixed_ips', 'security_groups', 'security_group_rules',
+  'instances',
+  'cores',
+  'ram',
+  'metadata_items',
+  'injected_files',
+  'injected_file_content_bytes',
+  'injected_file_path_bytes',
+  'key_pairs',
+  'server_groups',
+  'server_group_members',
+  'floating_ips',
+  'fixed_ips',
+  'security_groups',
+  'security_group_rules',
 ];
 
 const NETWORK: readonly QuotaName[] = ['floating_ips', 'fixed_ips', 'security_groups', 'security_group_rules'];

@@ -36,7 +36,8 @@ export const QUOTA_ROUTES = [
 /** The quotas of a project are for its own tokens and for administrators. */
 function ownOrAdmin(call: Call, rule: string): string {
   const projectId = call.param('id');
-  if (projectId !== call.caller.projectId && !call.caller.isAdmin) throw new Fault('forbidden', 'policy', `Policy doesn't allow os_compute_api:${rule} to be performed.`);
+  if (projectId !== call.caller.projectId && !call.caller.isAdmin)
+    throw new Fault('forbidden', 'policy', `Policy doesn't allow os_compute_api:${rule} to be performed.`);
   return projectId;
 }
 

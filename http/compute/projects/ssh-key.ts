@@ -66,7 +66,13 @@ async function newEd25519Key(random: Random): Promise<KeyMaterial> {
   const secret = Buffer.concat([check, check, blob, bytes(Buffer.concat([seed, point])), text(COMMENT)]);
   const padding = Buffer.from(Array.from({ length: (8 - (secret.length % 8)) % 8 }, (_, i) => i + 1));
   const container = Buffer.concat([
-    Buffer.from('openssh-key-v1\0', 'latin1'), text('none'), text('none'), text(''), number(1), bytes(blob), bytes(Buffer.concat([secret, padding])),
+    Buffer.from('openssh-key-v1\0', 'latin1'),
+    text('none'),
+    text('none'),
+    text(''),
+    number(1),
+    bytes(blob),
+    bytes(Buffer.concat([secret, padding])),
   ]);
   return material('ssh-ed25519', blob, pem('OPENSSH PRIVATE KEY', container, 70));
 }

@@ -25,10 +25,15 @@ const CONSOLE_ASK_MS = 10_000;
 export const SERVER_ACTION_ROUTES = [
   verbRoute('os-start', 'servers:start', ANYTHING, () => ({ name: 'start' })),
   verbRoute('os-stop', 'servers:stop', ANYTHING, () => ({ name: 'stop' })),
-  verbRoute('reboot', 'servers:reboot', members({ type: { type: 'string', enum: ['HARD', 'Hard', 'hard', 'SOFT', 'Soft', 'soft'] } }, ['type']), (argument) => ({
-    name: 'reboot',
-    kind: rebootKind(argument),
-  })),
+  verbRoute(
+    'reboot',
+    'servers:reboot',
+    members({ type: { type: 'string', enum: ['HARD', 'Hard', 'hard', 'SOFT', 'Soft', 'soft'] } }, ['type']),
+    (argument) => ({
+      name: 'reboot',
+      kind: rebootKind(argument),
+    }),
+  ),
   route({
     method: 'POST',
     path: PATH,
@@ -94,5 +99,8 @@ export function lastLines(text: string, count: number): string {
   if (count < 0) return text;
   if (count === 0) return '';
   const trailing = text.endsWith('\n') ? 1 : 0;
-  return text.split('\n').slice(-(count + trailing)).join('\n');
+  return text
+    .split('\n')
+    .slice(-(count + trailing))
+    .join('\n');
 }

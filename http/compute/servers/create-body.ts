@@ -132,7 +132,9 @@ function networksOf(value: unknown): CreateBody['networks'] {
 }
 
 function groupsOf(value: unknown): string[] {
-  const names = listOf(value).map((item) => textOf(asMembers(item)['name'])).filter((name) => name !== null);
+  const names = listOf(value)
+    .map((item) => textOf(asMembers(item)['name']))
+    .filter((name) => name !== null);
   return names.length === 0 ? ['default'] : [...new Set(names)];
 }
 
@@ -174,7 +176,8 @@ function imageOfDevices(server: Members, imageRef: string | null): string | null
     }
     imageId = uuid;
   }
-  if (devices.length > 1) throw invalid('Block Device Mapping is Invalid: Boot sequence for the instance and image/block device mapping combination is not valid.');
+  if (devices.length > 1)
+    throw invalid('Block Device Mapping is Invalid: Boot sequence for the instance and image/block device mapping combination is not valid.');
   return imageId;
 }
 

@@ -25,7 +25,15 @@ const ACCEPT_ASK_MS = 15_000;
 const KEY_FORM = /^[\x21-\x7e]{1,255}$/;
 
 export const SERVER_CREATE_ROUTES = [
-  route({ method: 'POST', path: '/servers', policy: 'servers:create', body: CREATE_BODY, ok: 202, query: { parameters: {}, strictFrom: SINCE.strictQueries }, serve: serveCreate }),
+  route({
+    method: 'POST',
+    path: '/servers',
+    policy: 'servers:create',
+    body: CREATE_BODY,
+    ok: 202,
+    query: { parameters: {}, strictFrom: SINCE.strictQueries },
+    serve: serveCreate,
+  }),
 ];
 
 async function serveCreate(call: Call, parts: ComputeParts): Promise<Reply> {

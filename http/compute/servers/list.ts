@@ -16,7 +16,14 @@ const LIST_ASK_MS = 10_000;
 
 export const SERVER_LIST_ROUTES = [
   route({ method: 'GET', path: '/servers', policy: 'servers:index', query: SERVER_QUERY, ok: 200, serve: (call, parts) => serveList(call, parts, 'brief') }),
-  route({ method: 'GET', path: '/servers/detail', policy: 'servers:detail', query: SERVER_QUERY, ok: 200, serve: (call, parts) => serveList(call, parts, 'detail') }),
+  route({
+    method: 'GET',
+    path: '/servers/detail',
+    policy: 'servers:detail',
+    query: SERVER_QUERY,
+    ok: 200,
+    serve: (call, parts) => serveList(call, parts, 'detail'),
+  }),
 ];
 
 async function serveList(call: Call, parts: ComputeParts, kind: 'brief' | 'detail'): Promise<Reply> {

@@ -144,7 +144,9 @@ function refuseMisfit(call: Call, parts: ComputeParts, flavor: Flavor, image: Ca
     throw invalid(`Flavor's disk is too small for requested image. Flavor disk is ${flavor.rootGiB * GIB} bytes, image is ${image.sizeBytes} bytes.`);
   }
   if (image.minDiskGiB > flavor.rootGiB) {
-    throw invalid(`Flavor's disk is smaller than the minimum size specified in image metadata. Flavor disk is ${flavor.rootGiB} GiB, minimum size is ${image.minDiskGiB} GiB.`);
+    throw invalid(
+      `Flavor's disk is smaller than the minimum size specified in image metadata. Flavor disk is ${flavor.rootGiB} GiB, minimum size is ${image.minDiskGiB} GiB.`,
+    );
   }
 }
 
@@ -212,7 +214,8 @@ async function refuseOverLimits(call: Call, parts: ComputeParts, body: CreateBod
   if (over(limits.metadata_items, items)) throw forbidden(`Maximum number of metadata items exceeds ${limits.metadata_items}`, 'quota.metadata_items');
   if (over(limits.injected_files, body.personality.length)) throw forbidden('Personality file limit exceeded', 'quota.injected_files');
   for (const { path, contents } of body.personality) {
-    if (over(limits.injected_file_path_bytes, Buffer.byteLength(path))) throw forbidden('Personality file path exceeds maximum length', 'quota.injected_file_path_bytes');
+    if (over(limits.injected_file_path_bytes, Buffer.byteLength(path)))
+      throw forbidden('Personality file path exceeds maximum length', 'quota.injected_file_path_bytes');
     const bytes = Buffer.byteLength(contents, 'base64');
     if (over(limits.injected_file_content_bytes, bytes)) throw forbidden('Personality file content exceeds maximum size', 'quota.injected_file_content_bytes');
   }

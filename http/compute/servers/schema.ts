@@ -2,7 +2,22 @@
 import type { BodySchema, JsonSchema } from '../../kit/schema.ts';
 import { SINCE } from '../microversions.ts';
 import {
-  ANYTHING, BOOLEAN, DESCRIPTION, DISK_CONFIG, HOST_NAME, integer, list, members, METADATA, NAME, TAG, text, TEXT, UUID, ZONE_NAME, INTEGER_MAX,
+  ANYTHING,
+  BOOLEAN,
+  DESCRIPTION,
+  DISK_CONFIG,
+  HOST_NAME,
+  integer,
+  list,
+  members,
+  METADATA,
+  NAME,
+  TAG,
+  text,
+  TEXT,
+  UUID,
+  ZONE_NAME,
+  INTEGER_MAX,
 } from '../parameter-types.ts';
 
 export const TAGS_MAX = 50;
@@ -110,7 +125,9 @@ function serverAt(version: number): JsonSchema {
       return_reservation_id: BOOLEAN,
       security_groups: list(members({ name: NAME }), { maxItems: ITEMS_MAX }),
       user_data: { type: 'string', maxLength: 65_535, format: 'base64' },
-      ...(version < SINCE.noPersonality ? { personality: list(members({ path: TEXT, contents: { type: 'string', format: 'base64' } }), { maxItems: ITEMS_MAX }) } : {}),
+      ...(version < SINCE.noPersonality
+        ? { personality: list(members({ path: TEXT, contents: { type: 'string', format: 'base64' } }), { maxItems: ITEMS_MAX }) }
+        : {}),
       ...since(SINCE.serverDescription, { description: DESCRIPTION }),
       ...since(SINCE.createTags, { tags: list(TAG, { maxItems: TAGS_MAX }) }),
       ...since(SINCE.trustedCertificates, {
@@ -125,8 +142,19 @@ function serverAt(version: number): JsonSchema {
 
 export const CREATE_BODY: BodySchema = {
   breaks: [
-    1, SINCE.serverDescription, SINCE.deviceTags, SINCE.deviceTags + 1, SINCE.networksRequired, SINCE.deviceTagsAgain, SINCE.createTags, SINCE.noPersonality,
-    SINCE.trustedCertificates, SINCE.volumeType, SINCE.requestedHost, SINCE.hostname, SINCE.longHostname,
+    1,
+    SINCE.serverDescription,
+    SINCE.deviceTags,
+    SINCE.deviceTags + 1,
+    SINCE.networksRequired,
+    SINCE.deviceTagsAgain,
+    SINCE.createTags,
+    SINCE.noPersonality,
+    SINCE.trustedCertificates,
+    SINCE.volumeType,
+    SINCE.requestedHost,
+    SINCE.hostname,
+    SINCE.longHostname,
   ],
   at: (version) => members({ server: serverAt(version), 'os:scheduler_hints': HINTS, 'OS-SCH-HNT:scheduler_hints': HINTS }, ['server']),
 };

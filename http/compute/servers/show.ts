@@ -39,12 +39,14 @@ function changesOf(call: Call, { record }: FoundServer): InstanceChanges {
   const changes: { -readonly [name in keyof InstanceChanges]: InstanceChanges[name] } = {};
   if (typeof asked['name'] === 'string') changes.name = asked['name'].trim();
   if (asked['name'] !== undefined && changes.name === '') throw invalid('A name is needed.');
-  if (call.version >= SINCE.serverDescription && 'description' in asked) changes.description = typeof asked['description'] === 'string' ? asked['description'] : null;
+  if (call.version >= SINCE.serverDescription && 'description' in asked)
+    changes.description = typeof asked['description'] === 'string' ? asked['description'] : null;
   if (call.version >= SINCE.hostname && typeof asked['hostname'] === 'string') changes.hostname = asked['hostname'];
   if (asked['OS-DCF:diskConfig'] === 'AUTO' || asked['OS-DCF:diskConfig'] === 'MANUAL') changes.diskConfig = asked['OS-DCF:diskConfig'];
   if (typeof asked['accessIPv4'] === 'string') changes.accessIpV4 = asked['accessIPv4'];
   if (typeof asked['accessIPv6'] === 'string') changes.accessIpV6 = asked['accessIPv6'];
-  if (call.version >= SINCE.changePinnedZone && 'pinned_availability_zone' in asked) refusePinnedZone(asked['pinned_availability_zone'], record.requestedZone, record.zone);
+  if (call.version >= SINCE.changePinnedZone && 'pinned_availability_zone' in asked)
+    refusePinnedZone(asked['pinned_availability_zone'], record.requestedZone, record.zone);
   return changes;
 }
 

@@ -57,13 +57,21 @@ function discoveryRoutes(base: (ctx: Koa.Context) => string): Route[] {
     'media-types': [{ base: 'application/json', type: 'application/vnd.openstack.identity-v3+json' }],
   });
   return [
-    ['GET', '/', ({ ctx }) => {
-      ctx.status = 300;
-      ctx.set('Location', `${base(ctx)}/v3/`);
-      ctx.body = { versions: { values: [version(base(ctx))] } };
-    }],
-    ['GET', '/v3', ({ ctx }) => {
-      ctx.body = { version: version(base(ctx)) };
-    }],
+    [
+      'GET',
+      '/',
+      ({ ctx }) => {
+        ctx.status = 300;
+        ctx.set('Location', `${base(ctx)}/v3/`);
+        ctx.body = { versions: { values: [version(base(ctx))] } };
+      },
+    ],
+    [
+      'GET',
+      '/v3',
+      ({ ctx }) => {
+        ctx.body = { version: version(base(ctx)) };
+      },
+    ],
   ];
 }

@@ -32,7 +32,8 @@ export function authRoutes(identity: Identity): Route[] {
 
 async function login(identity: Identity, call: Call): Promise<void> {
   const order = parseBody(authBody, await call.json());
-  if (!order.methods.every((method) => METHODS.includes(method))) throw new Fault('unauthorized', 'identity.method', 'Attempted to authenticate with an unsupported method.');
+  if (!order.methods.every((method) => METHODS.includes(method)))
+    throw new Fault('unauthorized', 'identity.method', 'Attempted to authenticate with an unsupported method.');
   const { userId, proof, parent } = await prove(identity, order);
   const methods = [...new Set([...order.methods, ...(parent?.methods ?? [])])];
   const issued = await identity.desk.issue({ userId, proof, scope: order.scope, methods, parent });
@@ -129,4 +130,3 @@ async function listSystem({ actors, desk, base }: Identity, call: Call): Promise
   const held = await actors.ask(CONDUCTOR, { type: 'identityListGrants', userId: view.userId, roleId: null, target: { kind: 'system', id: null }, limit: 1 });
   call.ctx.body = { system: held.length > 0 ? [{ all: true }] : [], links: { self: `${base(call.ctx)}/v3/auth/system`, previous: null, next: null } };
 }
-

@@ -5,13 +5,34 @@ import { Fault } from '../../../runtime/base/fault.ts';
 import { STATUS_BY_REASON } from '../wire.ts';
 
 const STATUS = {
-  invalid: 400, unauthorized: 401, forbidden: 403, notFound: 404, conflict: 409, overQuota: 403, tooLarge: 413, unprocessable: 400,
-  unsupported: 501, overloaded: 503, unavailable: 503, timeout: 503, cancelled: 503, internal: 500,
+  invalid: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  notFound: 404,
+  conflict: 409,
+  overQuota: 403,
+  tooLarge: 413,
+  unprocessable: 400,
+  unsupported: 501,
+  overloaded: 503,
+  unavailable: 503,
+  timeout: 503,
+  cancelled: 503,
+  internal: 500,
 } as const satisfies Record<FaultCode, number>;
 
 const TITLE: { readonly [status: number]: string } = {
-  400: 'Bad Request', 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed', 409: 'Conflict',
-  413: 'Request Entity Too Large', 415: 'Unsupported Media Type', 500: 'Internal Server Error', 501: 'Not Implemented', 503: 'Service Unavailable',
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  409: 'Conflict',
+  413: 'Request Entity Too Large',
+  415: 'Unsupported Media Type',
+  500: 'Internal Server Error',
+  501: 'Not Implemented',
+  503: 'Service Unavailable',
 };
 const RETRY_AFTER_S = '1';
 

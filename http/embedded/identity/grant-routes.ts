@@ -102,12 +102,17 @@ async function listAssignments({ actors, desk, base }: Identity, call: Call): Pr
   const projectId = query.get('scope.project.id');
   const domainId = query.get('scope.domain.id');
   const target =
-    projectId !== null ? ({ kind: 'project', id: projectId } as const)
-    : domainId !== null ? ({ kind: 'domain', id: domainId } as const)
-    : query.has('scope.system') ? ({ kind: 'system', id: null } as const)
-    : null;
+    projectId !== null
+      ? ({ kind: 'project', id: projectId } as const)
+      : domainId !== null
+        ? ({ kind: 'domain', id: domainId } as const)
+        : query.has('scope.system')
+          ? ({ kind: 'system', id: null } as const)
+          : null;
   // Nobody belongs to a group here, so a question about one has an empty answer.
-  const grants = query.has('group.id') ? [] : await actors.ask(CONDUCTOR, { type: 'identityListGrants', userId, roleId: query.get('role.id'), target, limit: LIST_MAX });
+  const grants = query.has('group.id')
+    ? []
+    : await actors.ask(CONDUCTOR, { type: 'identityListGrants', userId, roleId: query.get('role.id'), target, limit: LIST_MAX });
   const url = base(call.ctx);
   const withNames = query.has('include_names') && query.get('include_names')?.toLowerCase() !== 'false';
   call.ctx.body = {
@@ -177,4 +182,3 @@ async function deleteEc2Key({ actors, desk }: Identity, call: Call): Promise<voi
   await about('credential', access, actors.ask(CONDUCTOR, { type: 'identityDeleteEc2Key', userId, access }));
   call.ctx.status = 204;
 }
-

@@ -32,26 +32,45 @@ type Resource<K extends IdentityKind> = {
 
 export function recordRoutes(identity: Identity): Route[] {
   return [
-    ...routesOf(identity, users), ...routesOf(identity, projects), ...routesOf(identity, domains), ...routesOf(identity, roles),
-    ...routesOf(identity, regions), ...routesOf(identity, services), ...routesOf(identity, endpoints),
+    ...routesOf(identity, users),
+    ...routesOf(identity, projects),
+    ...routesOf(identity, domains),
+    ...routesOf(identity, roles),
+    ...routesOf(identity, regions),
+    ...routesOf(identity, services),
+    ...routesOf(identity, endpoints),
   ];
 }
 
 const users: Resource<'User'> = {
-  kind: 'User', one: 'user', many: 'users',
+  kind: 'User',
+  one: 'user',
+  many: 'users',
   filters: { name: 'name', domain_id: 'domainId', enabled: 'enabled' },
   make: (body, id) => ({
-    id, name: body.name, domainId: body.domain_id ?? 'default', enabled: body.enabled ?? true,
-    defaultProjectId: body.default_project_id ?? null, email: body.email ?? null, description: body.description ?? null,
+    id,
+    name: body.name,
+    domainId: body.domain_id ?? 'default',
+    enabled: body.enabled ?? true,
+    defaultProjectId: body.default_project_id ?? null,
+    email: body.email ?? null,
+    description: body.description ?? null,
   }),
-  change: (body) => defined({
-    name: body.name, enabled: body.enabled, defaultProjectId: body.default_project_id, email: body.email, description: body.description,
-  }),
+  change: (body) =>
+    defined({
+      name: body.name,
+      enabled: body.enabled,
+      defaultProjectId: body.default_project_id,
+      email: body.email,
+      description: body.description,
+    }),
   readable: ({ view }, id) => view.userId === id,
 };
 
 const projects: Resource<'Project'> = {
-  kind: 'Project', one: 'project', many: 'projects',
+  kind: 'Project',
+  one: 'project',
+  many: 'projects',
   filters: { name: 'name', domain_id: 'domainId', parent_id: 'domainId', enabled: 'enabled' },
   make: (body, id) => ({ id, name: body.name, domainId: body.domain_id ?? 'default', description: body.description ?? '', enabled: body.enabled ?? true }),
   change: (body) => defined({ name: body.name, description: body.description, enabled: body.enabled }),
@@ -63,7 +82,9 @@ const projects: Resource<'Project'> = {
 };
 
 const domains: Resource<'Domain'> = {
-  kind: 'Domain', one: 'domain', many: 'domains',
+  kind: 'Domain',
+  one: 'domain',
+  many: 'domains',
   filters: { name: 'name', enabled: 'enabled' },
   make: (body, id) => ({ id, name: body.name, description: body.description ?? '', enabled: body.enabled ?? true }),
   change: (body) => defined({ name: body.name, description: body.description, enabled: body.enabled }),
@@ -71,7 +92,9 @@ const domains: Resource<'Domain'> = {
 };
 
 const roles: Resource<'Role'> = {
-  kind: 'Role', one: 'role', many: 'roles',
+  kind: 'Role',
+  one: 'role',
+  many: 'roles',
   filters: { name: 'name' },
   make: (body, id) => ({ id, name: body.name, description: body.description ?? null }),
   change: (body) => defined({ name: body.name, description: body.description }),
@@ -79,7 +102,9 @@ const roles: Resource<'Role'> = {
 };
 
 const regions: Resource<'Region'> = {
-  kind: 'Region', one: 'region', many: 'regions',
+  kind: 'Region',
+  one: 'region',
+  many: 'regions',
   filters: {},
   make: (body, id) => ({ id: body.id ?? id, description: body.description ?? '' }),
   change: (body) => defined({ description: body.description }),
@@ -87,7 +112,9 @@ const regions: Resource<'Region'> = {
 };
 
 const services: Resource<'Service'> = {
-  kind: 'Service', one: 'service', many: 'services',
+  kind: 'Service',
+  one: 'service',
+  many: 'services',
   filters: { name: 'name', type: 'type' },
   make: (body, id) => ({ id, type: body.type, name: body.name ?? '', description: body.description ?? '', enabled: body.enabled ?? true }),
   change: (body) => defined({ type: body.type, name: body.name, description: body.description, enabled: body.enabled }),
@@ -95,16 +122,23 @@ const services: Resource<'Service'> = {
 };
 
 const endpoints: Resource<'Endpoint'> = {
-  kind: 'Endpoint', one: 'endpoint', many: 'endpoints',
+  kind: 'Endpoint',
+  one: 'endpoint',
+  many: 'endpoints',
   filters: { service_id: 'serviceId', region_id: 'regionId', interface: 'interface' },
   make(body, id) {
     const regionId = body.region_id ?? body.region;
     if (regionId === undefined) throw new Fault('invalid', 'identity.schema', `Invalid input for field 'endpoint': 'region_id' is a required property.`);
     return { id, serviceId: body.service_id, regionId, interface: body.interface, url: body.url, enabled: body.enabled ?? true };
   },
-  change: (body) => defined({
-    serviceId: body.service_id, regionId: body.region_id ?? body.region, interface: body.interface, url: body.url, enabled: body.enabled,
-  }),
+  change: (body) =>
+    defined({
+      serviceId: body.service_id,
+      regionId: body.region_id ?? body.region,
+      interface: body.interface,
+      url: body.url,
+      enabled: body.enabled,
+    }),
   readable: () => false,
 };
 

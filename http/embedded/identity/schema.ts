@@ -9,7 +9,11 @@ const DESCRIPTION_MAX = 65_535;
 const URL_MAX = 2_048;
 
 const id = z.string().min(1).max(ID_MAX);
-const text = (max: number) => z.string().refine((value) => value.trim().length > 0, 'must not be empty').max(max);
+const text = (max: number) =>
+  z
+    .string()
+    .refine((value) => value.trim().length > 0, 'must not be empty')
+    .max(max);
 const described = z.string().max(DESCRIPTION_MAX);
 const domainName = text(64);
 const userName = text(255);
@@ -77,7 +81,11 @@ export const BODIES = {
     region_id: nullable(text(255)),
     region: nullable(text(255)),
     interface: z.enum(['public', 'internal', 'admin']),
-    url: z.string().min(1).max(URL_MAX).refine((url) => URL.canParse(url.replaceAll(/[$%]\(\w+\)s/g, 'x')), 'must be an address'),
+    url: z
+      .string()
+      .min(1)
+      .max(URL_MAX)
+      .refine((url) => URL.canParse(url.replaceAll(/[$%]\(\w+\)s/g, 'x')), 'must be an address'),
     enabled: z.boolean().optional(),
   }),
 } as const;

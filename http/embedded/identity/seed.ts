@@ -44,7 +44,8 @@ export async function seedIdentity(actors: Actors, seed: IdentitySeed): Promise<
   const adminProjectId = await project('admin', 'Administration of the cloud');
   const serviceProjectId = await project('service', 'The cloud itself');
   const demoProjectId = await project('demo', 'A project to try things out');
-  const user = (name: string, password: string, defaultProjectId: string): Promise<string> => ensureUser(actors, seed, { id: id(), name, defaultProjectId }, password);
+  const user = (name: string, password: string, defaultProjectId: string): Promise<string> =>
+    ensureUser(actors, seed, { id: id(), name, defaultProjectId }, password);
   const adminUserId = await user('admin', seed.adminPassword, adminProjectId);
   const demoUserId = await user('demo', seed.demoPassword, demoProjectId);
   const serviceUserId = await user('nova', seed.servicePassword, serviceProjectId);
@@ -86,7 +87,11 @@ async function ensureUser(actors: Actors, seed: IdentitySeed, user: { id: string
 
 /** Looks, makes, and looks again when another node made it at the same moment. */
 async function ensure<K extends IdentityKind>(
-  actors: Actors, kind: K, filter: { [name: string]: string }, make: () => IdentityKinds[K], passwordHash?: string,
+  actors: Actors,
+  kind: K,
+  filter: { [name: string]: string },
+  make: () => IdentityKinds[K],
+  passwordHash?: string,
 ): Promise<IdentityKinds[K]> {
   const look = async (): Promise<IdentityKinds[K] | undefined> => {
     // A message put together from a kind's name: the compiler knows the names, not their sum.

@@ -107,7 +107,13 @@ export function openTokenDesk(parts: { actors: Actors; clock: Clock; random: Ran
       const issuedAtMs = clock.wallMs();
       const chain = parent?.auditIds.at(-1);
       const view = await actors.ask(CONDUCTOR, {
-        type: 'identityIssueToken', hash, userId, proof, scope, methods, issuedAtMs,
+        type: 'identityIssueToken',
+        hash,
+        userId,
+        proof,
+        scope,
+        methods,
+        issuedAtMs,
         auditIds: [random.bytes(AUDIT_BYTES).toString('base64url'), ...(chain === undefined ? [] : [chain])],
         expiresAtMs: parent?.expiresAtMs ?? issuedAtMs + parts.tokenTtlMs,
       });
@@ -131,7 +137,9 @@ export function openTokenDesk(parts: { actors: Actors; clock: Clock; random: Ran
       await current();
       catalog ??= loadCatalog(actors);
       const loading = catalog;
-      loading.catch(() => { if (catalog === loading) catalog = undefined; });
+      loading.catch(() => {
+        if (catalog === loading) catalog = undefined;
+      });
       return loading;
     },
     changed,

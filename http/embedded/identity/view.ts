@@ -1,6 +1,16 @@
 /** Records and tokens as Identity v3 shows them. Nothing secret is in a record, so nothing secret can be shown. */
 import type {
-  IdentityDomain, IdentityEc2Key, IdentityEndpoint, IdentityKind, IdentityKinds, IdentityProject, IdentityRegion, IdentityRole, IdentityService, IdentityUser, NamedGrant,
+  IdentityDomain,
+  IdentityEc2Key,
+  IdentityEndpoint,
+  IdentityKind,
+  IdentityKinds,
+  IdentityProject,
+  IdentityRegion,
+  IdentityRole,
+  IdentityService,
+  IdentityUser,
+  NamedGrant,
   TokenView,
 } from '../../../actors/conductor/messages/identity.ts';
 import { toIso } from '../../../runtime/base/clock.ts';
@@ -40,7 +50,9 @@ export function renderGrant(grant: NamedGrant, base: string, withNames: boolean)
   const named = (id: string, name: string, domainId?: string): object =>
     withNames ? { id, name, ...(domainId === undefined ? {} : { domain: { id: domainId, name: domainId === 'default' ? 'Default' : domainId } }) } : { id };
   const scope =
-    target.kind === 'system' ? { system: { all: true } } : { [target.kind]: named(target.id, grant.targetName, target.kind === 'project' ? grant.targetDomainId : undefined) };
+    target.kind === 'system'
+      ? { system: { all: true } }
+      : { [target.kind]: named(target.id, grant.targetName, target.kind === 'project' ? grant.targetDomainId : undefined) };
   return {
     role: named(roleId, grant.roleName),
     user: named(userId, grant.userName, grant.userDomainId),
@@ -54,7 +66,18 @@ function domain({ id, name, description, enabled }: IdentityDomain, base: string
 }
 
 function project({ id, name, domainId, description, enabled }: IdentityProject, base: string): object {
-  return { id, name, domain_id: domainId, parent_id: domainId, description, enabled, is_domain: false, tags: [], options: {}, links: self(base, 'projects', id) };
+  return {
+    id,
+    name,
+    domain_id: domainId,
+    parent_id: domainId,
+    description,
+    enabled,
+    is_domain: false,
+    tags: [],
+    options: {},
+    links: self(base, 'projects', id),
+  };
 }
 
 function user(record: IdentityUser, base: string): object {
@@ -94,7 +117,8 @@ function self(base: string, collection: string, id: string): object {
 }
 
 function scopeOf({ scope }: TokenView): object {
-  if (scope.kind === 'project') return { project: { domain: { id: scope.domainId, name: scope.domainName }, id: scope.id, name: scope.name }, is_domain: false };
+  if (scope.kind === 'project')
+    return { project: { domain: { id: scope.domainId, name: scope.domainName }, id: scope.id, name: scope.name }, is_domain: false };
   if (scope.kind === 'domain') return { domain: { id: scope.id, name: scope.name } };
   return scope.kind === 'system' ? { system: { all: true } } : {};
 }

@@ -36,14 +36,24 @@ export async function imageApi(parts: ImageParts): Promise<Koa> {
   return wireApp({ routes, clock, random, log, bodyMaxBytes: BODY_MAX_BYTES, renderError: renderImageError });
 
   function plainRoutes(shared: ImageService): Route[] {
-    const versions = (status: number): Route[2] => ({ ctx }) => {
-      ctx.status = status;
-      ctx.body = { versions: VERSIONS.map((id, n) => ({ id, status: n === 0 ? 'CURRENT' : 'SUPPORTED', links: [{ rel: 'self', href: `${ownUrl(ctx, settings.publicUrl)}/v2/` }] })) };
-    };
-    const known = (body: object): Route[2] => async (call) => {
-      await callerOf(call, shared);
-      call.ctx.body = body;
-    };
+    const versions =
+      (status: number): Route[2] =>
+      ({ ctx }) => {
+        ctx.status = status;
+        ctx.body = {
+          versions: VERSIONS.map((id, n) => ({
+            id,
+            status: n === 0 ? 'CURRENT' : 'SUPPORTED',
+            links: [{ rel: 'self', href: `${ownUrl(ctx, settings.publicUrl)}/v2/` }],
+          })),
+        };
+      };
+    const known =
+      (body: object): Route[2] =>
+      async (call) => {
+        await callerOf(call, shared);
+        call.ctx.body = body;
+      };
     return [
       ['GET', '/', versions(300)],
       ['GET', '/v2', versions(300)],

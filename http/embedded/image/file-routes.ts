@@ -44,12 +44,14 @@ async function upload(service: ImageService, call: Call): Promise<void> {
   const { actors, blobs, busy, clock, random, settings, log } = service;
   const { ctx } = call;
   const type = ctx.get('content-type').split(';')[0]?.trim();
-  if (type !== 'application/octet-stream') throw new Fault('invalid', 'mediaType', `Unsupported Content-Type: ${type ?? ''}; image data is application/octet-stream.`);
+  if (type !== 'application/octet-stream')
+    throw new Fault('invalid', 'mediaType', `Unsupported Content-Type: ${type ?? ''}; image data is application/octet-stream.`);
   const { image } = await ownImage(call, service, 'upload data to');
   const { id } = image;
   const missing = [...(image.containerFormat === null ? ['container_format'] : []), ...(image.diskFormat === null ? ['disk_format'] : [])];
   if (missing.length > 0) throw invalid(`Properties ${missing.join(', ')} must be set prior to saving data.`);
-  if (Number(ctx.get('content-length') || 0) > settings.sizeMaxBytes) throw new Fault('tooLarge', 'image.size', `The image is larger than ${settings.sizeMaxBytes} bytes.`);
+  if (Number(ctx.get('content-length') || 0) > settings.sizeMaxBytes)
+    throw new Fault('tooLarge', 'image.size', `The image is larger than ${settings.sizeMaxBytes} bytes.`);
   if (busy.has(id)) throw inTheWay(image);
   busy.add(id);
   try {

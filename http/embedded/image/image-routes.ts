@@ -37,9 +37,26 @@ async function create(service: ImageService, call: Call): Promise<void> {
   const { id, ...members } = Object.fromEntries<unknown>(Object.entries(body));
   const nowMs = clock.wallMs();
   const fresh: ImageRecord = {
-    id: id === undefined ? random.uuid() : idOf(id), name: null, status: 'queued', visibility: 'shared', owner: caller.projectId,
-    protected: false, hidden: false, diskFormat: null, containerFormat: null, minDiskGiB: 0, minMemoryMiB: 0, sizeBytes: null,
-    virtualSizeBytes: null, checksum: null, hash: null, tags: [], properties: {}, createdAtMs: nowMs, updatedAtMs: nowMs, version: 1,
+    id: id === undefined ? random.uuid() : idOf(id),
+    name: null,
+    status: 'queued',
+    visibility: 'shared',
+    owner: caller.projectId,
+    protected: false,
+    hidden: false,
+    diskFormat: null,
+    containerFormat: null,
+    minDiskGiB: 0,
+    minMemoryMiB: 0,
+    sizeBytes: null,
+    virtualSizeBytes: null,
+    checksum: null,
+    hash: null,
+    tags: [],
+    properties: {},
+    createdAtMs: nowMs,
+    updatedAtMs: nowMs,
+    version: 1,
   };
   const record = Object.entries(members).reduce(withMember, fresh);
   checkQuotas(record);
@@ -166,4 +183,3 @@ async function act(service: ImageService, call: Call): Promise<void> {
   }
   call.ctx.status = 204;
 }
-

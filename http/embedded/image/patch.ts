@@ -50,7 +50,10 @@ function applyBase(image: ImageRecord, { op, name, value }: Change, base: NonNul
 function changeOf(raw: unknown, minor: 0 | 1): Change {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) throw invalid('Operations must be JSON objects.');
   const members = new Map<string, unknown>(Object.entries(raw));
-  const found = minor === 1 ? [members.get('op'), members.get('path')] : (['add', 'replace', 'remove'] as const).flatMap((op) => (members.has(op) ? [op, members.get(op)] : []));
+  const found =
+    minor === 1
+      ? [members.get('op'), members.get('path')]
+      : (['add', 'replace', 'remove'] as const).flatMap((op) => (members.has(op) ? [op, members.get(op)] : []));
   const [op, path] = found;
   if (op !== 'add' && op !== 'replace' && op !== 'remove') throw invalid(`Operations must be one of "add", "replace" or "remove".`);
   if (typeof path !== 'string') throw invalid('Unable to find a path in the operation.');

@@ -108,8 +108,12 @@ function sortOf(query: URLSearchParams): ImageSort[] {
   const dirs = query.getAll('sort_dir');
   if (joined !== null && keys.length + dirs.length > 0) throw invalid('Old and new sorting syntax cannot be combined');
   const wanted: (readonly [string | undefined, string | undefined])[] =
-    joined !== null ? joined.split(',').map((part) => part.trim().split(':')).map(([key, dir]) => [key, dir] as const)
-    : (keys.length > 0 ? keys : ['created_at']).map((key, n) => [key, dirs[n] ?? dirs[0]] as const);
+    joined !== null
+      ? joined
+          .split(',')
+          .map((part) => part.trim().split(':'))
+          .map(([key, dir]) => [key, dir] as const)
+      : (keys.length > 0 ? keys : ['created_at']).map((key, n) => [key, dirs[n] ?? dirs[0]] as const);
   if (wanted.length > SORT_KEYS_MAX) throw invalid(`At most ${SORT_KEYS_MAX} sort keys are allowed`);
   return wanted.map(([key, dir = 'desc']) => {
     const known = IMAGE_SORT_KEYS.find((each) => each === key);

@@ -21,7 +21,19 @@ const INTEGER_MAX = 2_147_483_647;
 
 /** Only the service sets these. */
 export const READ_ONLY: readonly string[] = [
-  'created_at', 'updated_at', 'status', 'checksum', 'size', 'virtual_size', 'direct_url', 'self', 'file', 'schema', 'id', 'os_hash_algo', 'os_hash_value',
+  'created_at',
+  'updated_at',
+  'status',
+  'checksum',
+  'size',
+  'virtual_size',
+  'direct_url',
+  'self',
+  'file',
+  'schema',
+  'id',
+  'os_hash_algo',
+  'os_hash_value',
 ];
 /** Names that mean something to the service, or to others of its kind. */
 export const RESERVED: readonly string[] = ['deleted', 'deleted_at', 'is_public', 'stores', 'locations'];
@@ -58,9 +70,15 @@ export function refuseFixed(name: string): void {
 }
 
 export function checkQuotas({ tags, properties }: Pick<ImageRecord, 'tags' | 'properties'>): void {
-  if (tags.length > TAGS_MAX) throw new Fault('tooLarge', 'image.tags', `The limit has been exceeded on the number of allowed image tags. Maximum: ${TAGS_MAX}`);
+  if (tags.length > TAGS_MAX)
+    throw new Fault('tooLarge', 'image.tags', `The limit has been exceeded on the number of allowed image tags. Maximum: ${TAGS_MAX}`);
   const count = Object.keys(properties).length;
-  if (count > PROPERTIES_MAX) throw new Fault('tooLarge', 'image.properties', `The limit has been exceeded on the number of allowed image properties. Attempted: ${count}, Maximum: ${PROPERTIES_MAX}`);
+  if (count > PROPERTIES_MAX)
+    throw new Fault(
+      'tooLarge',
+      'image.properties',
+      `The limit has been exceeded on the number of allowed image properties. Attempted: ${count}, Maximum: ${PROPERTIES_MAX}`,
+    );
 }
 
 export function tagOf(value: unknown): string {
@@ -79,24 +97,30 @@ function tagsOf(value: unknown): string[] {
 }
 
 function textOf(name: string, value: unknown, max: number): string {
-  if (typeof value !== 'string') throw invalid(`Provided object does not match schema 'image': ${JSON.stringify(value)} is not of type 'string', Failed validating '${name}'`);
+  if (typeof value !== 'string')
+    throw invalid(`Provided object does not match schema 'image': ${JSON.stringify(value)} is not of type 'string', Failed validating '${name}'`);
   if (value.length > max) throw invalid(`Provided object does not match schema 'image': '${name}' is too long`);
   return value;
 }
 
 function flagOf(name: string, value: unknown): boolean {
-  if (typeof value !== 'boolean') throw invalid(`Provided object does not match schema 'image': ${JSON.stringify(value)} is not of type 'boolean', Failed validating '${name}'`);
+  if (typeof value !== 'boolean')
+    throw invalid(`Provided object does not match schema 'image': ${JSON.stringify(value)} is not of type 'boolean', Failed validating '${name}'`);
   return value;
 }
 
 function countOf(name: string, value: unknown): number {
-  if (typeof value !== 'number' || !Number.isInteger(value)) throw invalid(`Provided object does not match schema 'image': ${JSON.stringify(value)} is not of type 'integer', Failed validating '${name}'`);
+  if (typeof value !== 'number' || !Number.isInteger(value))
+    throw invalid(`Provided object does not match schema 'image': ${JSON.stringify(value)} is not of type 'integer', Failed validating '${name}'`);
   if (value < 0 || value > INTEGER_MAX) throw invalid(`Image '${name}' must be between 0 and ${INTEGER_MAX}`);
   return value;
 }
 
 function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
   const found = allowed.find((each) => each === value);
-  if (found === undefined) throw invalid(`Provided object does not match schema 'image': ${JSON.stringify(value)} is not one of ${JSON.stringify(allowed)}, Failed validating '${name}'`);
+  if (found === undefined)
+    throw invalid(
+      `Provided object does not match schema 'image': ${JSON.stringify(value)} is not one of ${JSON.stringify(allowed)}, Failed validating '${name}'`,
+    );
   return found;
 }

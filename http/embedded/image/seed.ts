@@ -27,9 +27,26 @@ export async function seedImage(actors: Actors, { blobs: directory, owner, clock
   if (found && found.status !== 'queued' && found.status !== 'saving') return found.id;
   const nowMs = clock.wallMs();
   const record: ImageRecord = found ?? {
-    id: random.uuid(), name: TINY_NAME, status: 'queued', visibility: 'public', owner, protected: false, hidden: false, diskFormat: 'raw',
-    containerFormat: 'bare', minDiskGiB: 1, minMemoryMiB: 0, sizeBytes: null, virtualSizeBytes: null, checksum: null, hash: null, tags: [],
-    properties: {}, createdAtMs: nowMs, updatedAtMs: nowMs, version: 1,
+    id: random.uuid(),
+    name: TINY_NAME,
+    status: 'queued',
+    visibility: 'public',
+    owner,
+    protected: false,
+    hidden: false,
+    diskFormat: 'raw',
+    containerFormat: 'bare',
+    minDiskGiB: 1,
+    minMemoryMiB: 0,
+    sizeBytes: null,
+    virtualSizeBytes: null,
+    checksum: null,
+    hash: null,
+    tags: [],
+    properties: {},
+    createdAtMs: nowMs,
+    updatedAtMs: nowMs,
+    version: 1,
   };
   if (!found) await actors.ask(CONDUCTOR, { type: 'imageCreate', record });
   else await actors.ask(CONDUCTOR, { type: 'imageResetUploads', nowMs });

@@ -19,10 +19,15 @@ const ALWAYS = 0xeb;
 /** 16-bit code that the BIOS loads at 0x7c00. */
 const CODE: readonly Item[] = [
   0xfa, //                           cli
-  0x31, 0xc0, //                     xor ax, ax
-  0x8e, 0xd8, //                     mov ds, ax
-  0x8e, 0xd0, //                     mov ss, ax
-  0xbc, 0x00, 0x7c, //               mov sp, 0x7c00
+  0x31,
+  0xc0, //                     xor ax, ax
+  0x8e,
+  0xd8, //                     mov ds, ax
+  0x8e,
+  0xd0, //                     mov ss, ax
+  0xbc,
+  0x00,
+  0x7c, //               mov sp, 0x7c00
   0xfb, //                           sti
   0xfc, //                           cld
   ...out(0x3fb, 0x80), //            the divisor's registers
@@ -32,51 +37,80 @@ const CODE: readonly Item[] = [
   ...out(0x3f9, 0x00), //            no interrupts
   ...out(0x3fa, 0xc7), //            queues on and empty
   // The line goes out whole, first to one, then to the other: some firmware copies the screen to the serial port.
-  0xbe, 'greeting', //               mov si, greeting
+  0xbe,
+  'greeting', //               mov si, greeting
   'send:',
   0xac, //                           lodsb
-  0x84, 0xc0, //                     test al, al
+  0x84,
+  0xc0, //                     test al, al
   { jump: ZERO, to: 'screen' },
-  0x88, 0xc4, //                     mov ah, al
-  0xba, 0xfd, 0x03, //               mov dx, 0x3fd
+  0x88,
+  0xc4, //                     mov ah, al
+  0xba,
+  0xfd,
+  0x03, //               mov dx, 0x3fd
   'full:',
   0xec, //                           in al, dx
-  0xa8, 0x20, //                     test al, 0x20         (room to send? a port that is not there says yes)
+  0xa8,
+  0x20, //                     test al, 0x20         (room to send? a port that is not there says yes)
   { jump: ZERO, to: 'full' },
-  0x88, 0xe0, //                     mov al, ah
-  0xba, 0xf8, 0x03, //               mov dx, 0x3f8
+  0x88,
+  0xe0, //                     mov al, ah
+  0xba,
+  0xf8,
+  0x03, //               mov dx, 0x3f8
   0xee, //                           out dx, al
   { jump: ALWAYS, to: 'send' },
   'screen:',
-  0xbe, 'greeting', //               mov si, greeting
+  0xbe,
+  'greeting', //               mov si, greeting
   'draw:',
   0xac, //                           lodsb
-  0x84, 0xc0, //                     test al, al
+  0x84,
+  0xc0, //                     test al, al
   { jump: ZERO, to: 'idle' },
-  0xb4, 0x0e, //                     mov ah, 0x0e
-  0xbb, 0x07, 0x00, //               mov bx, 7
-  0xcd, 0x10, //                     int 0x10              (print on the screen)
+  0xb4,
+  0x0e, //                     mov ah, 0x0e
+  0xbb,
+  0x07,
+  0x00, //               mov bx, 7
+  0xcd,
+  0x10, //                     int 0x10              (print on the screen)
   { jump: ALWAYS, to: 'draw' },
   'idle:',
   0xf4, //                           hlt                   (the clock wakes us 18 times a second)
   'keys:',
-  0xb4, 0x01, //                     mov ah, 1
-  0xcd, 0x16, //                     int 0x16              (a key?)
+  0xb4,
+  0x01, //                     mov ah, 1
+  0xcd,
+  0x16, //                     int 0x16              (a key?)
   { jump: ZERO, to: 'serial' },
-  0x30, 0xe4, //                     xor ah, ah
-  0xcd, 0x16, //                     int 0x16              (take it)
-  0xb4, 0x0e, //                     mov ah, 0x0e
-  0xbb, 0x07, 0x00, //               mov bx, 7
-  0xcd, 0x10, //                     int 0x10
+  0x30,
+  0xe4, //                     xor ah, ah
+  0xcd,
+  0x16, //                     int 0x16              (take it)
+  0xb4,
+  0x0e, //                     mov ah, 0x0e
+  0xbb,
+  0x07,
+  0x00, //               mov bx, 7
+  0xcd,
+  0x10, //                     int 0x10
   { jump: ALWAYS, to: 'keys' },
   'serial:',
-  0xba, 0xfd, 0x03, //               mov dx, 0x3fd
+  0xba,
+  0xfd,
+  0x03, //               mov dx, 0x3fd
   0xec, //                           in al, dx
-  0x3c, 0xff, //                     cmp al, 0xff          (no port there at all)
+  0x3c,
+  0xff, //                     cmp al, 0xff          (no port there at all)
   { jump: ZERO, to: 'idle' },
-  0xa8, 0x01, //                     test al, 1            (something came in?)
+  0xa8,
+  0x01, //                     test al, 1            (something came in?)
   { jump: ZERO, to: 'idle' },
-  0xba, 0xf8, 0x03, //               mov dx, 0x3f8
+  0xba,
+  0xf8,
+  0x03, //               mov dx, 0x3f8
   0xec, //                           in al, dx
   0xee, //                           out dx, al
   { jump: ALWAYS, to: 'serial' },

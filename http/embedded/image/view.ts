@@ -72,13 +72,21 @@ export const IMAGE_SCHEMA = {
     schema: text('An image schema url', fixed),
   },
   additionalProperties: { type: 'string' },
-  links: [{ href: '{self}', rel: 'self' }, { href: '{file}', rel: 'enclosure' }, { href: '{schema}', rel: 'describedby' }],
+  links: [
+    { href: '{self}', rel: 'self' },
+    { href: '{file}', rel: 'enclosure' },
+    { href: '{schema}', rel: 'describedby' },
+  ],
 };
 
 export const IMAGES_SCHEMA = {
   name: 'images',
   properties: { images: { type: 'array', items: IMAGE_SCHEMA }, first: { type: 'string' }, next: { type: 'string' }, schema: { type: 'string' } },
-  links: [{ href: '{first}', rel: 'first' }, { href: '{next}', rel: 'next' }, { href: '{schema}', rel: 'describedby' }],
+  links: [
+    { href: '{first}', rel: 'first' },
+    { href: '{next}', rel: 'next' },
+    { href: '{schema}', rel: 'describedby' },
+  ],
 };
 
 export const MEMBER_SCHEMA = {

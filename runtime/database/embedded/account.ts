@@ -86,7 +86,14 @@ function accountOf(way: Way): Account | undefined {
       const other = uid === 0 ? lentAccount() : undefined;
       const capability = heldCapability();
       if (other === undefined || capability === undefined) return undefined;
-      const drop = [`--reuid=${other.uid}`, `--regid=${other.gid}`, '--clear-groups', `--inh-caps=-all,+${capability}`, `--ambient-caps=-all,+${capability}`, `--bounding-set=-all,+${capability}`];
+      const drop = [
+        `--reuid=${other.uid}`,
+        `--regid=${other.gid}`,
+        '--clear-groups',
+        `--inh-caps=-all,+${capability}`,
+        `--ambient-caps=-all,+${capability}`,
+        `--bounding-set=-all,+${capability}`,
+      ];
       return {
         way: `account ${other.name}, passing closed folders`,
         uid: other.uid,

@@ -15,7 +15,10 @@ import { logTail, openServerLog, type StoreFolder } from './store-folder.ts';
 const START_MS = 600_000;
 const SLOW_START_MS = 3_000;
 /** For a server that does not answer: no checkpoint, the next start recovers. */
-export const QUICK_END = [['SIGQUIT', 3_000], ['SIGKILL', 5_000]] as const;
+export const QUICK_END = [
+  ['SIGQUIT', 3_000],
+  ['SIGKILL', 5_000],
+] as const;
 
 export type Launch = {
   readonly account: Account;

@@ -3,9 +3,7 @@
  * `server.log`. Everything is closed to other accounts. An existing store is never changed nor removed here.
  */
 import { spawn } from 'node:child_process';
-import {
-  chownSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, realpathSync, renameSync, rmSync, statSync,
-} from 'node:fs';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { Fault } from '../../base/fault.ts';
@@ -67,7 +65,14 @@ export function readPassword({ passwordFile, dir }: StoreFolder): string {
 }
 
 /** Makes an empty store under a name of its own and renames it when it is complete: a kill in between leaves none. */
-export async function makeStore(folder: StoreFolder, account: Account, binaries: Binaries, environment: NodeJS.ProcessEnv, random: Random, signal: AbortSignal): Promise<void> {
+export async function makeStore(
+  folder: StoreFolder,
+  account: Account,
+  binaries: Binaries,
+  environment: NodeJS.ProcessEnv,
+  random: Random,
+  signal: AbortSignal,
+): Promise<void> {
   for (const name of readdirSync(folder.dir)) {
     if (name.startsWith('new-')) rmSync(join(folder.dir, name), { recursive: true, force: true });
   }
@@ -75,8 +80,17 @@ export async function makeStore(folder: StoreFolder, account: Account, binaries:
   give(folder.passwordFile, account);
   const fresh = join(folder.dir, `new-${random.bytes(6).toString('hex')}`);
   const options = [
-    '-D', fresh, '-U', ROLE, `--pwfile=${folder.passwordFile}`, '--auth=scram-sha-256', '--encoding=UTF8',
-    '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--no-instructions',
+    '-D',
+    fresh,
+    '-U',
+    ROLE,
+    `--pwfile=${folder.passwordFile}`,
+    '--auth=scram-sha-256',
+    '--encoding=UTF8',
+    '--locale=C',
+    '--locale-provider=builtin',
+    '--builtin-locale=C.UTF-8',
+    '--no-instructions',
   ];
   try {
     await run(account, binaries.initdb, options, environment, signal);

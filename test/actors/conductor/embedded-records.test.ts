@@ -31,12 +31,28 @@ describe('records of the embedded services', () => {
 
   const hash = (n: number): string => n.toString(16).padStart(64, '0');
   const issue = (n: number, proof: { passwordHash: string } | { tokenHash: string }, times = { issuedAtMs: 1_000, expiresAtMs: 2_000 }) =>
-    rig.actors.ask(CONDUCTOR, { type: 'identityIssueToken', hash: hash(n), userId, proof, scope: { kind: 'project', project: { id: projectId } }, methods: ['password'], auditIds: ['a', 'b'], ...times });
+    rig.actors.ask(CONDUCTOR, {
+      type: 'identityIssueToken',
+      hash: hash(n),
+      userId,
+      proof,
+      scope: { kind: 'project', project: { id: projectId } },
+      methods: ['password'],
+      auditIds: ['a', 'b'],
+      ...times,
+    });
   const load = (n: number, nowMs: number) => rig.actors.ask(CONDUCTOR, { type: 'identityLoadToken', hash: hash(n), nowMs });
-  const stored = async (): Promise<number> => ((await rig.orm.em.fork().execute('select count(*)::int as n from identity_token')) as { n: number }[])[0]?.n ?? -1;
+  const stored = async (): Promise<number> =>
+    ((await rig.orm.em.fork().execute('select count(*)::int as n from identity_token')) as { n: number }[])[0]?.n ?? -1;
 
   it('a token lives until its last millisecond, and is purged after', async () => {
-    expect(await issue(1, { passwordHash: 'first' })).toMatchObject({ userName: 'u', scope: { kind: 'project', name: 'p' }, auditIds: ['a', 'b'], issuedAtMs: 1_000, expiresAtMs: 2_000 });
+    expect(await issue(1, { passwordHash: 'first' })).toMatchObject({
+      userName: 'u',
+      scope: { kind: 'project', name: 'p' },
+      auditIds: ['a', 'b'],
+      issuedAtMs: 1_000,
+      expiresAtMs: 2_000,
+    });
     expect((await load(1, 1_999))?.expiresAtMs).toBe(2_000);
     expect(await load(1, 2_000)).toBeNull();
     expect(await rig.actors.ask(CONDUCTOR, { type: 'identityPurgeTokens', nowMs: 1_999 })).toBe(0);
@@ -54,7 +70,17 @@ describe('records of the embedded services', () => {
     await rig.actors.ask(CONDUCTOR, { type: 'identityRevokeToken', hash: hash(2) });
     const before = await stored();
     expect(await issue(4, { tokenHash: hash(2) })).toBeNull();
-    const wrong = await rig.actors.ask(CONDUCTOR, { type: 'identityIssueToken', hash: hash(5), userId, proof: { passwordHash: 'second' }, scope: { kind: 'system' }, methods: [], auditIds: [], issuedAtMs: 0, expiresAtMs: 9 });
+    const wrong = await rig.actors.ask(CONDUCTOR, {
+      type: 'identityIssueToken',
+      hash: hash(5),
+      userId,
+      proof: { passwordHash: 'second' },
+      scope: { kind: 'system' },
+      methods: [],
+      auditIds: [],
+      issuedAtMs: 0,
+      expiresAtMs: 9,
+    });
     expect(wrong).toBeNull();
     expect(await stored()).toBe(before);
   });
@@ -91,11 +117,21 @@ describe('records of the embedded services', () => {
   });
 
   it('refuses what refers to nothing, and what is in use', async () => {
-    const code = async (work: Promise<unknown>): Promise<string> => work.then(() => 'done', (error: unknown) => (error instanceof Fault ? `${error.code} ${error.reason}` : String(error)));
+    const code = async (work: Promise<unknown>): Promise<string> =>
+      work.then(
+        () => 'done',
+        (error: unknown) => (error instanceof Fault ? `${error.code} ${error.reason}` : String(error)),
+      );
     const ask: typeof rig.actors.ask = (to, message) => rig.actors.ask(to, message);
-    expect(await code(ask(CONDUCTOR, { type: 'identityGrant', userId, roleId: 'none', target: { kind: 'project', id: projectId } }))).toBe('conflict identity.grant.reference');
+    expect(await code(ask(CONDUCTOR, { type: 'identityGrant', userId, roleId: 'none', target: { kind: 'project', id: projectId } }))).toBe(
+      'conflict identity.grant.reference',
+    );
     expect(await code(ask(CONDUCTOR, { type: 'identityDeleteDomain', id: 'default' }))).toBe('conflict identity.domain.reference');
-    expect(await code(ask(CONDUCTOR, { type: 'identityCreateProject', record: { id: systemRandom.uuid(), name: 'p', domainId: 'default', description: '', enabled: true } }))).toBe('conflict identity.project');
+    expect(
+      await code(
+        ask(CONDUCTOR, { type: 'identityCreateProject', record: { id: systemRandom.uuid(), name: 'p', domainId: 'default', description: '', enabled: true } }),
+      ),
+    ).toBe('conflict identity.project');
     expect(await code(ask(CONDUCTOR, { type: 'identityDeleteUser', id: 'none' }))).toBe('notFound identity.user');
     expect(await code(ask(CONDUCTOR, { type: 'identityUpdateProject', id: 'none', change: {} }))).toBe('notFound identity.project');
   });
@@ -104,8 +140,26 @@ describe('records of the embedded services', () => {
     const ask: typeof rig.actors.ask = (to, message) => rig.actors.ask(to, message);
     const id = systemRandom.uuid();
     const record: ImageRecord = {
-      id, name: null, status: 'queued', visibility: 'private', owner: projectId, protected: false, hidden: false, diskFormat: 'raw', containerFormat: 'bare', minDiskGiB: 0,
-      minMemoryMiB: 0, sizeBytes: null, virtualSizeBytes: null, checksum: null, hash: null, tags: [], properties: {}, createdAtMs: 1, updatedAtMs: 1, version: 1,
+      id,
+      name: null,
+      status: 'queued',
+      visibility: 'private',
+      owner: projectId,
+      protected: false,
+      hidden: false,
+      diskFormat: 'raw',
+      containerFormat: 'bare',
+      minDiskGiB: 0,
+      minMemoryMiB: 0,
+      sizeBytes: null,
+      virtualSizeBytes: null,
+      checksum: null,
+      hash: null,
+      tags: [],
+      properties: {},
+      createdAtMs: 1,
+      updatedAtMs: 1,
+      version: 1,
     };
     await ask(CONDUCTOR, { type: 'imageCreate', record });
     await ask(CONDUCTOR, { type: 'imageBeginUpload', id, uploadId: 'one', nowMs: 2 });
@@ -120,14 +174,24 @@ describe('records of the embedded services', () => {
 
   it('says unavailable while the database is away, and answers again when it is back', async () => {
     const { orm } = rig;
-    const backend = await MikroORM.init({ ...ORM_OPTIONS, clientUrl: 'postgresql://postgres@localhost/postgres', driverOptions: { host: '/nonexistent', port: 5432 } });
+    const backend = await MikroORM.init({
+      ...ORM_OPTIONS,
+      clientUrl: 'postgresql://postgres@localhost/postgres',
+      driverOptions: { host: '/nonexistent', port: 5432 },
+    });
     const { identityLoadToken, identityRevokeToken } = identityServe({ orm: backend });
     await expect(identityLoadToken({ type: 'identityLoadToken', hash: hash(1), nowMs: 0 })).rejects.toMatchObject({ code: 'unavailable' });
     await expect(identityRevokeToken({ type: 'identityRevokeToken', hash: hash(1) })).rejects.toMatchObject({ code: 'unavailable' });
     await backend.close(true);
-    const victims = await orm.em.fork().execute('select count(pg_terminate_backend(pid))::int as n from pg_stat_activity where pid <> pg_backend_pid() and datname is not null');
+    const victims = await orm.em
+      .fork()
+      .execute('select count(pg_terminate_backend(pid))::int as n from pg_stat_activity where pid <> pg_backend_pid() and datname is not null');
     expect(victims).toHaveLength(1);
-    const look = async (): Promise<boolean> => rig.actors.ask(CONDUCTOR, { type: 'identityRevision' }).then(() => true, (error: unknown) => (Fault.is(error, 'unavailable') ? false : Promise.reject(error)));
+    const look = async (): Promise<boolean> =>
+      rig.actors.ask(CONDUCTOR, { type: 'identityRevision' }).then(
+        () => true,
+        (error: unknown) => (Fault.is(error, 'unavailable') ? false : Promise.reject(error)),
+      );
     while (!(await look()));
   });
 });

@@ -78,7 +78,9 @@ describe('the mapper', () => {
   it('has the short session timeouts of the store, since its changes hold the row of the cell', async () => {
     const orm = await openOrm(postgres.url);
     onTestFinished(() => orm.close(true));
-    const rows = await orm.em.fork().execute(`select current_setting('statement_timeout') as statement, current_setting('idle_in_transaction_session_timeout') as idle`);
+    const rows = await orm.em
+      .fork()
+      .execute(`select current_setting('statement_timeout') as statement, current_setting('idle_in_transaction_session_timeout') as idle`);
     expect(rows).toEqual([{ statement: '2s', idle: '2s' }]);
   });
 

@@ -12,8 +12,12 @@ const LOOSE: Loose = {
 };
 /** Nobody asks for these through the Compute API alone. */
 const READS: readonly Message[] = [
-  { type: 'history', after: 7, limit: 100 }, { type: 'revision' }, { type: 'listHosts', withDeleted: true }, { type: 'showServer', id: '0b6b2a6e-3c0e-4a35-9c3e-2f1e0b2d9a11' },
-  { type: 'showQuotaLimits', projectId: 'p', userId: null }, { type: 'deleteService', uuid: '0b6b2a6e-3c0e-4a35-9c3e-2f1e0b2d9a11' },
+  { type: 'history', after: 7, limit: 100 },
+  { type: 'revision' },
+  { type: 'listHosts', withDeleted: true },
+  { type: 'showServer', id: '0b6b2a6e-3c0e-4a35-9c3e-2f1e0b2d9a11' },
+  { type: 'showQuotaLimits', projectId: 'p', userId: null },
+  { type: 'deleteService', uuid: '0b6b2a6e-3c0e-4a35-9c3e-2f1e0b2d9a11' },
 ] as Message[];
 
 let ofHosts: Message[];
@@ -55,8 +59,17 @@ describe('what other nodes say to a conductor', () => {
   it('is no order for a server that begins with more than nothing', () => {
     const [one] = order.instances;
     const wrong: object[] = [
-      { host: 'host1' }, { generation: 1 }, { nics: [{}] }, { vmState: 'active' }, { deleted: true }, { operation: null }, { operation: { ...one?.operation, name: 'delete' } },
-      { commands: [{ id: 'c', atMs: 1 }] }, { zone: 'nova' }, { actions: [] }, { number: 7 },
+      { host: 'host1' },
+      { generation: 1 },
+      { nics: [{}] },
+      { vmState: 'active' },
+      { deleted: true },
+      { operation: null },
+      { operation: { ...one?.operation, name: 'delete' } },
+      { commands: [{ id: 'c', atMs: 1 }] },
+      { zone: 'nova' },
+      { actions: [] },
+      { number: 7 },
     ];
     for (const changes of wrong) {
       const body = { order: { ...order, instances: [{ ...one, ...changes }] } };
@@ -65,7 +78,13 @@ describe('what other nodes say to a conductor', () => {
   });
 
   it('is no order whose servers are another project’s, or larger than what its quota counts', () => {
-    const wrong: object[] = [{ projectId: 'other' }, { userId: 'other' }, { needEach: { ...order.needEach, cores: 0 } }, { needEach: { ...order.needEach, ram: 1 } }, { instances: [] }];
+    const wrong: object[] = [
+      { projectId: 'other' },
+      { userId: 'other' },
+      { needEach: { ...order.needEach, cores: 0 } },
+      { needEach: { ...order.needEach, ram: 1 } },
+      { instances: [] },
+    ];
     for (const changes of wrong) expect(faultOf(parseConductorMessage, 'accept', { order: { ...order, ...changes } }).reason).toBe('message.invalid');
   });
 

@@ -34,7 +34,8 @@ async function freshCell() {
   pool.on('error', () => {});
   onTestFinished(async () => pool.end());
   const serve = readServe({ pool, clock: systemClock, settings: SETTINGS });
-  const ask = <T extends keyof ReadProtocol>(message: MessageWith<ReadProtocol, T>) => serve[message.type](message as never, CONTEXT) as Promise<ReadProtocol[T]['reply']>;
+  const ask = <T extends keyof ReadProtocol>(message: MessageWith<ReadProtocol, T>) =>
+    serve[message.type](message as never, CONTEXT) as Promise<ReadProtocol[T]['reply']>;
   const names = async (filter: Partial<ServerFilter>, sort: ServerSort[] = [{ key: 'createdAt', descending: false }]) => {
     const { servers } = await ask({ type: 'listServers', filter: { ...ANY, ...filter }, sort, marker: null, limit: 100 });
     return servers.map(({ record }) => record.name);
@@ -69,9 +70,19 @@ describe('a list of servers', () => {
     const orders: ServerSort[][] = [
       [],
       [{ key: 'host', descending: false }],
-      [{ key: 'launchedAt', descending: true }, { key: 'host', descending: false }],
-      [{ key: 'createdAt', descending: false }, { key: 'name', descending: true }, { key: 'powerState', descending: false }],
-      [{ key: 'id', descending: true }, { key: 'name', descending: false }],
+      [
+        { key: 'launchedAt', descending: true },
+        { key: 'host', descending: false },
+      ],
+      [
+        { key: 'createdAt', descending: false },
+        { key: 'name', descending: true },
+        { key: 'powerState', descending: false },
+      ],
+      [
+        { key: 'id', descending: true },
+        { key: 'name', descending: false },
+      ],
     ];
     for (const sort of orders) {
       const whole = await ask({ type: 'listServers', filter: ANY, sort, marker: null, limit: 100 });
@@ -118,22 +129,64 @@ describe('a list of servers', () => {
     const { pool, names } = await freshCell();
     const nic = { networkId: uuidOf(5), label: 'n', prefix: 16, gateway: null, mac: 'm' };
     const odd = instanceRecord(1, {
-      name: 'web_50%', hostname: 'web', projectId: 'red', userId: 'bob', host: 'h9', zone: 'z9', keyName: 'bobs-key', configDrive: true,
-      locked: true, tags: ['a', 'b'], vmState: 'error', taskState: 'deleting', powerState: 'shutdown',
-      nics: [{ ...nic, address: '10.20.0.77' }, { ...nic, address: 'fd00::77' }],
-      flavor: { ...instanceRecord(0).flavor, flavorId: '9' }, image: { ...instanceRecord(0).image, id: uuidOf(800_000) },
+      name: 'web_50%',
+      hostname: 'web',
+      projectId: 'red',
+      userId: 'bob',
+      host: 'h9',
+      zone: 'z9',
+      keyName: 'bobs-key',
+      configDrive: true,
+      locked: true,
+      tags: ['a', 'b'],
+      vmState: 'error',
+      taskState: 'deleting',
+      powerState: 'shutdown',
+      nics: [
+        { ...nic, address: '10.20.0.77' },
+        { ...nic, address: 'fd00::77' },
+      ],
+      flavor: { ...instanceRecord(0).flavor, flavorId: '9' },
+      image: { ...instanceRecord(0).image, id: uuidOf(800_000) },
     });
     await insertInstances(pool, [odd, instanceRecord(2, { name: 'webx50y', tags: ['c'] })], 1);
     const finds: Partial<ServerFilter>[] = [
-      { projectId: 'red' }, { userId: 'bob' }, { host: 'h9' }, { zone: 'z9' }, { keyName: 'bobs' }, { configDrive: true }, { locked: true },
-      { vmState: 'error' }, { taskState: 'deleting' }, { powerState: 'shutdown' }, { flavorId: '9' }, { imageId: uuidOf(800_000) },
-      { name: '_50%' }, { name: '^web_' }, { name: '50%$' }, { hostname: 'web', vmState: 'error' }, { reservationId: 'r-1' },
-      { ids: [uuidOf(1), 'no uuid'] }, { ip: '0.77' }, { ip6: '::77' }, { tags: ['a', 'b'] }, { tagsAny: ['b', 'x'] }, { notTags: ['c'] },
-      { notTagsAny: ['c', 'd'] }, { states: [{ vmState: 'error', taskStates: null }] }, { states: [{ vmState: 'error', taskStates: ['deleting'] }] },
+      { projectId: 'red' },
+      { userId: 'bob' },
+      { host: 'h9' },
+      { zone: 'z9' },
+      { keyName: 'bobs' },
+      { configDrive: true },
+      { locked: true },
+      { vmState: 'error' },
+      { taskState: 'deleting' },
+      { powerState: 'shutdown' },
+      { flavorId: '9' },
+      { imageId: uuidOf(800_000) },
+      { name: '_50%' },
+      { name: '^web_' },
+      { name: '50%$' },
+      { hostname: 'web', vmState: 'error' },
+      { reservationId: 'r-1' },
+      { ids: [uuidOf(1), 'no uuid'] },
+      { ip: '0.77' },
+      { ip6: '::77' },
+      { tags: ['a', 'b'] },
+      { tagsAny: ['b', 'x'] },
+      { notTags: ['c'] },
+      { notTagsAny: ['c', 'd'] },
+      { states: [{ vmState: 'error', taskStates: null }] },
+      { states: [{ vmState: 'error', taskStates: ['deleting'] }] },
     ];
     for (const filter of finds) expect.soft(await names(filter), JSON.stringify(filter)).toEqual(['web_50%']);
     const misses: Partial<ServerFilter>[] = [
-      { ids: [] }, { states: [] }, { name: '^50' }, { ip: '::77' }, { ip6: '0.77' }, { tags: ['a', 'c'] }, { states: [{ vmState: 'error', taskStates: ['spawning'] }] },
+      { ids: [] },
+      { states: [] },
+      { name: '^50' },
+      { ip: '::77' },
+      { ip6: '0.77' },
+      { tags: ['a', 'c'] },
+      { states: [{ vmState: 'error', taskStates: ['spawning'] }] },
     ];
     for (const filter of misses) expect.soft(await names(filter), JSON.stringify(filter)).toEqual([]);
   });
@@ -161,7 +214,10 @@ describe('a list of servers', () => {
     expect((await servers.list(page)).servers[0]).toBe(first.servers[0]);
     await updateInstance(pool, instanceRecord(2, { name: 'renamed' }), 2);
     const last = await servers.list(page);
-    expect(last.servers.map(({ record, version, revision }) => [record.name, version, revision])).toEqual([['renamed', 2, 2], ['server-1', 1, 1]]);
+    expect(last.servers.map(({ record, version, revision }) => [record.name, version, revision])).toEqual([
+      ['renamed', 2, 2],
+      ['server-1', 1, 1],
+    ]);
     expect(fetched).toEqual([2, 1]);
   });
 });
@@ -232,10 +288,21 @@ describe('hosts and services', () => {
     await insertHost(pool, 'h3', { zone: 'west' });
     await pool.query(`update host set forced_down = true, disabled = true, disabled_reason = 'worn', used_vcpus = 3, claims = 2 where name = 'h3'`);
     const hosts = await ask({ type: 'listHosts' });
-    expect(hosts.map(({ host, up, enabled }) => [host, up, enabled])).toEqual([['h1', true, true], ['h2', false, true], ['h3', false, false]]);
+    expect(hosts.map(({ host, up, enabled }) => [host, up, enabled])).toEqual([
+      ['h1', true, true],
+      ['h2', false, true],
+      ['h3', false, false],
+    ]);
     expect(hosts[2]).toMatchObject({
-      binary: 'nova-compute', zone: 'west', disabledReason: 'worn', forcedDown: true, total: { vcpus: 8, memoryMiB: 16_384, diskGiB: 100 },
-      used: { vcpus: 3, memoryMiB: 0, diskGiB: 0 }, instances: 2, hypervisorType: 'simulated', cpu: { arch: 'x86_64' },
+      binary: 'nova-compute',
+      zone: 'west',
+      disabledReason: 'worn',
+      forcedDown: true,
+      total: { vcpus: 8, memoryMiB: 16_384, diskGiB: 100 },
+      used: { vcpus: 3, memoryMiB: 0, diskGiB: 0 },
+      instances: 2,
+      hypervisorType: 'simulated',
+      cpu: { arch: 'x86_64' },
     });
     expect(await ask({ type: 'listZones' })).toEqual([
       { name: 'nova', available: true, hosts: ['h1'] },
@@ -263,7 +330,11 @@ describe('hosts and services', () => {
 
   it('name the live servers of hosts', async () => {
     const { pool, ask } = await freshCell();
-    await insertInstances(pool, [instanceRecord(1), instanceRecord(2, { host: 'h2' }), instanceRecord(3, { host: 'h3' }), instanceRecord(4, { deleted: true, vmState: 'deleted' })], 1);
+    await insertInstances(
+      pool,
+      [instanceRecord(1), instanceRecord(2, { host: 'h2' }), instanceRecord(3, { host: 'h3' }), instanceRecord(4, { deleted: true, vmState: 'deleted' })],
+      1,
+    );
     expect(await ask({ type: 'listServersOfHosts', hosts: ['h1', 'h2'] })).toEqual([
       { host: 'h1', id: uuidOf(1), name: 'server-1' },
       { host: 'h2', id: uuidOf(2), name: 'server-2' },
@@ -289,10 +360,15 @@ describe('quota', () => {
 describe('the stream', () => {
   it('gives events their revision, and tells where the cell stands', async () => {
     const { pool, ask } = await freshCell();
-    await pool.query(`insert into event values (1, 1, $1, 'blue', '{"kind":"instance","change":"created"}'), (3, 1, $1, 'blue', '{"kind":"instance"}')`, [uuidOf(1)]);
+    await pool.query(`insert into event values (1, 1, $1, 'blue', '{"kind":"instance","change":"created"}'), (3, 1, $1, 'blue', '{"kind":"instance"}')`, [
+      uuidOf(1),
+    ]);
     await pool.query('update cell set revision = 4');
     expect(await ask({ type: 'history', after: 0, limit: 10 })).toEqual({
-      events: [{ kind: 'instance', change: 'created', revision: 1 }, { kind: 'instance', revision: 3 }],
+      events: [
+        { kind: 'instance', change: 'created', revision: 1 },
+        { kind: 'instance', revision: 3 },
+      ],
       upTo: 4,
     });
     expect(await ask({ type: 'revision' })).toEqual({ revision: 4, oldest: 1, incarnation: expect.stringMatching(/^[0-9a-f-]{36}$/) });

@@ -44,19 +44,40 @@ async function freshCell() {
   });
   const parts = { pool, orm, clock: systemClock, settings: SETTINGS };
   const serve = recordServe(parts);
-  const ask = <T extends keyof RecordProtocol>(message: MessageWith<RecordProtocol, T>) => serve[message.type](message as never, CONTEXT) as Promise<RecordProtocol[T]['reply']>;
+  const ask = <T extends keyof RecordProtocol>(message: MessageWith<RecordProtocol, T>) =>
+    serve[message.type](message as never, CONTEXT) as Promise<RecordProtocol[T]['reply']>;
   const revision = async () => Number((await pool.query<{ revision: string }>('select revision from cell')).rows[0]?.revision);
   return { url, pool, orm, ask, revision, reads: readServe(parts) };
 }
 
 function flavorOf(flavorId: string, more: Partial<Flavor> = {}): Flavor {
   return {
-    flavorId, name: `f-${flavorId}`, vcpus: 1, memoryMiB: 512, rootGiB: 1, ephemeralGiB: 0, swapMiB: 0, rxtxFactor: 1.5, isPublic: true,
-    disabled: false, description: null, extraSpecs: {}, ...more,
+    flavorId,
+    name: `f-${flavorId}`,
+    vcpus: 1,
+    memoryMiB: 512,
+    rootGiB: 1,
+    ephemeralGiB: 0,
+    swapMiB: 0,
+    rxtxFactor: 1.5,
+    isPublic: true,
+    disabled: false,
+    description: null,
+    extraSpecs: {},
+    ...more,
   };
 }
 
-const ALL = { projectId: null, isPublic: null, minMemoryMiB: null, minRootGiB: null, name: null, sort: { key: 'flavorId', descending: false }, marker: null, limit: 100 } as const;
+const ALL = {
+  projectId: null,
+  isPublic: null,
+  minMemoryMiB: null,
+  minRootGiB: null,
+  name: null,
+  sort: { key: 'flavorId', descending: false },
+  marker: null,
+  limit: 100,
+} as const;
 
 describe('a change of records', () => {
   it('raises the revision of the cell by one, and a refused one by none', async () => {
@@ -115,7 +136,10 @@ describe('flavors', () => {
     await ask({ type: 'createFlavor', flavor: flavorOf('a') });
     await ask({ type: 'createFlavor', flavor: flavorOf('b') });
     await expect(ask({ type: 'createFlavor', flavor: flavorOf('b', { name: 'f-a' }) })).rejects.toMatchObject({ message: 'Flavor with ID b already exists.' });
-    await expect(ask({ type: 'createFlavor', flavor: flavorOf('c', { name: 'f-a' }) })).rejects.toMatchObject({ code: 'conflict', message: 'Flavor with name f-a already exists.' });
+    await expect(ask({ type: 'createFlavor', flavor: flavorOf('c', { name: 'f-a' }) })).rejects.toMatchObject({
+      code: 'conflict',
+      message: 'Flavor with name f-a already exists.',
+    });
     await expect(ask({ type: 'createFlavor', flavor: flavorOf('c', { vcpus: 0 }) })).rejects.toMatchObject({ code: 'invalid' });
   });
 
@@ -126,7 +150,8 @@ describe('flavors', () => {
     expect(await ask({ type: 'addFlavorAccess', flavorId: 'p', projectId: 'blue' })).toEqual(['blue']);
     expect(await ask({ type: 'addFlavorAccess', flavorId: 'p', projectId: 'alpha' })).toEqual(['alpha', 'blue']);
     await expect(ask({ type: 'addFlavorAccess', flavorId: 'p', projectId: 'blue' })).rejects.toMatchObject({
-      code: 'conflict', message: 'Flavor access already exists for flavor p and project blue combination.',
+      code: 'conflict',
+      message: 'Flavor access already exists for flavor p and project blue combination.',
     });
     expect(await ask({ type: 'showFlavor', flavorId: 'p', projectId: 'blue' })).toEqual(flavor);
     expect(await ask({ type: 'showFlavor', flavorId: 'p', projectId: 'red' })).toBeNull();
@@ -142,10 +167,16 @@ describe('flavors', () => {
 
   it('come filtered, sorted and page by page', async () => {
     const { ask } = await freshCell();
-    for (const [id, memoryMiB, rootGiB] of [['d', 512, 1], ['a', 1024, 9], ['c', 512, 5], ['b', 2048, 0]] as const) {
+    for (const [id, memoryMiB, rootGiB] of [
+      ['d', 512, 1],
+      ['a', 1024, 9],
+      ['c', 512, 5],
+      ['b', 2048, 0],
+    ] as const) {
       await ask({ type: 'createFlavor', flavor: flavorOf(id, { memoryMiB, rootGiB, isPublic: id !== 'c' }) });
     }
-    const ids = async (more: Partial<RecordProtocol['listFlavors']['body']>) => (await ask({ type: 'listFlavors', ...ALL, ...more })).map((flavor) => flavor.flavorId);
+    const ids = async (more: Partial<RecordProtocol['listFlavors']['body']>) =>
+      (await ask({ type: 'listFlavors', ...ALL, ...more })).map((flavor) => flavor.flavorId);
     expect(await ids({})).toEqual(['a', 'b', 'c', 'd']);
     expect(await ids({ sort: { key: 'memoryMiB', descending: true } })).toEqual(['b', 'a', 'c', 'd']);
     expect(await ids({ sort: { key: 'memoryMiB', descending: false }, limit: 2 })).toEqual(['d', 'c']);
@@ -168,7 +199,8 @@ describe('flavors', () => {
     await ask({ type: 'deleteFlavorSpec', flavorId: 'a', key: 'one' });
     expect(await ask({ type: 'showFlavor', flavorId: 'a', projectId: null })).toMatchObject({ description: 'new', extraSpecs: { two: '3' } });
     await expect(ask({ type: 'deleteFlavorSpec', flavorId: 'a', key: 'one' })).rejects.toMatchObject({
-      code: 'notFound', message: 'Flavor a has no extra specs with key one.',
+      code: 'notFound',
+      message: 'Flavor a has no extra specs with key one.',
     });
     await expect(ask({ type: 'updateFlavor', flavorId: 'x', description: null })).rejects.toMatchObject({ code: 'notFound' });
   });
@@ -183,14 +215,21 @@ describe('key pairs', () => {
     const made = await ask({ type: 'createKeyPair', keyPair: { ...keyPair('a'), userId: 'bob' }, max: 100 });
     expect(made).toEqual({ ...keyPair('a'), userId: 'bob', id: expect.any(Number), createdAt: expect.stringMatching(/^\d{4}-.*Z$/) });
     expect(await ask({ type: 'showKeyPair', userId: 'bob', name: 'a' })).toEqual(made);
-    await expect(ask({ type: 'createKeyPair', keyPair: keyPair('a'), max: 100 })).rejects.toMatchObject({ code: 'conflict', message: `Key pair 'a' already exists.` });
-    const names = async (marker: string | null, limit: number | null) => (await ask({ type: 'listKeyPairs', userId: 'ann', marker, limit })).map(({ name }) => name);
+    await expect(ask({ type: 'createKeyPair', keyPair: keyPair('a'), max: 100 })).rejects.toMatchObject({
+      code: 'conflict',
+      message: `Key pair 'a' already exists.`,
+    });
+    const names = async (marker: string | null, limit: number | null) =>
+      (await ask({ type: 'listKeyPairs', userId: 'ann', marker, limit })).map(({ name }) => name);
     expect(await names(null, null)).toEqual(['a', 'b', 'c']);
     expect(await names('a', 1)).toEqual(['b']);
     await expect(names('z', 1)).rejects.toMatchObject({ code: 'invalid', reason: 'marker' });
     await ask({ type: 'deleteKeyPair', userId: 'ann', name: 'a' });
     expect(await ask({ type: 'showKeyPair', userId: 'ann', name: 'a' })).toBeNull();
-    await expect(ask({ type: 'deleteKeyPair', userId: 'ann', name: 'a' })).rejects.toMatchObject({ code: 'notFound', message: 'Keypair a not found for user ann' });
+    await expect(ask({ type: 'deleteKeyPair', userId: 'ann', name: 'a' })).rejects.toMatchObject({
+      code: 'notFound',
+      message: 'Keypair a not found for user ann',
+    });
   });
 
   it('are never more than the limit, whatever the concurrency', async () => {
@@ -205,7 +244,8 @@ describe('key pairs', () => {
     const ends = await Promise.allSettled(tries);
     await other.close(true);
     expect(ends.filter((end) => end.status === 'fulfilled')).toHaveLength(5);
-    for (const end of ends) if (end.status === 'rejected') expect(end.reason).toMatchObject({ code: 'overQuota', message: 'Quota exceeded, too many key pairs.' });
+    for (const end of ends)
+      if (end.status === 'rejected') expect(end.reason).toMatchObject({ code: 'overQuota', message: 'Quota exceeded, too many key pairs.' });
     expect(await ask({ type: 'createKeyPair', keyPair: keyPair('free'), max: -1 })).toMatchObject({ name: 'free' });
   });
 });
@@ -244,7 +284,10 @@ describe('services of hosts', () => {
     await ask({ type: 'updateService', uuid: null, host: 'h1', enabled: true });
     expect(await view()).toMatchObject({ enabled: true, disabledReason: null });
     for (const unknown of ['no uuid', uuidOf(1)]) {
-      await expect(ask({ type: 'updateService', uuid: unknown, host: null })).rejects.toMatchObject({ code: 'notFound', message: `Service ${unknown} could not be found.` });
+      await expect(ask({ type: 'updateService', uuid: unknown, host: null })).rejects.toMatchObject({
+        code: 'notFound',
+        message: `Service ${unknown} could not be found.`,
+      });
     }
     await expect(ask({ type: 'updateService', uuid: null, host: 'h2' })).rejects.toMatchObject({ message: 'Could not find binary nova-compute on host h2.' });
   });
@@ -279,7 +322,14 @@ describe('the first records', () => {
     const made = await Promise.all([seed(), seed(), seed()]);
     expect(made.filter((one) => one.network && one.flavors === 6)).toHaveLength(1);
     const flavors = await ask({ type: 'listFlavors', ...ALL });
-    expect(flavors.map(({ flavorId, name }) => `${flavorId} ${name}`)).toEqual(['1 m1.tiny', '2 m1.small', '3 m1.medium', '4 m1.large', '42 m1.nano', '5 m1.xlarge']);
+    expect(flavors.map(({ flavorId, name }) => `${flavorId} ${name}`)).toEqual([
+      '1 m1.tiny',
+      '2 m1.small',
+      '3 m1.medium',
+      '4 m1.large',
+      '42 m1.nano',
+      '5 m1.xlarge',
+    ]);
     expect(await ask({ type: 'listNetworks', projectId: 'blue' })).toEqual([
       { id: expect.stringMatching(/^[0-9a-f-]{36}$/), label: 'private', cidr: '10.20.0.0/16', gateway: '10.20.0.1', projectId: null },
     ]);
@@ -296,7 +346,9 @@ describe('the first records', () => {
     const { pool, ask } = await freshCell();
     await pool.query(`insert into network values ($1, 'red-net', '10.1.0.0/24', null, 'red')`, [uuidOf(1)]);
     expect(await ask({ type: 'listNetworks', projectId: 'blue' })).toEqual([]);
-    expect(await ask({ type: 'listNetworks', projectId: 'red' })).toEqual([{ id: uuidOf(1), label: 'red-net', cidr: '10.1.0.0/24', gateway: null, projectId: 'red' }]);
+    expect(await ask({ type: 'listNetworks', projectId: 'red' })).toEqual([
+      { id: uuidOf(1), label: 'red-net', cidr: '10.1.0.0/24', gateway: null, projectId: 'red' },
+    ]);
     expect(await ask({ type: 'listNetworks', projectId: null })).toHaveLength(1);
   });
 });

@@ -54,14 +54,20 @@ describe('a claim on a host', () => {
   });
 
   it('is never granted past the capacity, whatever comes in whatever order', () => {
-    const step = fc.record({ id: fc.constantFrom('a', 'b', 'c', 'd', 'e'), generation: fc.integer({ min: 1, max: 2 }), vcpus: fc.integer({ min: 1, max: 3 }), is: fc.constantFrom('claim', 'claim', 'release', 'tick') });
+    const step = fc.record({
+      id: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
+      generation: fc.integer({ min: 1, max: 2 }),
+      vcpus: fc.integer({ min: 1, max: 3 }),
+      is: fc.constantFrom('claim', 'claim', 'release', 'tick'),
+    });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
         let host = ready().state;
         let nowMs = NOW_MS;
         for (const { id, generation, vcpus, is } of steps) {
           nowMs += 1_000;
-          const message = is === 'claim' ? claimOf(id, generation, { ...NEED, vcpus }) : is === 'release' ? releaseOf(id, generation) : { type: 'tick' as const };
+          const message =
+            is === 'claim' ? claimOf(id, generation, { ...NEED, vcpus }) : is === 'release' ? releaseOf(id, generation) : { type: 'tick' as const };
           host = say(host, message, factsAt(nowMs)).state;
           const sum = [...host.claims.values()].reduce((total, claim) => plus(total, claim.need), NOTHING);
           expect(host.used).toEqual(sum);

@@ -9,7 +9,8 @@ const done = { ok: true, value: { power: 'running' } };
 const failure = (code: 'unavailable' | 'invalid') => ({ ok: false, fault: new Fault(code, 'test', 'no').toRecord() });
 const host = () => ready([recorded('a'), recorded('b')]).state;
 /** Handles that no other turn has given out. */
-const facts = (handle: number, more: { senderEpoch?: number; nowMs?: number } = {}) => factsAt(more.nowMs ?? NOW_MS, { holdReply: () => handle, senderEpoch: more.senderEpoch ?? 1 });
+const facts = (handle: number, more: { senderEpoch?: number; nowMs?: number } = {}) =>
+  factsAt(more.nowMs ?? NOW_MS, { holdReply: () => handle, senderEpoch: more.senderEpoch ?? 1 });
 const running = (): HostState => say(host(), runOf('a', 'op1'), facts(1)).state;
 
 describe('a verb', () => {
@@ -46,7 +47,11 @@ describe('a verb', () => {
     expect([jobs(following.effects), following.effects[0]]).toEqual([[], { do: 'abort', tag: 'a op1' }]);
     const { state, effects } = say(following.state, endedOf('a', 'op1', failure('unavailable')));
     expect(jobs(effects)).toEqual(['verb a op2']);
-    expect(say(state, endedOf('a', 'op2', { ok: true, value: { power: null } })).effects).toContainEqual({ do: 'reply', value: { is: 'done', power: null }, to: 2 });
+    expect(say(state, endedOf('a', 'op2', { ok: true, value: { power: null } })).effects).toContainEqual({
+      do: 'reply',
+      value: { is: 'done', power: null },
+      to: 2,
+    });
   });
 
   it('that waits to follow gives way to a newer one, and its asker is to ask again', () => {
@@ -73,7 +78,10 @@ describe('a verb', () => {
 
   it('of an older owner or an older generation is refused as stale, and stops nothing', () => {
     const state = say(ready([recorded('a', 1), recorded('a', 2)]).state, runOf('a', 'op1', 'start', { generation: 2 }), facts(1, { senderEpoch: 5 })).state;
-    for (const [message, epoch] of [[runOf('a', 'op2', 'destroy', { generation: 2 }), 4], [runOf('a', 'op2', 'destroy'), 5]] as const) {
+    for (const [message, epoch] of [
+      [runOf('a', 'op2', 'destroy', { generation: 2 }), 4],
+      [runOf('a', 'op2', 'destroy'), 5],
+    ] as const) {
       const { effects } = say(state, message, facts(2, { senderEpoch: epoch }));
       expect(answers(effects)).toMatchObject([{ is: 'failed', fault: { reason: 'host.stale' } }]);
       expect(effects.length).toBe(1);

@@ -8,7 +8,8 @@ import { claimOf, endedOf, jobs, NEED, ready, recorded, releaseOf, runOf, say, s
 
 const LATER_MS = NOW_MS + SETTINGS.lookMs;
 /** A look that began later found this. */
-const found = (host: HostState, claims: readonly unknown[], guests: readonly unknown[], begunMs = LATER_MS) => say(host, { type: 'listed', tag: `look ${begunMs}`, outcome: { ok: true, value: { claims, guests } } });
+const found = (host: HostState, claims: readonly unknown[], guests: readonly unknown[], begunMs = LATER_MS) =>
+  say(host, { type: 'listed', tag: `look ${begunMs}`, outcome: { ok: true, value: { claims, guests } } });
 const powers = (effects: Parameters<typeof tells>[0]) => tells(effects, 'guestSeen').map(({ to, message }) => `${to} ${(message as { power?: string }).power}`);
 
 describe('a host that starts', () => {
@@ -20,7 +21,10 @@ describe('a host that starts', () => {
   });
 
   it('that could not look tries again with the next tick', () => {
-    const { state } = say({ ...newHost('h1'), phase: 'starting' }, { type: 'started', tag: 'begin', outcome: { ok: false, fault: { code: 'unavailable', reason: 'x', message: 'x', detail: null } } });
+    const { state } = say(
+      { ...newHost('h1'), phase: 'starting' },
+      { type: 'started', tag: 'begin', outcome: { ok: false, fault: { code: 'unavailable', reason: 'x', message: 'x', detail: null } } },
+    );
     expect(jobs(say(state, { type: 'tick' }).effects)).toEqual(['begin begin']);
   });
 
@@ -32,7 +36,13 @@ describe('a host that starts', () => {
 
   it('destroys what is doomed, asks about guests without a claim, and leaves foreign ones alone', () => {
     const { effects } = ready([recorded('a', 1, 'doomed')], [seen('a'), seen('b'), seen(null)]);
-    expect(effects).toContainEqual(expect.objectContaining({ do: 'perform', job: 'clear', args: { host: 'h1', doomed: [{ instanceId: 'a', generation: 1 }], strays: [{ instanceId: 'b', generation: 1 }] } }));
+    expect(effects).toContainEqual(
+      expect.objectContaining({
+        do: 'perform',
+        job: 'clear',
+        args: { host: 'h1', doomed: [{ instanceId: 'a', generation: 1 }], strays: [{ instanceId: 'b', generation: 1 }] },
+      }),
+    );
     expect(powers(effects)).toEqual([]);
   });
 });
@@ -66,12 +76,19 @@ describe('a later look', () => {
 
   it('tells only those whose power changed, and in turn one that has not', () => {
     const ids = Array.from({ length: 120 }, (_, i) => `i${i}`);
-    const host = ready(ids.map((id) => recorded(id)), ids.map((id) => seen(id))).state;
+    const host = ready(
+      ids.map((id) => recorded(id)),
+      ids.map((id) => seen(id)),
+    ).state;
     const now = ids.map((id) => seen(id, id === 'i7' ? 'crashed' : 'running'));
     const heard = new Set<string>();
     let state = host;
     for (let round = 0; round < 60; round++) {
-      const { effects } = found({ ...state, looks: round }, ids.map((id) => recorded(id)), now);
+      const { effects } = found(
+        { ...state, looks: round },
+        ids.map((id) => recorded(id)),
+        now,
+      );
       const told = powers(effects);
       expect(told).toContain('instance/i7 crashed');
       expect(told.length).toBeLessThanOrEqual(3);
@@ -92,7 +109,11 @@ describe('a later look', () => {
 
   it('does not bring back what was released while it looked, once its guest was destroyed', () => {
     const host = ready([recorded('a')], [seen('a')]).state;
-    const destroyed = say(say(host, runOf('a', 'op1', 'destroy')).state, endedOf('a', 'op1', { ok: true, value: { power: null } }), factsAt(LATER_MS + 5)).state;
+    const destroyed = say(
+      say(host, runOf('a', 'op1', 'destroy')).state,
+      endedOf('a', 'op1', { ok: true, value: { power: null } }),
+      factsAt(LATER_MS + 5),
+    ).state;
     const { state, effects } = found(say(destroyed, releaseOf('a')).state, [recorded('a')], [seen('a')]);
     expect([state.claims.size, effects]).toEqual([0, []]);
   });
@@ -107,7 +128,11 @@ describe('a later look', () => {
 });
 
 describe('an administrator’s change', () => {
-  const row = (epoch: number) => ({ type: 'rowRead' as const, tag: 'row', outcome: { ok: true as const, value: { epoch, enabled: false, zone: 'east', aggregates: [] } } });
+  const row = (epoch: number) => ({
+    type: 'rowRead' as const,
+    tag: 'row',
+    outcome: { ok: true as const, value: { epoch, enabled: false, zone: 'east', aggregates: [] } },
+  });
 
   it('is taken over and reported', () => {
     const { state, effects } = say(ready().state, row(3));

@@ -50,9 +50,17 @@ describe('what other nodes say to a host', () => {
 
   it('is never a guest beyond all limits', () => {
     const wrong: object[] = [
-      { displayName: 'x'.repeat(2_000) }, { userData: 'A'.repeat(200_000) }, { vcpus: 0 }, { memoryMiB: 1.5 }, { rootGiB: -1 }, { name: 'a b' }, { more: 1 },
-      { metadata: Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`k${i}`, 'v'])) }, { metadata: JSON.parse('{"__proto__": "x"}') as object },
-      { nics: Array.from({ length: 100 }, () => ({ network: 'n', mac: 'fa:16:0a:14:00:05', address: '10.0.0.1/8', gateway: null })) }, { hostname: 'a\u0000b' },
+      { displayName: 'x'.repeat(2_000) },
+      { userData: 'A'.repeat(200_000) },
+      { vcpus: 0 },
+      { memoryMiB: 1.5 },
+      { rootGiB: -1 },
+      { name: 'a b' },
+      { more: 1 },
+      { metadata: Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`k${i}`, 'v'])) },
+      { metadata: JSON.parse('{"__proto__": "x"}') as object },
+      { nics: Array.from({ length: 100 }, () => ({ network: 'n', mac: 'fa:16:0a:14:00:05', address: '10.0.0.1/8', gateway: null })) },
+      { hostname: 'a\u0000b' },
     ];
     for (const changes of wrong) expect(faultOf(parseHostMessage, 'run', spawn(changes)).message).toContain(`at verb.spec.${Object.keys(changes)[0]}`);
   });

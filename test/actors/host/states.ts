@@ -14,7 +14,12 @@ import { factsAt } from '../facts.ts';
 export const SETTINGS: HostSettings = { ...HOST_DEFAULTS, node: 'n1', driver: 'simulated', slicesOf: () => [0] };
 export const NEED: Resources = { vcpus: 1, memoryMiB: 512, diskGiB: 1 };
 const INVENTORY = {
-  vcpus: 4, memoryMiB: 4_096, diskGiB: 100, hypervisorType: 'simulated', hypervisorVersion: 1, hostIp: '127.0.0.1',
+  vcpus: 4,
+  memoryMiB: 4_096,
+  diskGiB: 100,
+  hypervisorType: 'simulated',
+  hypervisorVersion: 1,
+  hostIp: '127.0.0.1',
   cpu: { arch: 'x86_64', model: 'm', vendor: 'v', topology: { sockets: 1, cores: 4, threads: 1 }, features: [] },
 };
 export const CAPACITY: Resources = { vcpus: 4, memoryMiB: 4_096, diskGiB: 100 };
@@ -26,9 +31,18 @@ export function say(state: HostState, message: MessageOf<HostProtocol>, facts: F
 }
 
 /** The host after its first look. */
-export function ready(claims: readonly Claim[] = [], guests: readonly GuestSeen[] = [], facts: Facts = factsAt(), capacity: Resources = CAPACITY): Next<HostState> {
+export function ready(
+  claims: readonly Claim[] = [],
+  guests: readonly GuestSeen[] = [],
+  facts: Facts = factsAt(),
+  capacity: Resources = CAPACITY,
+): Next<HostState> {
   const start = { epoch: 3, enabled: true, zone: 'nova', aggregates: [], claims };
-  return say({ ...newHost('h1'), phase: 'starting' }, { type: 'started', tag: 'begin', outcome: { ok: true, value: { start, inventory: INVENTORY, capacity, guests } } }, facts);
+  return say(
+    { ...newHost('h1'), phase: 'starting' },
+    { type: 'started', tag: 'begin', outcome: { ok: true, value: { start, inventory: INVENTORY, capacity, guests } } },
+    facts,
+  );
 }
 
 export function recorded(instanceId: string, generation = 1, role: Claim['role'] = 'active'): Claim {

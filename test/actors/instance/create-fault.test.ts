@@ -19,16 +19,21 @@ function spawning(): Working {
   return { id: 'a', record: { ...record, host: 'host-1', generation: 1, operation: { ...record.operation, step: 'spawn' } }, soft: NO_SOFT, parts: NO_PARTS };
 }
 const failed = (code: FaultCode, message: string): VerbAnswer => ({ is: 'failed', fault: new Fault(code, 'test', message).toRecord() });
-const ends = (state: InstanceState, answer: VerbAnswer): InstanceState => verbEnded(state as Working, { ok: true, value: answer }, CREATE, facts, settings).state;
+const ends = (state: InstanceState, answer: VerbAnswer): InstanceState =>
+  verbEnded(state as Working, { ok: true, value: answer }, CREATE, facts, settings).state;
 const stepOf = (state: InstanceState): string | undefined => state.record?.operation?.step;
 const nobody: Parameters<typeof placed>[1] = { ok: true, value: { bids: [], explanation: { considered: 1, removed: { RetryFilter: 1 }, bids: [] } } };
 
 describe('a create that fails on its host', () => {
-  it.each<[FaultCode, string]>([['unavailable', 'spawn'], ['timeout', 'spawn'], ['overloaded', 'unspawn'], ['unsupported', 'unspawn'], ['invalid', 'unspawn']])(
-    'with %s goes on at step %s: only a host that may do better in a moment is asked again', (code, step) => {
-      expect(stepOf(ends(spawning(), failed(code, 'x')))).toBe(step);
-    },
-  );
+  it.each<[FaultCode, string]>([
+    ['unavailable', 'spawn'],
+    ['timeout', 'spawn'],
+    ['overloaded', 'unspawn'],
+    ['unsupported', 'unspawn'],
+    ['invalid', 'unspawn'],
+  ])('with %s goes on at step %s: only a host that may do better in a moment is asked again', (code, step) => {
+    expect(stepOf(ends(spawning(), failed(code, 'x')))).toBe(step);
+  });
 
   it('tells the user why the host failed, and not that there was no other', () => {
     const undoing = ends(spawning(), failed('invalid', 'The disk of the image is larger than the root disk of the flavor.'));
@@ -36,13 +41,24 @@ describe('a create that fails on its host', () => {
     expect(stepOf(replaced)).toBe('place');
     const waiting = { ...replaced, soft: { ...replaced.soft, slicesLeft: 1, nicsLeft: 0 } } as Working;
     const { record } = placed(waiting, nobody, facts, settings).state;
-    expect(record).toMatchObject({ vmState: 'error', operation: null, host: null, fault: { code: 'invalid', message: 'The disk of the image is larger than the root disk of the flavor.' } });
+    expect(record).toMatchObject({
+      vmState: 'error',
+      operation: null,
+      host: null,
+      fault: { code: 'invalid', message: 'The disk of the image is larger than the root disk of the flavor.' },
+    });
     expect(record?.actions[0]?.events[0]).toMatchObject({ result: 'Error', explanation: { removed: { RetryFilter: 1 } } });
   });
 
   it('says that there is no host when none has failed it', () => {
     const fresh = spawning();
-    const placing = { ...fresh, record: { ...fresh.record, host: null, operation: { ...fresh.record.operation, step: 'place' } }, soft: { ...NO_SOFT, slicesLeft: 1 } };
-    expect(placed(placing, nobody, facts, settings).state.record?.fault?.message).toMatch(/^No valid host was found\. Of 1 hosts none is left: RetryFilter 1\./);
+    const placing = {
+      ...fresh,
+      record: { ...fresh.record, host: null, operation: { ...fresh.record.operation, step: 'place' } },
+      soft: { ...NO_SOFT, slicesLeft: 1 },
+    };
+    expect(placed(placing, nobody, facts, settings).state.record?.fault?.message).toMatch(
+      /^No valid host was found\. Of 1 hosts none is left: RetryFilter 1\./,
+    );
   });
 });

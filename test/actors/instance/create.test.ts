@@ -6,10 +6,12 @@ import type { ClaimAnswer } from '../../../actors/model/placement.ts';
 import { factsAt, NOW_MS } from '../facts.ts';
 import { asks, bid, explanation, failed, fault, mustLive, NIC, ok, placing, said, SETTINGS, spawning, tag, verbOf } from './states.ts';
 
-const told = (state: Working, type: 'placed' | 'addressed' | 'claimed' | 'ran', outcome: Outcome) => decide(state, { type, tag: tag(state), outcome }, factsAt(), SETTINGS);
+const told = (state: Working, type: 'placed' | 'addressed' | 'claimed' | 'ran', outcome: Outcome) =>
+  decide(state, { type, tag: tag(state), outcome }, factsAt(), SETTINGS);
 const claimed = (state: Working, outcome: Outcome<ClaimAnswer>) => told(state, 'claimed', outcome);
 /** Bids are there, the address is there, h1 is asked for its promise. */
-const asking = (more: Parameters<typeof placing>[0] = {}) => placing({ slicesLeft: 0, nicsLeft: 0, nics: [NIC], asked: bid('h1'), bids: [bid('h2')], explanation: explanation(2), ...more });
+const asking = (more: Parameters<typeof placing>[0] = {}) =>
+  placing({ slicesLeft: 0, nicsLeft: 0, nics: [NIC], asked: bid('h1'), bids: [bid('h2')], explanation: explanation(2), ...more });
 const full: ClaimAnswer = { granted: false, why: 'full', report: null };
 
 describe('a create', () => {
@@ -37,7 +39,10 @@ describe('a create', () => {
     expect(verbOf(effects)).toBe('spawn');
   });
 
-  for (const [why, outcome] of [['is full', ok(full)], ['is silent', failed('timeout')]] as const) {
+  for (const [why, outcome] of [
+    ['is full', ok(full)],
+    ['is silent', failed('timeout')],
+  ] as const) {
     it(`goes on to the next bid when a host ${why}, and takes the promise back`, () => {
       const { state, effects } = claimed(asking(), outcome);
       expect(said(effects)).toEqual(['scheduler/0 unclaimed', 'host/h1 release', 'host/h2 claim']);
@@ -54,7 +59,11 @@ describe('a create', () => {
   it('ends in error with the counts per filter when no host passes', () => {
     const state = placing({ nicsLeft: 0, nics: [NIC] });
     const { state: after, effects } = told(state, 'placed', ok({ bids: [], explanation: explanation(3, { RamFilter: 2, ComputeFilter: 1 }) }));
-    expect(mustLive(after)).toMatchObject({ vmState: 'error', operation: null, fault: { reason: 'placement.noValidHost', message: expect.stringContaining('RamFilter 2') } });
+    expect(mustLive(after)).toMatchObject({
+      vmState: 'error',
+      operation: null,
+      fault: { reason: 'placement.noValidHost', message: expect.stringContaining('RamFilter 2') },
+    });
     expect(said(effects)).toEqual(['network/net free']);
   });
 
@@ -88,7 +97,8 @@ describe('a create', () => {
 });
 
 describe('a host that fails a create', () => {
-  const gone = (state: InstanceState) => decide(state, { type: 'ran', tag: tag(state as Working), outcome: ok({ is: 'done', power: null }) }, factsAt(), SETTINGS);
+  const gone = (state: InstanceState) =>
+    decide(state, { type: 'ran', tag: tag(state as Working), outcome: ok({ is: 'done', power: null }) }, factsAt(), SETTINGS);
 
   it('is cleared first', () => {
     const { state, effects } = told(spawning(), 'ran', ok({ is: 'failed', fault: fault('invalid') }));

@@ -4,7 +4,25 @@ import { NO_PARTS, NO_SOFT, type InstanceState } from '../../../actors/instance/
 import type { Verb } from '../../../actors/instance/messages.ts';
 import { ALLOWED, refusal, TASK_STATES, VM_STATES, type Verb as RuleName } from '../../../actors/model/server-state.ts';
 import { factsAt, NOW_MS } from '../facts.ts';
-import { ADMIN, CALLER, failed, fault, living, mustLive, ok, operation, placing, refusalOf, said, SETTINGS, spawning, tag, VERBS, verbOf, working } from './states.ts';
+import {
+  ADMIN,
+  CALLER,
+  failed,
+  fault,
+  living,
+  mustLive,
+  ok,
+  operation,
+  placing,
+  refusalOf,
+  said,
+  SETTINGS,
+  spawning,
+  tag,
+  VERBS,
+  verbOf,
+  working,
+} from './states.ts';
 
 const act = (state: InstanceState, verb: Verb, caller = CALLER) => decide(state, { type: 'act', verb, caller }, factsAt(), SETTINGS);
 const named = (verb: Verb): string => (verb.name === 'reboot' ? `${verb.kind} reboot` : verb.name);
@@ -56,11 +74,15 @@ describe('a server', () => {
 
 describe('delete', () => {
   const anywhere = [
-    ['placing', placing()], ['placing with a promise asked', placing({ asked: { host: 'h2', zone: 'nova', score: 1, seen: 1 } })],
-    ['spawning', spawning()], ['unspawning', spawning({}, 'unspawn')], ['stopping', working(operation('stop', 'stop'), { taskState: 'powering-off' })],
+    ['placing', placing()],
+    ['placing with a promise asked', placing({ asked: { host: 'h2', zone: 'nova', score: 1, seen: 1 } })],
+    ['spawning', spawning()],
+    ['unspawning', spawning({}, 'unspawn')],
+    ['stopping', working(operation('stop', 'stop'), { taskState: 'powering-off' })],
     ['starting', working(operation('start', 'start'), { vmState: 'stopped', taskState: 'powering-on' })],
     ['rebooting', working(operation('reboot', 'reboot', { args: { kind: 'hard' } }), { taskState: 'rebooting_hard' })],
-    ['at rest', living()], ['in error', living({ vmState: 'error' })],
+    ['at rest', living()],
+    ['in error', living({ vmState: 'error' })],
   ] as const;
 
   for (const [where, state] of anywhere) {
@@ -92,7 +114,9 @@ describe('delete', () => {
     const state = working(operation('delete', 'destroy'), { taskState: 'deleting' }, { round: 1 });
     const { state: after } = decide(state, { type: 'ran', tag: tag(state), outcome: ok({ is: 'done', power: null }) }, factsAt(), SETTINGS);
     expect(after.parts).toEqual({
-      claims: [{ op: 'drop', generation: 1 }], takeAddresses: [], dropAddresses: true,
+      claims: [{ op: 'drop', generation: 1 }],
+      takeAddresses: [],
+      dropAddresses: true,
       quota: { projectId: 'blue', userId: 'ann', instances: -1, cores: -1, ram: -512 },
     });
     expect(mustLive(after)).toMatchObject({ deleted: true, vmState: 'deleted', host: null, nics: [], operation: null, taskState: null });
@@ -129,7 +153,11 @@ describe('the limit of a step', () => {
     ['create/spawn', spawning(due), { operation: { step: 'unspawn' } }],
     ['create/unspawn', spawning(due, 'unspawn'), { vmState: 'error', operation: null, host: null }],
     ['delete/destroy', working(operation('delete', 'destroy', due)), { deleted: true, operation: null }],
-    ['start', working(operation('start', 'start', due), { vmState: 'stopped', powerState: 'shutdown' }), { vmState: 'stopped', operation: null, taskState: null }],
+    [
+      'start',
+      working(operation('start', 'start', due), { vmState: 'stopped', powerState: 'shutdown' }),
+      { vmState: 'stopped', operation: null, taskState: null },
+    ],
     ['stop', working(operation('stop', 'stop', due)), { vmState: 'active', operation: null, taskState: null }],
     ['soft reboot', working(operation('reboot', 'reboot', { ...due, args: { kind: 'soft' } })), { vmState: 'active', operation: null }],
     ['hard reboot', working(operation('reboot', 'reboot', { ...due, args: { kind: 'hard' } })), { vmState: 'error', operation: null }],
@@ -154,7 +182,10 @@ describe('the limit of a step', () => {
 
   it('is in the history, with its fault', () => {
     const { state } = decide(working(operation('stop', 'stop', due), { actions: [action()] }), { type: 'wake' }, factsAt(), SETTINGS);
-    expect(mustLive(state).actions[0]).toMatchObject({ message: 'Error', events: [{ result: 'Error', fault: { code: 'timeout', reason: 'operation.stop.stop' } }] });
+    expect(mustLive(state).actions[0]).toMatchObject({
+      message: 'Error',
+      events: [{ result: 'Error', fault: { code: 'timeout', reason: 'operation.stop.stop' } }],
+    });
   });
 });
 
@@ -163,7 +194,12 @@ describe('a verb of power', () => {
   const ran = (outcome: Parameters<typeof ok>[0]) => decide(stopping(), { type: 'ran', tag: tag(stopping()), outcome: ok(outcome) }, factsAt(), SETTINGS);
 
   it('that has ended is the new state', () => {
-    expect(mustLive(ran({ is: 'done', power: 'shutdown' }).state)).toMatchObject({ vmState: 'stopped', powerState: 'shutdown', operation: null, taskState: null });
+    expect(mustLive(ran({ is: 'done', power: 'shutdown' }).state)).toMatchObject({
+      vmState: 'stopped',
+      powerState: 'shutdown',
+      operation: null,
+      taskState: null,
+    });
   });
 
   it('that still runs is asked for again at once, under the same operation', () => {
@@ -200,7 +236,13 @@ describe('a server whose decisions crash', () => {
 function action() {
   const startedAt = '2026-01-01T11:59:00.000Z';
   return {
-    requestId: 'req-old', action: 'stop', userId: 'ann', projectId: 'blue', startedAt, updatedAt: startedAt, message: null,
+    requestId: 'req-old',
+    action: 'stop',
+    userId: 'ann',
+    projectId: 'blue',
+    startedAt,
+    updatedAt: startedAt,
+    message: null,
     events: [{ event: 'compute_stop_instance', startedAt, finishedAt: null, result: null, host: 'h1', fault: null }],
   };
 }

@@ -31,7 +31,10 @@ describe('what other nodes say to an instance', () => {
 
   it('is never an answer to its own asks, nor its timer', () => {
     for (const type of ['placed', 'addressed', 'claimed', 'ran', 'retry', '__proto__', 'constructor']) {
-      expect(faultOf(parseInstanceMessage, type, { tag: '', outcome: { ok: true, value: null } })).toMatchObject({ code: 'invalid', reason: 'message.invalid' });
+      expect(faultOf(parseInstanceMessage, type, { tag: '', outcome: { ok: true, value: null } })).toMatchObject({
+        code: 'invalid',
+        reason: 'message.invalid',
+      });
     }
   });
 
@@ -46,6 +49,8 @@ describe('what other nodes say to an instance', () => {
       const body = { changes: { metadata: { set: JSON.parse(set) as object } }, caller: CALLER };
       expect(faultOf(parseInstanceMessage, 'update', body).message).toContain('changes.metadata.set.');
     }
-    expect(cross(parseInstanceMessage, { type: 'update', changes: { metadata: { set: { toString: 'x' } } }, caller: CALLER } as Message)).toMatchObject({ type: 'update' });
+    expect(cross(parseInstanceMessage, { type: 'update', changes: { metadata: { set: { toString: 'x' } } }, caller: CALLER } as Message)).toMatchObject({
+      type: 'update',
+    });
   });
 });

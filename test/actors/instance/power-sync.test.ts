@@ -30,7 +30,10 @@ describe('a power state that nobody asked for', () => {
 
   it('of another host, another generation, during an operation or after the end means nothing', () => {
     const cases: [InstanceState, { host?: string; generation?: number }][] = [
-      [living(), { host: 'h2' }], [living(), { generation: 2 }], [working(operation('stop', 'stop')), {}], [living({ deleted: true, vmState: 'deleted' }), {}],
+      [living(), { host: 'h2' }],
+      [living(), { generation: 2 }],
+      [working(operation('stop', 'stop')), {}],
+      [living({ deleted: true, vmState: 'deleted' }), {}],
     ];
     for (const [state, more] of cases) expect(see(state, 'crashed', more)).toEqual({ state, effects: [] });
   });

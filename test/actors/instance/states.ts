@@ -14,11 +14,28 @@ import { NOW_MS } from '../facts.ts';
 export const SETTINGS: InstanceSettings = INSTANCE_DEFAULTS;
 export const CALLER: Caller = { userId: 'ann', projectId: 'blue', isAdmin: false, requestId: 'req-new' };
 export const ADMIN: Caller = { ...CALLER, isAdmin: true };
-export const VERBS: readonly Verb[] = [{ name: 'start' }, { name: 'stop' }, { name: 'reboot', kind: 'soft' }, { name: 'reboot', kind: 'hard' }, { name: 'delete' }];
+export const VERBS: readonly Verb[] = [
+  { name: 'start' },
+  { name: 'stop' },
+  { name: 'reboot', kind: 'soft' },
+  { name: 'reboot', kind: 'hard' },
+  { name: 'delete' },
+];
 export const NIC: Nic = { networkId: 'net', label: 'private', address: '10.20.0.5', prefix: 24, gateway: '10.20.0.1', mac: 'fa:16:0a:14:00:05' };
 
 export function operation(name: OperationName, step: string, more: Partial<Operation> = {}): Operation {
-  return { name, id: 'op', step, args: {}, requestId: 'req-old', startedAt: '2026-01-01T11:59:00.000Z', stepDueMs: NOW_MS + 10_000, attempt: 0, excludedHosts: [], ...more };
+  return {
+    name,
+    id: 'op',
+    step,
+    args: {},
+    requestId: 'req-old',
+    startedAt: '2026-01-01T11:59:00.000Z',
+    stepDueMs: NOW_MS + 10_000,
+    attempt: 0,
+    excludedHosts: [],
+    ...more,
+  };
 }
 
 /** An active server on host h1, at rest. */
@@ -32,13 +49,30 @@ export function working(running: Operation, more: Partial<InstanceRecord> = {}, 
 
 /** A new server whose placement is under way: bids and addresses asked in round 1. */
 export function placing(soft: Partial<Soft> = {}, more: Partial<Operation> = {}): Working {
-  const record = { vmState: 'building', taskState: 'scheduling', powerState: 'pending', host: null, zone: null, generation: 0, launchedAt: null, nics: [] } as const;
-  return working(operation('create', 'place', more), { ...record, wantedNetworks: [{ networkId: 'net', address: null }] }, { round: 1, slicesLeft: 1, nicsLeft: 1, ...soft });
+  const record = {
+    vmState: 'building',
+    taskState: 'scheduling',
+    powerState: 'pending',
+    host: null,
+    zone: null,
+    generation: 0,
+    launchedAt: null,
+    nics: [],
+  } as const;
+  return working(
+    operation('create', 'place', more),
+    { ...record, wantedNetworks: [{ networkId: 'net', address: null }] },
+    { round: 1, slicesLeft: 1, nicsLeft: 1, ...soft },
+  );
 }
 
 /** A server that is being made on h1. */
 export function spawning(more: Partial<Operation> = {}, step: 'spawn' | 'unspawn' = 'spawn'): Working {
-  return working(operation('create', step, { ...(step === 'unspawn' && { args: { fault: fault('internal') } }), ...more }), { vmState: 'building', taskState: 'spawning', powerState: 'pending', launchedAt: null }, { round: 2 });
+  return working(
+    operation('create', step, { ...(step === 'unspawn' && { args: { fault: fault('internal') } }), ...more }),
+    { vmState: 'building', taskState: 'spawning', powerState: 'pending', launchedAt: null },
+    { round: 2 },
+  );
 }
 
 export function tag(state: Working): string {

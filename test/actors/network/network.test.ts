@@ -8,7 +8,8 @@ import { factsAt, NOW_MS } from '../facts.ts';
 const NETWORK: NetworkRecord = { id: 'net', label: 'private', cidr: '10.20.0.0/29', gateway: '10.20.0.1', projectId: null };
 const ADDRESSES = ['10.20.0.2', '10.20.0.3', '10.20.0.4', '10.20.0.5', '10.20.0.6'];
 const open = (taken: readonly string[] = []): NetworkState => ({ id: 'net', network: NETWORK, pool: new AddressPool(NETWORK, taken) });
-const ask = (state: NetworkState, instanceId: string, wanted: string | null = null, nowMs = NOW_MS) => decide(state, { type: 'propose', instanceId, wanted }, factsAt(nowMs)).effects[0];
+const ask = (state: NetworkState, instanceId: string, wanted: string | null = null, nowMs = NOW_MS) =>
+  decide(state, { type: 'propose', instanceId, wanted }, factsAt(nowMs)).effects[0];
 const proposed = (state: NetworkState, instanceId: string, wanted: string | null = null, nowMs = NOW_MS): string | undefined => {
   const effect = ask(state, instanceId, wanted, nowMs);
   return effect?.do === 'reply' ? (effect.value as { address: string }).address : undefined;
@@ -22,7 +23,10 @@ describe('a network', () => {
   });
 
   it('proposes with it what a port needs', () => {
-    expect(ask(open(), 'i')).toEqual({ do: 'reply', value: { networkId: 'net', label: 'private', address: '10.20.0.2', prefix: 29, gateway: '10.20.0.1', mac: 'fa:16:0a:14:00:02' } });
+    expect(ask(open(), 'i')).toEqual({
+      do: 'reply',
+      value: { networkId: 'net', label: 'private', address: '10.20.0.2', prefix: 29, gateway: '10.20.0.1', mac: 'fa:16:0a:14:00:02' },
+    });
   });
 
   it('proposes nothing that its rows say is in use', () => {
@@ -47,7 +51,8 @@ describe('a network', () => {
     const state = open(['10.20.0.3']);
     expect(proposed(state, 'i', '10.20.0.4')).toBe('10.20.0.4');
     expect(proposed(state, 'i', '10.20.0.4')).toBe('10.20.0.4');
-    for (const wanted of ['10.20.0.4', '10.20.0.3', '10.20.0.1', '10.20.0.0', '10.20.0.7', '10.21.0.2', 'nonsense', '']) expect(proposed(state, 'j', wanted)).toBeUndefined();
+    for (const wanted of ['10.20.0.4', '10.20.0.3', '10.20.0.1', '10.20.0.0', '10.20.0.7', '10.21.0.2', 'nonsense', ''])
+      expect(proposed(state, 'j', wanted)).toBeUndefined();
   });
 
   it('that ran out tries proposals again which nobody seems to have used for a minute', () => {

@@ -11,18 +11,48 @@ const NEED = { vcpus: 1, memoryMiB: 512, diskGiB: 1 };
 
 function report(host: string, more: Partial<HostReport> = {}): HostReport {
   return {
-    host, epoch: 1, seen: 1, zone: 'nova', capacity: { vcpus: 4, memoryMiB: 4_096, diskGiB: 100 }, used: { vcpus: 0, memoryMiB: 0, diskGiB: 0 }, instances: 0, ioOps: 0,
-    enabled: true, up: true, hypervisorType: 'QEMU', hypervisorVersion: 1, arch: 'x86_64', aggregates: [], failures: 0, ...more,
+    host,
+    epoch: 1,
+    seen: 1,
+    zone: 'nova',
+    capacity: { vcpus: 4, memoryMiB: 4_096, diskGiB: 100 },
+    used: { vcpus: 0, memoryMiB: 0, diskGiB: 0 },
+    instances: 0,
+    ioOps: 0,
+    enabled: true,
+    up: true,
+    hypervisorType: 'QEMU',
+    hypervisorVersion: 1,
+    arch: 'x86_64',
+    aggregates: [],
+    failures: 0,
+    ...more,
   };
 }
 function request(instanceId: string, more: Partial<PlacementRequest> = {}): PlacementRequest {
   return {
-    instanceId, projectId: 'blue', count: 1, need: NEED, zone: null, onlyHost: null, skipFilters: false, excludedHosts: [], extraSpecs: {}, imageProperties: {}, hints: {}, ...more,
+    instanceId,
+    projectId: 'blue',
+    count: 1,
+    need: NEED,
+    zone: null,
+    onlyHost: null,
+    skipFilters: false,
+    excludedHosts: [],
+    extraSpecs: {},
+    imageProperties: {},
+    hints: {},
+    ...more,
   };
 }
 const knowing = (...reports: HostReport[]): SchedulerState => reports.reduce((state, one) => told(state, one), NO_HOSTS);
-const told = (state: SchedulerState, one: HostReport, granted: string | null = null) => decide(state, { type: 'report', report: one, granted }, factsAt(), CHOICE).state;
-function place(state: SchedulerState, wanted: PlacementRequest, more: { nowMs?: number; chance?: number } = {}): { state: SchedulerState; bids: Bid[]; explanation: Explanation } {
+const told = (state: SchedulerState, one: HostReport, granted: string | null = null) =>
+  decide(state, { type: 'report', report: one, granted }, factsAt(), CHOICE).state;
+function place(
+  state: SchedulerState,
+  wanted: PlacementRequest,
+  more: { nowMs?: number; chance?: number } = {},
+): { state: SchedulerState; bids: Bid[]; explanation: Explanation } {
   const next = decide(state, { type: 'place', request: wanted, wanted: 3 }, factsAt(more.nowMs ?? NOW_MS, { chance: () => more.chance ?? 0 }), CHOICE);
   const [reply] = next.effects;
   if (reply?.do !== 'reply') throw new Error('a placement is answered');
@@ -43,7 +73,10 @@ describe('a slice', () => {
   });
 
   it('leaves a host that failed lately to the last', () => {
-    expect(hostsOf(place(knowing(report('a', { failures: 1 }), report('b', { used: { vcpus: 3, memoryMiB: 3_000, diskGiB: 90 } })), request('i')))).toEqual(['b', 'a']);
+    expect(hostsOf(place(knowing(report('a', { failures: 1 }), report('b', { used: { vcpus: 3, memoryMiB: 3_000, diskGiB: 90 } })), request('i')))).toEqual([
+      'b',
+      'a',
+    ]);
   });
 
   const cases: [string, Partial<HostReport>, Partial<PlacementRequest>][] = [
@@ -95,10 +128,20 @@ describe('an open bid', () => {
     const step = fc.record({ id: fc.integer({ min: 1, max: 12 }), is: fc.constantFrom('place', 'place', 'unclaimed') });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
-        let state = knowing(report('a', { capacity: { vcpus: 2, memoryMiB: 9_999, diskGiB: 99 } }), report('b', { capacity: { vcpus: 1, memoryMiB: 9_999, diskGiB: 99 } }));
+        let state = knowing(
+          report('a', { capacity: { vcpus: 2, memoryMiB: 9_999, diskGiB: 99 } }),
+          report('b', { capacity: { vcpus: 1, memoryMiB: 9_999, diskGiB: 99 } }),
+        );
         for (const { id, is } of steps) {
-          state = is === 'place' ? place(state, request(`i${id}`)).state : decide(state, { type: 'unclaimed', host: 'a', instanceId: `i${id}` }, factsAt(), CHOICE).state;
-          for (const [host, vcpus] of [['a', 2], ['b', 1]] as const) expect([...state.open.values()].filter((bid) => bid.host === host).length).toBeLessThanOrEqual(vcpus);
+          state =
+            is === 'place'
+              ? place(state, request(`i${id}`)).state
+              : decide(state, { type: 'unclaimed', host: 'a', instanceId: `i${id}` }, factsAt(), CHOICE).state;
+          for (const [host, vcpus] of [
+            ['a', 2],
+            ['b', 1],
+          ] as const)
+            expect([...state.open.values()].filter((bid) => bid.host === host).length).toBeLessThanOrEqual(vcpus);
         }
       }),
     );

@@ -32,7 +32,15 @@ describe('what other nodes say to a scheduler', () => {
     const withHints = (hints: unknown): object => ({ request: { ...place.request, hints }, wanted: 3 });
     expect(parseSchedulerMessage('place', withHints({ any: [[{ a: null }], 1.5, 'x'] }))).toMatchObject({ type: 'place' });
     const deep = JSON.parse(`{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`) as object;
-    const wrong = [deep, { a: 'x'.repeat(2_000_000) }, { a: Array.from({ length: 100_000 }, () => 0) }, { a: [JSON.parse('{"__proto__": {}}') as unknown] }, [], null, 'x'];
+    const wrong = [
+      deep,
+      { a: 'x'.repeat(2_000_000) },
+      { a: Array.from({ length: 100_000 }, () => 0) },
+      { a: [JSON.parse('{"__proto__": {}}') as unknown] },
+      [],
+      null,
+      'x',
+    ];
     for (const hints of wrong) expect(faultOf(parseSchedulerMessage, 'place', withHints(hints)).message).toContain('at request.hints');
   });
 });

@@ -39,7 +39,14 @@ const CLOUDS = z.object({
   clouds: z.record(
     z.string(),
     z.object({
-      auth: z.object({ auth_url: z.string(), username: z.string(), password: z.string(), project_name: z.string(), user_domain_name: z.string(), project_domain_name: z.string() }),
+      auth: z.object({
+        auth_url: z.string(),
+        username: z.string(),
+        password: z.string(),
+        project_name: z.string(),
+        user_domain_name: z.string(),
+        project_domain_name: z.string(),
+      }),
       region_name: z.string(),
     }),
   ),
@@ -52,7 +59,9 @@ export function foreignAccount(env: NodeJS.ProcessEnv): Account | undefined {
   if (!authUrl || !username || !password || !project) return undefined;
   return {
     authUrl: `${authUrl.replace(/\/+$/, '').replace(/\/v3$/, '')}/v3`,
-    username, password, project,
+    username,
+    password,
+    project,
     userDomain: env['OS_USER_DOMAIN_NAME'] ?? 'Default',
     projectDomain: env['OS_PROJECT_DOMAIN_NAME'] ?? 'Default',
     region: env['OS_REGION_NAME'],

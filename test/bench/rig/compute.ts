@@ -13,7 +13,9 @@ const PAGE = 1_000;
 const OVERLAP_MS = 2_000;
 
 const ENDPOINT = z.object({ interface: z.string(), url: z.string(), region: z.string().optional(), region_id: z.string().optional() });
-const TOKEN = z.object({ token: z.object({ project: z.object({ id: z.string() }), catalog: z.array(z.object({ type: z.string(), endpoints: z.array(ENDPOINT) })) }) });
+const TOKEN = z.object({
+  token: z.object({ project: z.object({ id: z.string() }), catalog: z.array(z.object({ type: z.string(), endpoints: z.array(ENDPOINT) })) }),
+});
 const FLAVORS = z.object({ flavors: z.array(z.object({ id: z.string(), ram: z.number(), disk: z.number() })).min(1) });
 const IMAGES = z.object({ images: z.array(z.object({ id: z.string() })).min(1) });
 const SERVERS = z.object({ servers: z.array(z.object({ id: z.string() })) });
@@ -38,7 +40,12 @@ export class Compute {
     this.#projectId = login.projectId;
     this.#load = new HttpLoad(login.computeUrl, connections);
     this.#side = new HttpLoad(login.computeUrl, 1);
-    this.#headers = { 'X-Auth-Token': login.token, Accept: 'application/json', 'OpenStack-API-Version': `compute ${VERSION}`, 'X-OpenStack-Nova-API-Version': VERSION };
+    this.#headers = {
+      'X-Auth-Token': login.token,
+      Accept: 'application/json',
+      'OpenStack-API-Version': `compute ${VERSION}`,
+      'X-OpenStack-Nova-API-Version': VERSION,
+    };
     this.#networks = networks === 'auto' || networks === 'none' ? networks : [{ uuid: networks }];
   }
 
@@ -87,7 +94,7 @@ export class Compute {
   /** Ids that the brief list shows, all pages, on the poller's own connection. */
   async listed(query = ''): Promise<string[]> {
     const ids: string[] = [];
-    for (let marker = ''; ; ) {
+    for (let marker = ''; ;) {
       const answer = await this.#side.send({ method: 'GET', path: `/servers?limit=${PAGE}${query}${marker}`, headers: this.#headers });
       if (answer.status !== 200) return ids;
       const page = idsIn(answer.bytes);
@@ -134,7 +141,9 @@ export async function logIn(account: Account): Promise<Login> {
   const urlOf = (type: string): string | undefined =>
     granted.catalog
       .find((service) => service.type === type)
-      ?.endpoints.find((endpoint) => endpoint.interface === 'public' && (account.region === undefined || (endpoint.region_id ?? endpoint.region) === account.region))?.url;
+      ?.endpoints.find(
+        (endpoint) => endpoint.interface === 'public' && (account.region === undefined || (endpoint.region_id ?? endpoint.region) === account.region),
+      )?.url;
   const computeUrl = urlOf('compute');
   if (computeUrl === undefined) throw new Error('the catalog names no compute service');
   return { token, projectId: granted.project.id, computeUrl, imageUrl: urlOf('image')?.replace(/\/v2\/?$/, '') };

@@ -33,6 +33,8 @@ export function tally(codes: readonly number[]): string {
 
 export function asText({ name, ...figures }: Result): string {
   const width = Math.max(...Object.keys(figures).map((key) => key.length));
-  const lines = Object.entries(figures).map(([key, value]) => `  ${key.padEnd(width)}  ${typeof value === 'number' ? value.toLocaleString('en-US', { maximumFractionDigits: 3 }) : value}`);
+  const lines = Object.entries(figures).map(
+    ([key, value]) => `  ${key.padEnd(width)}  ${typeof value === 'number' ? value.toLocaleString('en-US', { maximumFractionDigits: 3 }) : value}`,
+  );
   return [name, ...lines, ''].join('\n');
 }

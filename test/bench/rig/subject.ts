@@ -29,7 +29,10 @@ const FILL_LIMIT_MS = 120_000;
 export async function withCloud(options: Options, run: (subject: Subject) => Promise<Figures>): Promise<Figures> {
   const foreign = foreignAccount(process.env);
   if (foreign !== undefined) {
-    const pids = (process.env['BENCH_PIDS'] ?? '').split(/[\s,]+/).filter(Boolean).map(Number);
+    const pids = (process.env['BENCH_PIDS'] ?? '')
+      .split(/[\s,]+/)
+      .filter(Boolean)
+      .map(Number);
     return withAccount({ account: foreign, computeUrl: '' }, options, pids, run);
   }
   const cloud = new OwnCloud();

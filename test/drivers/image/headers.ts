@@ -1,7 +1,16 @@
 /** Images made by hand, byte by byte, so that a test can lie in any field. */
 export type Qcow2Lies = {
-  version?: number; virtualBytes?: bigint; backing?: string; features?: bigint; crypt?: number; snapshots?: number;
-  clusterBits?: number; headerBytes?: number; l1Entries?: number; extensions?: readonly { type: number; value: string }[]; endless?: boolean;
+  version?: number;
+  virtualBytes?: bigint;
+  backing?: string;
+  features?: bigint;
+  crypt?: number;
+  snapshots?: number;
+  clusterBits?: number;
+  headerBytes?: number;
+  l1Entries?: number;
+  extensions?: readonly { type: number; value: string }[];
+  endless?: boolean;
 };
 
 /** A QCOW2 of four clusters with an empty mapping table; nothing is wrong with it unless asked. */
@@ -44,8 +53,17 @@ export type VmdkLies = { subtype?: string; extents?: readonly string[]; parent?:
 
 export function vmdkDescriptor(lies: VmdkLies = {}): string {
   const extents = lies.extents ?? ['RW 2048 SPARSE "disk.vmdk"'];
-  return ['# Disk DescriptorFile', 'version=1', 'CID=12345678', `parentCID=${lies.parent ?? 'ffffffff'}`,
-    `createType="${lies.subtype ?? 'monolithicSparse'}"`, '# Extent description', ...extents, lies.more ?? '', ''].join('\n');
+  return [
+    '# Disk DescriptorFile',
+    'version=1',
+    'CID=12345678',
+    `parentCID=${lies.parent ?? 'ffffffff'}`,
+    `createType="${lies.subtype ?? 'monolithicSparse'}"`,
+    '# Extent description',
+    ...extents,
+    lies.more ?? '',
+    '',
+  ].join('\n');
 }
 
 /** A sparse VMDK with its descriptor inside. */

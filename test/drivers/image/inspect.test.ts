@@ -37,7 +37,15 @@ describe('S1: a QCOW2 with an external data file', () => {
     ['by its feature bit', { features: 4n }],
     ['by name', { extensions: [{ type: DATA_FILE, value: CANARY }] }],
     ['by both', { features: 4n, extensions: [{ type: DATA_FILE, value: CANARY }] }],
-    ['behind other extensions', { extensions: [{ type: 0x6803f857, value: 'x'.repeat(48) }, { type: DATA_FILE, value: CANARY }] }],
+    [
+      'behind other extensions',
+      {
+        extensions: [
+          { type: 0x6803f857, value: 'x'.repeat(48) },
+          { type: DATA_FILE, value: CANARY },
+        ],
+      },
+    ],
     ['behind extensions without end', { endless: true }],
     ['in a version 2 header, where there are no feature bits', { version: 2, extensions: [{ type: DATA_FILE, value: CANARY }] }],
   ])('is refused %s', async (_how, lies) => {
@@ -45,7 +53,17 @@ describe('S1: a QCOW2 with an external data file', () => {
   });
 
   it('passes without one, in both versions and with harmless extensions', async () => {
-    for (const lies of [{}, { version: 2 }, { features: 1n | 8n | 16n }, { extensions: [{ type: 0x6803f857, value: 'x'.repeat(48) }, { type: 0xe2792aca, value: 'raw' }] }]) {
+    for (const lies of [
+      {},
+      { version: 2 },
+      { features: 1n | 8n | 16n },
+      {
+        extensions: [
+          { type: 0x6803f857, value: 'x'.repeat(48) },
+          { type: 0xe2792aca, value: 'raw' },
+        ],
+      },
+    ]) {
       const seen = await look(qcow2(lies));
       expect(seen).toEqual({ format: 'qcow2', virtualBytes: 1 << 20 });
       expect(verdict(seen, 'qcow2')).toBe('accepted');
@@ -141,10 +159,13 @@ describe('S3: a VMDK that names another file', () => {
 });
 
 describe('S7: a QCOW2 with a backing file', () => {
-  it.each(['/etc/passwd', 'base.qcow2', 'json:{"driver":"file","filename":"/etc/passwd"}', 'nbd:127.0.0.1:10809', 'http://127.0.0.1/x', 'fd:3'])('is refused: %s', async (backing) => {
-    expect(verdict(await look(qcow2({ backing })), 'qcow2')).toBe('image.unsafe');
-    expect(verdict(await look(qcow2({ version: 2, backing })), 'qcow2')).toBe('image.unsafe');
-  });
+  it.each(['/etc/passwd', 'base.qcow2', 'json:{"driver":"file","filename":"/etc/passwd"}', 'nbd:127.0.0.1:10809', 'http://127.0.0.1/x', 'fd:3'])(
+    'is refused: %s',
+    async (backing) => {
+      expect(verdict(await look(qcow2({ backing })), 'qcow2')).toBe('image.unsafe');
+      expect(verdict(await look(qcow2({ version: 2, backing })), 'qcow2')).toBe('image.unsafe');
+    },
+  );
 
   it('passes without one', async () => {
     expect(verdict(await look(qcow2()), 'qcow2')).toBe('accepted');
@@ -153,19 +174,27 @@ describe('S7: a QCOW2 with a backing file', () => {
 
 describe('inspecting', () => {
   it.each([
-    ['encryption', { crypt: 2 }], ['a corrupt mark', { features: 2n }], ['an unknown feature', { features: 1n << 40n }],
-    ['many snapshots', { snapshots: 1_000_000 }], ['impossible clusters', { clusterBits: 40 }], ['an impossible header', { headerBytes: 8000 }],
-    ['a huge mapping table', { l1Entries: 0x7fffffff }], ['a mapping table past the end', { l1Entries: 100_000 }],
+    ['encryption', { crypt: 2 }],
+    ['a corrupt mark', { features: 2n }],
+    ['an unknown feature', { features: 1n << 40n }],
+    ['many snapshots', { snapshots: 1_000_000 }],
+    ['impossible clusters', { clusterBits: 40 }],
+    ['an impossible header', { headerBytes: 8000 }],
+    ['a huge mapping table', { l1Entries: 0x7fffffff }],
+    ['a mapping table past the end', { l1Entries: 100_000 }],
   ])('refuses a QCOW2 with %s', async (_what, lies) => {
     expect((await look(qcow2(lies))).problem).toBeDefined();
   });
 
   it('always ends with an answer, whatever the bytes are', async () => {
     const starts = fc.constantFrom('QFI\xfb\0\0\0\x03', 'QFI\xfb\0\0\0\x02', 'KDMV\x01\0\0\0', 'vhdxfile', 'conectix', 'LUKS\xba\xbe', '', '# Disk Des');
-    await fc.assert(fc.asyncProperty(starts, fc.uint8Array({ maxLength: 600 }), async (start, rest) => {
-      const seen = await look(Buffer.concat([Buffer.from(start, 'latin1'), Buffer.from(rest)]));
-      expect(typeof seen.virtualBytes).toBe('number');
-    }), { numRuns: 300 });
+    await fc.assert(
+      fc.asyncProperty(starts, fc.uint8Array({ maxLength: 600 }), async (start, rest) => {
+        const seen = await look(Buffer.concat([Buffer.from(start, 'latin1'), Buffer.from(rest)]));
+        expect(typeof seen.virtualBytes).toBe('number');
+      }),
+      { numRuns: 300 },
+    );
   });
 
   it('does not follow a link and does not read a huge file through', async () => {

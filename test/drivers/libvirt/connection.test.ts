@@ -52,7 +52,11 @@ describe('a connection', () => {
     open.push(one);
     return one;
   }
-  const faultOf = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => 'no fault', (error: unknown) => (Fault.is(error) ? `${error.code} ${error.reason}` : error));
+  const faultOf = (promise: Promise<unknown>): Promise<unknown> =>
+    promise.then(
+      () => 'no fault',
+      (error: unknown) => (Fault.is(error) ? `${error.code} ${error.reason}` : error),
+    );
 
   it('logs in and opens its URI once, before the first calls', async () => {
     fake.on('connectGetVersion', () => version(7002000n));
@@ -69,10 +73,13 @@ describe('a connection', () => {
     const ids = ['11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222'];
     const calls = ids.map((uuid) => connection.call(PROCEDURES.domainLookupByUuid, { uuid }, LONG));
     await expect.poll(() => waiting.length).toBe(2);
-    const reply = (serial: number, uuid: string): void => fake.send({
-      procedure: PROCEDURES.domainLookupByUuid.number, type: 1, serial,
-      payload: encode(PROCEDURES.domainLookupByUuid.ret, { dom: { name: uuid.slice(0, 1), uuid, id: -1 } }),
-    });
+    const reply = (serial: number, uuid: string): void =>
+      fake.send({
+        procedure: PROCEDURES.domainLookupByUuid.number,
+        type: 1,
+        serial,
+        payload: encode(PROCEDURES.domainLookupByUuid.ret, { dom: { name: uuid.slice(0, 1), uuid, id: -1 } }),
+      });
     reply(4, ids[1] ?? '');
     reply(3, ids[0] ?? '');
     expect((await Promise.all(calls)).map(({ dom }) => dom.name)).toEqual(['1', '2']);
@@ -82,7 +89,9 @@ describe('a connection', () => {
     fake.on('domainLookupByUuid', () => ({ error: 42, text: 'Domain not found' }));
     fake.on('connectGetVersion', () => ({ error: 1, text: "can't open '/var/lib/secret'" }));
     const connection = connect();
-    expect(await faultOf(connection.call(PROCEDURES.domainLookupByUuid, { uuid: '11111111-1111-4111-8111-111111111111' }, LONG))).toBe('notFound libvirt.noDomain');
+    expect(await faultOf(connection.call(PROCEDURES.domainLookupByUuid, { uuid: '11111111-1111-4111-8111-111111111111' }, LONG))).toBe(
+      'notFound libvirt.noDomain',
+    );
     const error = await connection.call(PROCEDURES.connectGetVersion, undefined, LONG).catch((reason: unknown) => reason);
     expect(Fault.is(error, 'unavailable') && error.message).toBe('The hypervisor failed.');
     expect(Fault.is(error) && JSON.stringify(error.detail)).toContain('/var/lib/secret');
@@ -146,7 +155,11 @@ describe('a connection', () => {
     const heard: number[] = [];
     await connect({ onMessage: (procedure) => heard.push(procedure) }).open();
     const pongs: Frame[] = [];
-    for (const socket of fake.sockets) socket.on('data', frameSplitter((one) => pongs.push(one)));
+    for (const socket of fake.sockets)
+      socket.on(
+        'data',
+        frameSplitter((one) => pongs.push(one)),
+      );
     fake.send({ procedure: LIFECYCLE_MESSAGE.number });
     fake.send({ program: KEEPALIVE_PROGRAM, procedure: KEEPALIVE.ping });
     await expect.poll(() => pongs.map(({ program, procedure }) => [program, procedure])).toEqual([[KEEPALIVE_PROGRAM, KEEPALIVE.pong]]);

@@ -6,29 +6,49 @@ import type { GuestFiles } from '../../../drivers/libvirt/storage.ts';
 
 const machine: Machine = { domainType: 'qemu', arch: 'x86_64', bridge: undefined, changesOwners: false };
 const files: GuestFiles = {
-  disks: [{ path: '/s/disk.qcow2', base: { path: '/s/base', format: 'raw' } }, { path: '/s/swap.qcow2', base: undefined }],
-  consoleLog: '/s/console.log', kernel: undefined, ramdisk: undefined,
+  disks: [
+    { path: '/s/disk.qcow2', base: { path: '/s/base', format: 'raw' } },
+    { path: '/s/swap.qcow2', base: undefined },
+  ],
+  consoleLog: '/s/console.log',
+  kernel: undefined,
+  ramdisk: undefined,
 };
 const spec: GuestSpec = {
-  instanceId: '11111111-1111-4111-8111-111111111111', generation: 3, name: 'instance-1', displayName: 'a', hostname: 'a',
-  projectId: 'p', userId: 'u', vcpus: 2, memoryMiB: 96, rootGiB: 0, ephemeralGiB: 0, swapMiB: 0,
+  instanceId: '11111111-1111-4111-8111-111111111111',
+  generation: 3,
+  name: 'instance-1',
+  displayName: 'a',
+  hostname: 'a',
+  projectId: 'p',
+  userId: 'u',
+  vcpus: 2,
+  memoryMiB: 96,
+  rootGiB: 0,
+  ephemeralGiB: 0,
+  swapMiB: 0,
   image: { id: 'i', diskFormat: 'raw', sizeBytes: 1, hash: null, properties: {} },
-  nics: [{ network: 'n', mac: '52:54:00:00:00:01', address: '10.0.0.2/24', gateway: null }], userData: null, metadata: {},
+  nics: [{ network: 'n', mac: '52:54:00:00:00:01', address: '10.0.0.2/24', gateway: null }],
+  userData: null,
+  metadata: {},
 };
 
 /** A reader of well-formed XML for the test: throws on anything else. Gives attribute values and texts. */
 function read(xml: string): string[] {
   const open: string[] = [];
   const values: string[] = [];
-  const rest = xml.replace(/<(\/?)([\w:]+)((?:\s+[\w:]+="[^"<]*")*)\s*(\/?)>|([^<>]+)/g, (_all, close: string, name: string, attributes: string, empty: string, content: string) => {
-    if (content !== undefined) values.push(content);
-    else if (close === '/') expect(open.pop()).toBe(name);
-    else {
-      for (const match of attributes.matchAll(/="([^"]*)"/g)) values.push(match[1] ?? '');
-      if (empty === '') open.push(name);
-    }
-    return '';
-  });
+  const rest = xml.replace(
+    /<(\/?)([\w:]+)((?:\s+[\w:]+="[^"<]*")*)\s*(\/?)>|([^<>]+)/g,
+    (_all, close: string, name: string, attributes: string, empty: string, content: string) => {
+      if (content !== undefined) values.push(content);
+      else if (close === '/') expect(open.pop()).toBe(name);
+      else {
+        for (const match of attributes.matchAll(/="([^"]*)"/g)) values.push(match[1] ?? '');
+        if (empty === '') open.push(name);
+      }
+      return '';
+    },
+  );
   expect([rest, open]).toEqual(['', []]);
   for (const value of values) expect(value.replace(/&(amp|lt|gt|quot|apos|#9|#10|#13);/g, '')).not.toMatch(/[&<>"']/);
   return values;
@@ -38,11 +58,13 @@ describe('the description of a guest', () => {
   it('stays well-formed and carries no more than meant, whatever users write', () => {
     const hostile = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('"/><disk/>', "' x='", ']]>', '<!ENTITY a "b">', '&amp;', '\0\x01\ud800'));
     const count = read(domainXml(spec, files, machine)).length;
-    fc.assert(fc.property(hostile, hostile, hostile, (displayName, commandLine, userId) => {
-      const image = { ...spec.image, properties: { os_command_line: commandLine } };
-      const xml = domainXml({ ...spec, displayName, userId, image, projectId: displayName }, files, machine);
-      expect(read(xml).length).toBe(count);
-    }));
+    fc.assert(
+      fc.property(hostile, hostile, hostile, (displayName, commandLine, userId) => {
+        const image = { ...spec.image, properties: { os_command_line: commandLine } };
+        const xml = domainXml({ ...spec, displayName, userId, image, projectId: displayName }, files, machine);
+        expect(read(xml).length).toBe(count);
+      }),
+    );
   });
 
   it('replaces what XML cannot carry', () => {
@@ -67,7 +89,9 @@ describe('the description of a guest', () => {
 
   it('plugs NICs into the bridge when one is set', () => {
     expect(domainXml(spec, files, machine)).toContain('<interface type="user"><mac address="52:54:00:00:00:01"/><model type="virtio"/>');
-    expect(domainXml(spec, files, { ...machine, bridge: 'br0' })).toContain('<interface type="bridge"><mac address="52:54:00:00:00:01"/><source bridge="br0"/>');
+    expect(domainXml(spec, files, { ...machine, bridge: 'br0' })).toContain(
+      '<interface type="bridge"><mac address="52:54:00:00:00:01"/><source bridge="br0"/>',
+    );
   });
 
   it('refuses names and image properties that it does not know', () => {

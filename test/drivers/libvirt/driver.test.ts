@@ -19,9 +19,22 @@ import { startFakeLibvirtd, type FakeLibvirtd } from './fake-libvirtd.ts';
 const limit = (): AbortSignal => AbortSignal.timeout(20_000);
 const nothing = Buffer.alloc(0);
 const spec: GuestSpec = {
-  instanceId: randomUUID(), generation: 2, name: 'instance-1', displayName: 'a', hostname: 'a', projectId: 'p', userId: 'u',
-  vcpus: 1, memoryMiB: 64, rootGiB: 0, ephemeralGiB: 0, swapMiB: 0,
-  image: { id: 'blank', diskFormat: 'raw', sizeBytes: 4096, hash: null, properties: {} }, nics: [], userData: null, metadata: {},
+  instanceId: randomUUID(),
+  generation: 2,
+  name: 'instance-1',
+  displayName: 'a',
+  hostname: 'a',
+  projectId: 'p',
+  userId: 'u',
+  vcpus: 1,
+  memoryMiB: 64,
+  rootGiB: 0,
+  ephemeralGiB: 0,
+  swapMiB: 0,
+  image: { id: 'blank', diskFormat: 'raw', sizeBytes: 4096, hash: null, properties: {} },
+  nics: [],
+  userData: null,
+  metadata: {},
 };
 const dom = { name: spec.name, uuid: spec.instanceId, id: -1 };
 
@@ -48,7 +61,12 @@ beforeEach(async () => {
   fake.on('domainDestroyFlags', () => ((domain = { state: 5, reason: 2 }), nothing));
   fake.on('domainUndefineFlags', () => ((domain = undefined), nothing));
   driver = await openLibvirtDriver({
-    uri: 'qemu:///system', socketPath: fake.path, stateDir: join(folder, 'state'), virtType: 'kvm', clock: systemClock, log: silentLog,
+    uri: 'qemu:///system',
+    socketPath: fake.path,
+    stateDir: join(folder, 'state'),
+    virtType: 'kvm',
+    clock: systemClock,
+    log: silentLog,
     images: { open: async () => Readable.from([bytes]) },
   });
 });
@@ -65,10 +83,17 @@ function startLeadsTo(state: number, reason: number): void {
 async function need(ctx: TestContext): Promise<void> {
   if (!(await hasTool('qemu-img')) && process.env['CI'] === undefined) ctx.skip('needs qemu-img');
 }
-const faultOf = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => 'no fault', (error: unknown) => (Fault.is(error) ? `${error.code} ${error.reason}` : error));
+const faultOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => 'no fault',
+    (error: unknown) => (Fault.is(error) ? `${error.code} ${error.reason}` : error),
+  );
 
 describe('a spawn', () => {
-  it.for([['paused', 3, 5], ['off', 5, 6]] as const)('fails when the guest is %s right after its start, and leaves nothing', async ([, state, reason], ctx) => {
+  it.for([
+    ['paused', 3, 5],
+    ['off', 5, 6],
+  ] as const)('fails when the guest is %s right after its start, and leaves nothing', async ([, state, reason], ctx) => {
     await need(ctx);
     startLeadsTo(state, reason);
     expect(await faultOf(driver.spawn(spec, limit()))).toBe('unsupported libvirt.notRunning');
@@ -93,7 +118,10 @@ describe('a spawn', () => {
     await need(ctx);
     fake.on('domainCreateWithFlags', () => ({ error: 1, text: 'internal error: process exited while connecting to monitor' }));
     expect(await faultOf(driver.spawn(spec, limit()))).toBe('unsupported libvirt.failed');
-    fake.on('domainDefineXmlFlags', () => ({ error: 9, text: "operation failed: domain 'instance-00000001' already exists with uuid 5a1f4b9e-0000-4000-8000-000000000000" }));
+    fake.on('domainDefineXmlFlags', () => ({
+      error: 9,
+      text: "operation failed: domain 'instance-00000001' already exists with uuid 5a1f4b9e-0000-4000-8000-000000000000",
+    }));
     expect(await faultOf(driver.spawn(spec, limit()))).toBe('conflict libvirt.nameTaken');
     expect([domain, await readdir(join(folder, 'state/instances'))]).toEqual([undefined, []]);
   });
@@ -162,6 +190,12 @@ describe('events', () => {
     send(spec.instanceId, 4, 0);
     send(spec.instanceId, 6, 0); // about to shut down: no change yet
     send(spec.instanceId, 5, 5);
-    await expect.poll(() => heard.map((event) => [event?.generation, event?.power])).toEqual([[2, 'paused'], [2, 'running'], [2, 'crashed']]);
+    await expect
+      .poll(() => heard.map((event) => [event?.generation, event?.power]))
+      .toEqual([
+        [2, 'paused'],
+        [2, 'running'],
+        [2, 'crashed'],
+      ]);
   });
 });

@@ -65,10 +65,23 @@ export async function startFakeLibvirtd(): Promise<FakeLibvirtd> {
   }
 
   const fake: FakeLibvirtd = {
-    path, asked, sockets, drop, listen,
+    path,
+    asked,
+    sockets,
+    drop,
+    listen,
     on: (name, answer) => void answers.set(name, answer),
     send(frame) {
-      const whole = { program: PROGRAM, version: PROGRAM_VERSION, procedure: 0, type: FRAME_TYPE.message, serial: 0, status: 0, payload: Buffer.alloc(0), ...frame };
+      const whole = {
+        program: PROGRAM,
+        version: PROGRAM_VERSION,
+        procedure: 0,
+        type: FRAME_TYPE.message,
+        serial: 0,
+        status: 0,
+        payload: Buffer.alloc(0),
+        ...frame,
+      };
       for (const socket of sockets) socket.write(encodeFrame(whole));
     },
     async close() {
@@ -84,6 +97,16 @@ export async function startFakeLibvirtd(): Promise<FakeLibvirtd> {
 
 function errorPayload(code: number, message: string): Buffer {
   return encode(ERROR_PAYLOAD, {
-    code, domain: 10, message, level: 2, dom: null, str1: null, str2: null, str3: null, int1: 0, int2: 0, net: null,
+    code,
+    domain: 10,
+    message,
+    level: 2,
+    dom: null,
+    str1: null,
+    str2: null,
+    str3: null,
+    int1: 0,
+    int2: 0,
+    net: null,
   });
 }

@@ -35,8 +35,10 @@ for (const mode of ['system', 'session'] as const) {
     }
     const output = async (guest: GuestSpec): Promise<string> => (await driver.consoleOutput(guest, { maxBytes: 1 << 20 }, limit())).toString();
     const says = (guest: GuestSpec, words: string): Promise<void> => expect.poll(() => output(guest), WAIT).toContain(words);
-    const powerOf = async (guest: GuestSpec): Promise<string | undefined> => (await driver.list(limit())).find(({ instanceId }) => instanceId === guest.instanceId)?.power;
-    const powersHeard = (guest: GuestSpec): (string | undefined)[] => events.filter((event) => event?.instanceId === guest.instanceId).map((event) => event?.power);
+    const powerOf = async (guest: GuestSpec): Promise<string | undefined> =>
+      (await driver.list(limit())).find(({ instanceId }) => instanceId === guest.instanceId)?.power;
+    const powersHeard = (guest: GuestSpec): (string | undefined)[] =>
+      events.filter((event) => event?.instanceId === guest.instanceId).map((event) => event?.power);
 
     it('boots from kernel and ramdisk, goes through its life, and leaves nothing', async (ctx) => {
       need(ctx);

@@ -33,15 +33,37 @@ describe('capabilities', () => {
 
 describe('power', () => {
   it.each([
-    [1, 1, 'running'], [2, 0, 'running'], [3, 1, 'paused'], [3, 10, 'crashed'], [4, 0, 'running'], [5, 1, 'shutdown'], [5, 2, 'shutdown'],
-    [5, 3, 'crashed'], [5, 5, 'suspended'], [5, 6, 'crashed'], [6, 0, 'crashed'], [7, 0, 'suspended'], [0, 0, 'pending'],
+    [1, 1, 'running'],
+    [2, 0, 'running'],
+    [3, 1, 'paused'],
+    [3, 10, 'crashed'],
+    [4, 0, 'running'],
+    [5, 1, 'shutdown'],
+    [5, 2, 'shutdown'],
+    [5, 3, 'crashed'],
+    [5, 5, 'suspended'],
+    [5, 6, 'crashed'],
+    [6, 0, 'crashed'],
+    [7, 0, 'suspended'],
+    [0, 0, 'pending'],
   ] as const)('of state %i for reason %i is %s', (state, reason, power) => {
     expect(powerOfState(state, reason)).toBe(power);
   });
 
   it.each([
-    [0, 0, undefined], [1, 0, undefined], [2, 0, 'running'], [3, 2, 'paused'], [4, 0, 'running'], [5, 0, 'shutdown'], [5, 1, 'shutdown'],
-    [5, 2, 'crashed'], [5, 4, 'suspended'], [5, 5, 'crashed'], [6, 0, undefined], [7, 0, 'suspended'], [8, 0, 'crashed'],
+    [0, 0, undefined],
+    [1, 0, undefined],
+    [2, 0, 'running'],
+    [3, 2, 'paused'],
+    [4, 0, 'running'],
+    [5, 0, 'shutdown'],
+    [5, 1, 'shutdown'],
+    [5, 2, 'crashed'],
+    [5, 4, 'suspended'],
+    [5, 5, 'crashed'],
+    [6, 0, undefined],
+    [7, 0, 'suspended'],
+    [8, 0, 'crashed'],
   ] as const)('after event %i with detail %i is %s', (event, detail, power) => {
     expect(powerOfEvent(event, detail)).toBe(power);
   });

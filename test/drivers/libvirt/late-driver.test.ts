@@ -11,7 +11,11 @@ import { silentLog } from '../../../runtime/base/log.ts';
 import { startFakeLibvirtd } from './fake-libvirtd.ts';
 
 const never = new AbortController().signal;
-const faultOf = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => 'no fault', (error: unknown) => (Fault.is(error) ? `${error.code} ${error.reason}` : error));
+const faultOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => 'no fault',
+    (error: unknown) => (Fault.is(error) ? `${error.code} ${error.reason}` : error),
+  );
 const guest = { instanceId: '0', generation: 1 };
 
 /** Only what these tests ask of it. */
@@ -52,7 +56,10 @@ describe('a libvirt that is not there yet', () => {
     expect(await faultOf(late.list(never))).toBe('unavailable libvirt.unreachable');
     expect(await faultOf(late.destroy(guest, never))).toBe('unavailable libvirt.unreachable');
     expect(opened).toBe(1);
-    expect(await Promise.all([faultOf(late.inventory(never)), faultOf(late.inventory(never))])).toEqual(['unavailable libvirt.unreachable', 'unavailable libvirt.unreachable']);
+    expect(await Promise.all([faultOf(late.inventory(never)), faultOf(late.inventory(never))])).toEqual([
+      'unavailable libvirt.unreachable',
+      'unavailable libvirt.unreachable',
+    ]);
     expect(opened).toBe(2);
   });
 
@@ -99,7 +106,9 @@ describe('which libvirt is driven', () => {
 
   it('is the machine’s for root and one’s own for anybody else, unless the settings say', () => {
     expect(absence({}, { uid: 0 })).toBe('no libvirt answers at /run/libvirt/libvirt-sock or /run/libvirt/virtqemud-sock');
-    expect(absence({}, { uid: 1000, environment: { XDG_RUNTIME_DIR: '/run/user/1000' } })).toBe('no libvirt answers at /run/user/1000/libvirt/libvirt-sock or /run/user/1000/libvirt/virtqemud-sock');
+    expect(absence({}, { uid: 1000, environment: { XDG_RUNTIME_DIR: '/run/user/1000' } })).toBe(
+      'no libvirt answers at /run/user/1000/libvirt/libvirt-sock or /run/user/1000/libvirt/virtqemud-sock',
+    );
     expect(absence({}, { uid: 1000, environment: {} })).toBe('it is not known where qemu:///session listens, since XDG_RUNTIME_DIR is not set');
     expect(absence({ uri: 'qemu:///system', socketPath: '/x' }, { uid: 1000 })).toBe('no libvirt answers at /x');
     expect(adviceOf({ uri: 'qemu:///session' })).toContain('virsh -c qemu:///session list');

@@ -70,7 +70,11 @@ export async function openRig(mode: 'system' | 'session' = 'system'): Promise<Li
   const bootable = guest.disk === undefined ? undefined : await addFile(guest.disk, 'qcow2');
 
   return {
-    daemon, stateDir, images, bootable, addImage,
+    daemon,
+    stateDir,
+    images,
+    bootable,
+    addImage,
     specFor(overrides = {}) {
       const direct = overrides.image === undefined ? { kernel, ramdisk } : {};
       return { ...newGuest(blank), ...direct, ...overrides };
@@ -78,8 +82,16 @@ export async function openRig(mode: 'system' | 'session' = 'system'): Promise<Li
     async open(overrides = {}) {
       const owner = daemon.owner === undefined ? {} : { diskOwner: daemon.owner };
       const driver = await openLibvirtDriver({
-        uri: daemon.uri, socketPath: daemon.socketPath, stateDir, virtType: 'qemu', images,
-        clock: systemClock, log: silentLog, hostIp: '127.0.0.1', ...owner, ...overrides,
+        uri: daemon.uri,
+        socketPath: daemon.socketPath,
+        stateDir,
+        virtType: 'qemu',
+        images,
+        clock: systemClock,
+        log: silentLog,
+        hostIp: '127.0.0.1',
+        ...owner,
+        ...overrides,
       });
       opened.push(driver);
       return driver;
@@ -102,9 +114,21 @@ function newGuest(image: GuestImage): GuestSpec {
   const tail = randomBytes(3);
   const mac = `52:54:00:${[...tail].map((byte) => byte.toString(16).padStart(2, '0')).join(':')}`;
   return {
-    instanceId, generation: 1, name: `instance-${tail.toString('hex')}`, displayName: 'tiny', hostname: 'tiny',
-    projectId: 'project', userId: 'user', vcpus: 1, memoryMiB: GUEST_MEMORY_MIB, rootGiB: 0, ephemeralGiB: 0, swapMiB: 0,
-    image, userData: null, metadata: {},
+    instanceId,
+    generation: 1,
+    name: `instance-${tail.toString('hex')}`,
+    displayName: 'tiny',
+    hostname: 'tiny',
+    projectId: 'project',
+    userId: 'user',
+    vcpus: 1,
+    memoryMiB: GUEST_MEMORY_MIB,
+    rootGiB: 0,
+    ephemeralGiB: 0,
+    swapMiB: 0,
+    image,
+    userData: null,
+    metadata: {},
     nics: [{ network: 'flat', mac, address: '10.0.2.15/24', gateway: null }],
   };
 }

@@ -23,7 +23,11 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const place = (more: object = {}): Promise<string> => reachableFolder({ stateDir, within, qemu: QEMU, elsewhere, ...more });
-const faultOf = (promise: Promise<unknown>): Promise<string> => promise.then(() => 'no fault', (error: unknown) => (Fault.is(error) ? `${error.reason}: ${error.message}` : String(error)));
+const faultOf = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'no fault',
+    (error: unknown) => (Fault.is(error) ? `${error.reason}: ${error.message}` : String(error)),
+  );
 function rights(path: string): string {
   const { mode, gid } = statSync(path);
   return `${(mode & 0o777).toString(8)} ${gid}`;

@@ -12,7 +12,11 @@ import { Fault } from '../../../runtime/base/fault.ts';
 import { systemRandom } from '../../../runtime/base/random.ts';
 
 const never = new AbortController().signal;
-const faultOf = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => 'no fault', (error: unknown) => (Fault.is(error) ? `${error.code} ${error.reason}` : error));
+const faultOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => 'no fault',
+    (error: unknown) => (Fault.is(error) ? `${error.code} ${error.reason}` : error),
+  );
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 let folder: string;
@@ -37,7 +41,12 @@ describe('base images', () => {
   }
   const bytes = Buffer.from('some bytes of an image');
   const image = (more: Partial<GuestImage> = {}): GuestImage => ({
-    id: 'one', diskFormat: 'raw', sizeBytes: bytes.length, hash: { algorithm: 'sha256', hex: sha256(bytes) }, properties: {}, ...more,
+    id: 'one',
+    diskFormat: 'raw',
+    sizeBytes: bytes.length,
+    hash: { algorithm: 'sha256', hex: sha256(bytes) },
+    properties: {},
+    ...more,
   });
 
   it('are fetched once for all who want the same bytes, also at the same time', async () => {
@@ -91,9 +100,15 @@ describe('base images', () => {
 
 describe('storage', () => {
   const instanceId = randomUUID();
-  const open = (): Promise<Storage> => Storage.open({
-    stateDir: folder, images: { open: () => Promise.reject(new Error('not wanted')) }, clock: systemClock, random: systemRandom, qemu: undefined, ownFolders: false,
-  });
+  const open = (): Promise<Storage> =>
+    Storage.open({
+      stateDir: folder,
+      images: { open: () => Promise.reject(new Error('not wanted')) },
+      clock: systemClock,
+      random: systemRandom,
+      qemu: undefined,
+      ownFolders: false,
+    });
   const place = (): string => join(folder, 'instances', instanceId);
   async function plant(record: string): Promise<void> {
     await rm(place(), { recursive: true, force: true });

@@ -3,7 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { decode, encode, fixed, int, list, nothing, optional, string, struct, uhyper, uint, uuid, XdrError } from '../../../drivers/libvirt/xdr.ts';
 
 const thing = struct({
-  name: string, id: uuid, count: int, flags: uint, large: uhyper, maybe: optional(string), some: list(int, 5), two: fixed(uint, 2),
+  name: string,
+  id: uuid,
+  count: int,
+  flags: uint,
+  large: uhyper,
+  maybe: optional(string),
+  some: list(int, 5),
+  two: fixed(uint, 2),
 });
 
 describe('xdr', () => {
@@ -27,19 +34,23 @@ describe('xdr', () => {
       some: fc.array(fc.integer({ min: -9, max: 9 }), { maxLength: 5 }),
       two: fc.tuple(fc.nat(), fc.nat()).map((pair) => [...pair]),
     });
-    fc.assert(fc.property(values, (value) => {
-      expect(decode(thing, encode(thing, value))).toEqual(value);
-    }));
+    fc.assert(
+      fc.property(values, (value) => {
+        expect(decode(thing, encode(thing, value))).toEqual(value);
+      }),
+    );
   });
 
   it('gives a value or XdrError for any bytes, and nothing else', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
-      try {
-        decode(thing, Buffer.from(bytes));
-      } catch (error) {
-        expect(error).toBeInstanceOf(XdrError);
-      }
-    }));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        try {
+          decode(thing, Buffer.from(bytes));
+        } catch (error) {
+          expect(error).toBeInstanceOf(XdrError);
+        }
+      }),
+    );
   });
 
   it('refuses a length over its limit before it takes memory for it', () => {

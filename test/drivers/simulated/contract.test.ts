@@ -19,8 +19,7 @@ async function openRig(disk: GuestDisk | undefined, latency: Partial<Latencies>)
   const options = { host: 'host-1', directory, clock: systemClock, random: systemRandom, latency, faults };
   const open = () => openSimulatedDriver(disk === undefined ? options : { ...options, disk });
   const driver = await open();
-  const leftovers: DriverRig['leftovers'] = async (guest) =>
-    [join(directory, 'guests', `${guest.instanceId}.json`)].filter((file) => existsSync(file));
+  const leftovers: DriverRig['leftovers'] = async (guest) => [join(directory, 'guests', `${guest.instanceId}.json`)].filter((file) => existsSync(file));
   return {
     ...(disk === undefined && { leftovers }),
     driver,

@@ -43,14 +43,7 @@ describe('a fault script', () => {
   it('fails the nth call of a verb, and as many after it as asked', async () => {
     const { faults, driver } = await open();
     faults.fail('spawn', broken, { nth: 3, times: 2 });
-    expect(await outcomes(6, () => driver.spawn(simulatedSpec(), never))).toEqual([
-      'done',
-      'done',
-      'test.broken',
-      'test.broken',
-      'done',
-      'done',
-    ]);
+    expect(await outcomes(6, () => driver.spawn(simulatedSpec(), never))).toEqual(['done', 'done', 'test.broken', 'test.broken', 'done', 'done']);
     expect(await driver.list(never)).toHaveLength(4);
   });
 

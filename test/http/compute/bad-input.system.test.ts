@@ -20,7 +20,15 @@ const TRIES = 8;
 const ID = (n: number): string => `10000000-0000-4000-8000-00000000000${n}`;
 /** Stands for what is known only when the node runs. */
 const PLACEHOLDERS: World = {
-  base: '/v2.1', imageId: ID(1), flavorId: '42', disabledFlavorId: null, queuedImageId: ID(2), foreignImageId: ID(3), largeImageId: ID(4), ownServerId: ID(5), foreignServerId: ID(6),
+  base: '/v2.1',
+  imageId: ID(1),
+  flavorId: '42',
+  disabledFlavorId: null,
+  queuedImageId: ID(2),
+  foreignImageId: ID(3),
+  largeImageId: ID(4),
+  ownServerId: ID(5),
+  foreignServerId: ID(6),
   tokens: { member: 'TOKEN-member', admin: 'TOKEN-admin', expired: 'TOKEN-expired', unscoped: 'TOKEN-unscoped' },
 };
 
@@ -29,7 +37,13 @@ const lifecycle = new Lifecycle({ clock: systemClock, log: silentLog });
 const urls = new Map<string, string>();
 const real = new Map<string, string>();
 
-type Asked = { readonly token?: string | null; readonly headers?: { [name: string]: string }; readonly raw?: string | Buffer; readonly body?: unknown; readonly version?: string };
+type Asked = {
+  readonly token?: string | null;
+  readonly headers?: { [name: string]: string };
+  readonly raw?: string | Buffer;
+  readonly body?: unknown;
+  readonly version?: string;
+};
 
 async function ask(method: string, url: string, { token, headers = {}, raw, body, version }: Asked = {}) {
   const all: { [name: string]: string } = { ...(raw === undefined && body === undefined ? {} : { 'content-type': 'application/json' }), ...headers };
@@ -52,7 +66,11 @@ async function login(name: string, password: string, project: string | null): Pr
 async function makeImage(token: string, some: object, bytes?: string): Promise<string> {
   const image = await ask('POST', `${urls.get('Image')}/v2/images`, { token, body: { name: 'test', disk_format: 'raw', container_format: 'bare', ...some } });
   if (bytes !== undefined) {
-    await ask('PUT', `${urls.get('Image')}/v2/images/${String(image.at('id'))}/file`, { token, raw: bytes, headers: { 'content-type': 'application/octet-stream' } });
+    await ask('PUT', `${urls.get('Image')}/v2/images/${String(image.at('id'))}/file`, {
+      token,
+      raw: bytes,
+      headers: { 'content-type': 'application/octet-stream' },
+    });
   }
   return String(image.at('id'));
 }
@@ -90,7 +108,10 @@ beforeAll(async () => {
   await openNode();
   const secrets = loadOrCreateSecrets(join(directory, 'data'), ['admin', 'demo', 'service'], systemRandom);
   const [member, admin, unscoped, ended] = await Promise.all([
-    login('demo', secrets.demo, 'demo'), login('admin', secrets.admin, 'admin'), login('demo', secrets.demo, null), login('demo', secrets.demo, 'demo'),
+    login('demo', secrets.demo, 'demo'),
+    login('admin', secrets.admin, 'admin'),
+    login('demo', secrets.demo, null),
+    login('demo', secrets.demo, 'demo'),
   ]);
   await ask('DELETE', `${urls.get('Identity')}/auth/tokens`, { token: ended, headers: { 'x-subject-token': ended } });
   for (const [name, token] of Object.entries({ member, admin, unscoped, expired: ended })) real.set(`TOKEN-${name}`, token);

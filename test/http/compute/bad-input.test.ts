@@ -11,15 +11,25 @@ const LARGE = '30000000-0000-4000-8000-000000000003';
 const PLACEHOLDER = { own: '10000000-0000-4000-8000-000000000001', foreign: '10000000-0000-4000-8000-000000000002' };
 
 const world = {
-  base: '/v2.1', imageId: IMAGE_ID, flavorId: '1', disabledFlavorId: '9', queuedImageId: QUEUED, foreignImageId: FOREIGN, largeImageId: LARGE,
-  ownServerId: PLACEHOLDER.own, foreignServerId: PLACEHOLDER.foreign,
+  base: '/v2.1',
+  imageId: IMAGE_ID,
+  flavorId: '1',
+  disabledFlavorId: '9',
+  queuedImageId: QUEUED,
+  foreignImageId: FOREIGN,
+  largeImageId: LARGE,
+  ownServerId: PLACEHOLDER.own,
+  foreignServerId: PLACEHOLDER.foreign,
   tokens: { member: 'member', admin: 'admin', expired: 'expired', unscoped: 'unscoped' },
 };
 
 beforeAll(async () => {
   rig = await openRig();
   rig.cloud.addFlavor({ flavorId: '9', disabled: true });
-  rig.images.add({ id: QUEUED, status: 'queued' }).add({ id: FOREIGN, visibility: 'private', owner: OTHER_PROJECT }).add({ id: LARGE, sizeBytes: 2 * 1024 ** 3 });
+  rig.images
+    .add({ id: QUEUED, status: 'queued' })
+    .add({ id: FOREIGN, visibility: 'private', owner: OTHER_PROJECT })
+    .add({ id: LARGE, sizeBytes: 2 * 1024 ** 3 });
   ids.own = await rig.server();
   ids.foreign = await rig.server({}, { token: 'other' });
 });
@@ -42,7 +52,11 @@ describe('the door refuses', () => {
 
 describe('the harmless twins pass', () => {
   it('takes names of 255 characters and bodies just below the limit', async () => {
-    const answer = await rig.ask('POST', '/v2.1/servers', { body: { server: { name: 'n'.repeat(255), imageRef: IMAGE_ID, flavorRef: '1', metadata: { constructor: 'a', prototype: 'b' }, user_data: 'QUJD'.repeat(16_000) } } });
+    const answer = await rig.ask('POST', '/v2.1/servers', {
+      body: {
+        server: { name: 'n'.repeat(255), imageRef: IMAGE_ID, flavorRef: '1', metadata: { constructor: 'a', prototype: 'b' }, user_data: 'QUJD'.repeat(16_000) },
+      },
+    });
     expect(answer.status, answer.text).toBe(202);
   });
 

@@ -66,7 +66,9 @@ describe('key pairs', () => {
     expect((await rig.ask('POST', '/v2.1/os-keypairs', { body: { keypair: { name: 'mine' } } })).status).toBe(409);
     expect((await rig.ask('POST', '/v2.1/os-keypairs', { version: '2.92', body: { keypair: { name: 'a@b.c' } } })).status).toBe(400);
     expect((await rig.ask('GET', '/v2.1/os-keypairs/mine', { token: 'other' })).status).toBe(404);
-    const server = await rig.ask('POST', '/v2.1/servers', { body: { server: { name: 'n', imageRef: '70a599e0-31e7-49b7-b260-868f441e862b', flavorRef: '1', key_name: 'mine' } } });
+    const server = await rig.ask('POST', '/v2.1/servers', {
+      body: { server: { name: 'n', imageRef: '70a599e0-31e7-49b7-b260-868f441e862b', flavorRef: '1', key_name: 'mine' } },
+    });
     expect(rig.cloud.servers.get(String(server.at('server', 'id')))?.record.publicKey).toBe(shown.at('keypair', 'public_key'));
     expect((await rig.ask('DELETE', '/v2.1/os-keypairs/mine', { version: '2.2' })).status).toBe(204);
   });

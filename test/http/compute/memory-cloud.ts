@@ -46,8 +46,18 @@ export class MemoryCloud implements Actors {
 
   addFlavor(some: Partial<Flavor> & { flavorId: string }): Flavor {
     const flavor: Flavor = {
-      name: some.flavorId, vcpus: 1, memoryMiB: 512, rootGiB: 1, ephemeralGiB: 0, swapMiB: 0, rxtxFactor: 1, isPublic: true, disabled: false,
-      description: null, extraSpecs: {}, ...some,
+      name: some.flavorId,
+      vcpus: 1,
+      memoryMiB: 512,
+      rootGiB: 1,
+      ephemeralGiB: 0,
+      swapMiB: 0,
+      rxtxFactor: 1,
+      isPublic: true,
+      disabled: false,
+      description: null,
+      extraSpecs: {},
+      ...some,
     };
     this.flavors.set(flavor.flavorId, flavor);
     return flavor;
@@ -66,9 +76,22 @@ export class MemoryCloud implements Actors {
   activate(id: string): void {
     const { record } = this.servers.get(id) ?? {};
     this.change(id, {
-      vmState: 'active', taskState: null, powerState: 'running', host: 'host1', zone: 'nova', generation: 1, operation: null, launchedAt: '2026-11-22T10:00:00.123Z', wantedNetworks: [],
+      vmState: 'active',
+      taskState: null,
+      powerState: 'running',
+      host: 'host1',
+      zone: 'nova',
+      generation: 1,
+      operation: null,
+      launchedAt: '2026-11-22T10:00:00.123Z',
+      wantedNetworks: [],
       nics: (record?.wantedNetworks ?? []).map(({ networkId, address }) => ({
-        networkId, label: 'private', address: address ?? '10.20.0.5', prefix: 16, gateway: '10.20.0.1', mac: 'fa:16:3e:00:00:05',
+        networkId,
+        label: 'private',
+        address: address ?? '10.20.0.5',
+        prefix: 16,
+        gateway: '10.20.0.1',
+        mac: 'fa:16:3e:00:00:05',
       })),
     });
   }
@@ -129,7 +152,9 @@ export class MemoryCloud implements Actors {
       case 'listZones':
         return [{ name: 'nova', available: true, hosts: this.hosts.map((host) => host.host) }];
       case 'listServersOfHosts':
-        return [...this.servers.values()].filter(({ record }) => !record.deleted && (m['hosts'] as string[]).includes(record.host ?? '')).map(({ record }) => ({ host: record.host, id: record.id, name: record.name }));
+        return [...this.servers.values()]
+          .filter(({ record }) => !record.deleted && (m['hosts'] as string[]).includes(record.host ?? ''))
+          .map(({ record }) => ({ host: record.host, id: record.id, name: record.name }));
       case 'listNetworks':
         return [{ id: NETWORK_ID, label: 'private', cidr: '10.20.0.0/16', gateway: '10.20.0.1', projectId: null }];
       case 'showQuota':
@@ -159,14 +184,20 @@ export class MemoryCloud implements Actors {
   #quota(projectId: string, userId: string | null) {
     const live = [...this.servers.values()].map(({ record }) => record).filter((record) => record.projectId === projectId && !record.deleted);
     const used = { instances: live.length, cores: sum(live, (one) => one.flavor.vcpus), ram: sum(live, (one) => one.flavor.memoryMiB) };
-    const limits = { ...QUOTA_DEFAULTS, ...this.classLimits.get('default'), ...this.limits.get(`${projectId}/`), ...(userId === null ? {} : this.limits.get(`${projectId}/${userId}`)) };
+    const limits = {
+      ...QUOTA_DEFAULTS,
+      ...this.classLimits.get('default'),
+      ...this.limits.get(`${projectId}/`),
+      ...(userId === null ? {} : this.limits.get(`${projectId}/${userId}`)),
+    };
     return { limits, used, keyPairs: this.keyPairs.size };
   }
 
   #accept(order: CreateOrder) {
     const before = order.idempotency === null ? undefined : this.orders.get(order.idempotency.key);
     if (before !== undefined) {
-      if (before.bodyHash !== order.idempotency?.bodyHash) throw new Fault('unprocessable', 'idempotency.reused', 'This Idempotency-Key was used before with another request body.');
+      if (before.bodyHash !== order.idempotency?.bodyHash)
+        throw new Fault('unprocessable', 'idempotency.reused', 'This Idempotency-Key was used before with another request body.');
       return { instances: before.ids.map((id) => this.servers.get(id)), replayed: true };
     }
     const { limits, used } = this.#quota(order.projectId, order.userId);
@@ -180,7 +211,8 @@ export class MemoryCloud implements Actors {
       this.servers.set(record.id, stored);
       return stored;
     });
-    if (order.idempotency !== null) this.orders.set(order.idempotency.key, { bodyHash: order.idempotency.bodyHash, ids: instances.map(({ record }) => record.id) });
+    if (order.idempotency !== null)
+      this.orders.set(order.idempotency.key, { bodyHash: order.idempotency.bodyHash, ids: instances.map(({ record }) => record.id) });
     return { instances, replayed: false };
   }
 
@@ -222,16 +254,31 @@ export class MemoryCloud implements Actors {
 
   #flavor(m: Message): unknown {
     const id = String(m['flavorId']);
-    const sees = (flavor: Flavor): boolean => m['projectId'] === null || flavor.isPublic || this.flavorAccess.get(flavor.flavorId)?.has(String(m['projectId'])) === true;
+    const sees = (flavor: Flavor): boolean =>
+      m['projectId'] === null || flavor.isPublic || this.flavorAccess.get(flavor.flavorId)?.has(String(m['projectId'])) === true;
     switch (m.type) {
       case 'showFlavor': {
         const flavor = this.flavors.get(id);
         return flavor !== undefined && sees(flavor) ? flavor : null;
       }
       case 'listFlavors': {
-        const { isPublic, minMemoryMiB, minRootGiB, marker, limit, name } = m as never as { isPublic: boolean | null; minMemoryMiB: number | null; minRootGiB: number | null; marker: string | null; limit: number; name: string | null };
+        const { isPublic, minMemoryMiB, minRootGiB, marker, limit, name } = m as never as {
+          isPublic: boolean | null;
+          minMemoryMiB: number | null;
+          minRootGiB: number | null;
+          marker: string | null;
+          limit: number;
+          name: string | null;
+        };
         const found = [...this.flavors.values()]
-          .filter((one) => sees(one) && (isPublic === null || one.isPublic === isPublic) && one.memoryMiB >= (minMemoryMiB ?? 0) && one.rootGiB >= (minRootGiB ?? 0) && (name === null || one.name.includes(name)))
+          .filter(
+            (one) =>
+              sees(one) &&
+              (isPublic === null || one.isPublic === isPublic) &&
+              one.memoryMiB >= (minMemoryMiB ?? 0) &&
+              one.rootGiB >= (minRootGiB ?? 0) &&
+              (name === null || one.name.includes(name)),
+          )
           .sort((a, b) => (a.flavorId < b.flavorId ? -1 : 1));
         const start = marker === null ? 0 : found.findIndex((one) => one.flavorId === marker) + 1;
         if (marker !== null && start === 0) throw new Fault('invalid', 'marker', `marker [${marker}] not found`);
@@ -239,7 +286,8 @@ export class MemoryCloud implements Actors {
       }
       case 'createFlavor': {
         const flavor = m['flavor'] as Flavor;
-        if (this.flavors.has(flavor.flavorId) || [...this.flavors.values()].some((one) => one.name === flavor.name)) throw new Fault('conflict', 'flavor', `Flavor ${flavor.name} already exists.`);
+        if (this.flavors.has(flavor.flavorId) || [...this.flavors.values()].some((one) => one.name === flavor.name))
+          throw new Fault('conflict', 'flavor', `Flavor ${flavor.name} already exists.`);
         return this.addFlavor(flavor);
       }
       case 'updateFlavor':
@@ -287,24 +335,50 @@ function pickService(m: Message): Partial<HostView> {
 function matches(record: InstanceRecord, filter: ServerFilter): boolean {
   const equal = (wanted: unknown, value: unknown): boolean => wanted === null || wanted === value;
   return (
-    equal(filter.projectId, record.projectId) && equal(filter.deleted, record.deleted) && equal(filter.vmState, record.vmState) && equal(filter.taskState, record.taskState) &&
-    equal(filter.powerState, record.powerState) && equal(filter.imageId, record.image.id) && equal(filter.flavorId, record.flavor.flavorId) &&
-    equal(filter.userId, record.userId) && equal(filter.host, record.host) && equal(filter.locked, record.locked) &&
+    equal(filter.projectId, record.projectId) &&
+    equal(filter.deleted, record.deleted) &&
+    equal(filter.vmState, record.vmState) &&
+    equal(filter.taskState, record.taskState) &&
+    equal(filter.powerState, record.powerState) &&
+    equal(filter.imageId, record.image.id) &&
+    equal(filter.flavorId, record.flavor.flavorId) &&
+    equal(filter.userId, record.userId) &&
+    equal(filter.host, record.host) &&
+    equal(filter.locked, record.locked) &&
     (filter.name === null || record.name.includes(filter.name.replace(/^\^|\$$/g, ''))) &&
-    (filter.states === null || filter.states.some((state) => state.vmState === record.vmState && (state.taskStates === null || state.taskStates.includes(record.taskState ?? '')))) &&
+    (filter.states === null ||
+      filter.states.some((state) => state.vmState === record.vmState && (state.taskStates === null || state.taskStates.includes(record.taskState ?? '')))) &&
     (filter.tags === null || filter.tags.every((tag) => record.tags.includes(tag)))
   );
 }
 
 function serviceView(binary: string, host: string, id: number) {
-  return { id, uuid: randomUUID(), binary, host, zone: 'nova', enabled: true, up: true, updatedAt: '2026-11-22T10:00:00.000Z', disabledReason: null, forcedDown: false };
+  return {
+    id,
+    uuid: randomUUID(),
+    binary,
+    host,
+    zone: 'nova',
+    enabled: true,
+    up: true,
+    updatedAt: '2026-11-22T10:00:00.000Z',
+    disabledReason: null,
+    forcedDown: false,
+  };
 }
 
 export function hostView(host: string, id: number): HostView {
   return {
     ...serviceView('nova-compute', host, id),
-    hypervisorId: id, hypervisorUuid: id === 1 ? HOST_ID : randomUUID(), driver: 'simulated', hypervisorType: 'simulated', hypervisorVersion: 1_000_000, hostIp: '127.0.0.1',
+    hypervisorId: id,
+    hypervisorUuid: id === 1 ? HOST_ID : randomUUID(),
+    driver: 'simulated',
+    hypervisorType: 'simulated',
+    hypervisorVersion: 1_000_000,
+    hostIp: '127.0.0.1',
     cpu: { arch: 'x86_64', model: 'any', vendor: 'any', topology: { sockets: 1, cores: 4, threads: 1 }, features: [] },
-    total: { vcpus: 64, memoryMiB: 262_144, diskGiB: 4_096 }, used: { vcpus: 1, memoryMiB: 512, diskGiB: 1 }, instances: 1,
+    total: { vcpus: 64, memoryMiB: 262_144, diskGiB: 4_096 },
+    used: { vcpus: 1, memoryMiB: 512, diskGiB: 1 },
+    instances: 1,
   };
 }

@@ -30,7 +30,13 @@ export type Answer = {
   at(...path: (string | number)[]): unknown;
 };
 
-export type AskOptions = { readonly token?: string | null; readonly version?: string; readonly headers?: { [name: string]: string }; readonly body?: unknown; readonly raw?: string | Buffer };
+export type AskOptions = {
+  readonly token?: string | null;
+  readonly version?: string;
+  readonly headers?: { [name: string]: string };
+  readonly body?: unknown;
+  readonly raw?: string | Buffer;
+};
 
 const FAR_MS = Date.parse('2099-01-01T00:00:00Z');
 
@@ -41,8 +47,17 @@ export class TokenTable implements TokenChecker {
   add(token: string, some: Partial<Caller>): this {
     const roles = some.roles ?? ['member', 'reader'];
     this.callers.set(token, {
-      tokenHash: hashToken(token), userId: `user-${token}`, userName: token, userDomainId: 'default', projectId: PROJECT, projectName: 'one', projectDomainId: 'default',
-      roles, isAdmin: roles.includes('admin'), expiresAtMs: FAR_MS, ...some,
+      tokenHash: hashToken(token),
+      userId: `user-${token}`,
+      userName: token,
+      userDomainId: 'default',
+      projectId: PROJECT,
+      projectName: 'one',
+      projectDomainId: 'default',
+      roles,
+      isAdmin: roles.includes('admin'),
+      expiresAtMs: FAR_MS,
+      ...some,
     });
     return this;
   }
@@ -58,8 +73,21 @@ export class ImageTable implements ImageCatalog {
 
   add(some: Partial<CatalogImage> & { id: string }): this {
     this.images.set(some.id, {
-      name: 'cirros', diskFormat: 'qcow2', containerFormat: 'bare', sizeBytes: 1_000_000, hash: null, minDiskGiB: 0, minMemoryMiB: 0, properties: {},
-      status: 'active', visibility: 'public', owner: OTHER_PROJECT, isProtected: false, createdAt: '2026-11-01T00:00:00Z', updatedAt: '2026-11-01T00:00:00Z', ...some,
+      name: 'cirros',
+      diskFormat: 'qcow2',
+      containerFormat: 'bare',
+      sizeBytes: 1_000_000,
+      hash: null,
+      minDiskGiB: 0,
+      minMemoryMiB: 0,
+      properties: {},
+      status: 'active',
+      visibility: 'public',
+      owner: OTHER_PROJECT,
+      isProtected: false,
+      createdAt: '2026-11-01T00:00:00Z',
+      updatedAt: '2026-11-01T00:00:00Z',
+      ...some,
     });
     return this;
   }
@@ -106,7 +134,15 @@ export async function openRig(settings: Partial<ComputeSettings> = {}): Promise<
     .add('unscoped', { projectId: null, roles: [] })
     .add('expired', { expiresAtMs: Date.parse('2020-01-01T00:00:00Z') });
   const images = new ImageTable().add({ id: IMAGE_ID });
-  const door = computeApi({ actors: cloud, tokens, images, clock: systemClock, random: systemRandom, log: silentLog, settings: { ...COMPUTE_DEFAULTS, ...settings } });
+  const door = computeApi({
+    actors: cloud,
+    tokens,
+    images,
+    clock: systemClock,
+    random: systemRandom,
+    log: silentLog,
+    settings: { ...COMPUTE_DEFAULTS, ...settings },
+  });
   const directory = mkdtempSync(join(tmpdir(), 'door-'));
   const socketPath = join(directory, 'socket');
   const server = createServer({ maxHeaderSize: 32_768 }, (incoming, response) => void door(incoming, response));
@@ -116,17 +152,29 @@ export async function openRig(settings: Partial<ComputeSettings> = {}): Promise<
 
   async function ask(method: string, path: string, options: AskOptions = {}): Promise<Answer> {
     const { token = 'member', version, body, raw } = options;
-    const headers: { [name: string]: string } = { ...(body === undefined && raw === undefined ? {} : { 'content-type': 'application/json' }), ...options.headers };
+    const headers: { [name: string]: string } = {
+      ...(body === undefined && raw === undefined ? {} : { 'content-type': 'application/json' }),
+      ...options.headers,
+    };
     if (token !== null) headers['x-auth-token'] = token;
     if (version !== undefined) headers['openstack-api-version'] = `compute ${version}`;
-    const answer = await request(`${url}${path}`, { dispatcher, method: method as 'GET', headers, body: raw ?? (body === undefined ? null : JSON.stringify(body)) });
+    const answer = await request(`${url}${path}`, {
+      dispatcher,
+      method: method as 'GET',
+      headers,
+      body: raw ?? (body === undefined ? null : JSON.stringify(body)),
+    });
     const text = await answer.body.text();
     const parsed: unknown = text === '' ? undefined : JSON.parse(text);
     return { status: answer.statusCode, headers: answer.headers, text, body: parsed, at: (...path) => path.reduce(memberOf, parsed) };
   }
 
   return {
-    cloud, tokens, images, url, ask,
+    cloud,
+    tokens,
+    images,
+    url,
+    ask,
     async server(some = {}, { building = false, token = 'member' } = {}) {
       const made = await ask('POST', '/v2.1/servers', { token, body: { server: { name: 'test', imageRef: IMAGE_ID, flavorRef: '1', ...some } } });
       if (made.status !== 202) throw new Error(`create: ${made.status} ${made.text}`);

@@ -31,7 +31,11 @@ describe('versions', () => {
   it('is named in the answer, also of refusals, and what it depends on is said', async () => {
     for (const path of ['/v2.1/flavors', '/v2.1/no-such']) {
       const { headers } = await rig.ask('GET', path, { version: '2.60' });
-      expect(headers).toMatchObject({ 'openstack-api-version': 'compute 2.60', 'x-openstack-nova-api-version': '2.60', vary: expect.stringContaining('OpenStack-API-Version') });
+      expect(headers).toMatchObject({
+        'openstack-api-version': 'compute 2.60',
+        'x-openstack-nova-api-version': '2.60',
+        vary: expect.stringContaining('OpenStack-API-Version'),
+      });
     }
   });
 
@@ -113,24 +117,62 @@ describe('answers', () => {
 });
 
 /** Least role per route: reviewed by hand. */
-const MATRIX: readonly (readonly [method: string, path: string, least: 'any' | 'reader' | 'member' | 'admin', body?: object | undefined, version?: string])[] = [
-  ['GET', '/extensions', 'any'], ['GET', '/flavors', 'any'], ['GET', '/flavors/detail', 'any'], ['GET', '/flavors/1', 'any'], ['GET', '/limits', 'any'],
-  ['GET', '/os-availability-zone', 'any'], ['GET', '/os-keypairs', 'any'], ['GET', `/os-quota-sets/${PROJECT}/defaults`, 'any'], ['GET', '/images', 'any'],
-  ['GET', '/servers', 'reader'], ['GET', '/servers/detail', 'reader'], ['GET', '/servers/:id', 'reader'], ['GET', '/servers/:id/metadata', 'reader'], ['GET', '/servers/:id/ips', 'reader'],
-  ['GET', '/servers/:id/os-instance-actions', 'reader'], ['GET', '/servers/:id/os-security-groups', 'reader'], ['GET', '/servers/:id/tags', 'reader', undefined, '2.26'],
-  ['GET', '/os-networks', 'reader'], ['GET', `/os-networks/${NETWORK_ID}`, 'reader'], ['GET', '/os-tenant-networks', 'reader'], ['GET', `/os-tenant-networks/${NETWORK_ID}`, 'reader'],
-  ['GET', '/flavors/1/os-extra_specs', 'reader'], ['GET', `/os-quota-sets/${PROJECT}`, 'reader'], ['GET', `/os-quota-sets/${PROJECT}/detail`, 'reader'],
-  ['PUT', '/servers/:id', 'member', { server: { name: 'a' } }], ['POST', '/servers/:id/metadata', 'member', { metadata: {} }], ['PUT', '/servers/:id/metadata', 'member', { metadata: {} }],
-  ['POST', '/servers/:id/action', 'member', { 'os-stop': null }], ['POST', '/servers/:id/action', 'member', { 'os-start': null }], ['POST', '/servers/:id/action', 'member', { reboot: { type: 'HARD' } }],
-  ['POST', '/servers/:id/action', 'member', { 'os-getConsoleOutput': {} }], ['PUT', '/servers/:id/tags', 'member', { tags: [] }, '2.26'], ['DELETE', '/servers/:id/tags', 'member', undefined, '2.26'],
-  ['POST', '/servers', 'member', { server: { name: 'a', imageRef: IMAGE_ID, flavorRef: '1' } }],
-  ['POST', '/flavors', 'admin', { flavor: { name: 'f', ram: 1, vcpus: 1, disk: 1 } }], ['PUT', '/flavors/1', 'admin', { flavor: { description: null } }, '2.55'],
-  ['POST', '/flavors/1/os-extra_specs', 'admin', { extra_specs: { a: 'b' } }], ['PUT', '/flavors/1/os-extra_specs/a', 'admin', { a: 'c' }], ['DELETE', '/flavors/1/os-extra_specs/a', 'admin'],
-  ['GET', '/os-hypervisors', 'admin'], ['GET', '/os-hypervisors/detail', 'admin'], ['GET', '/os-hypervisors/1', 'admin'], ['GET', '/os-hypervisors/statistics', 'admin'],
-  ['GET', '/os-hypervisors/1/uptime', 'admin'], ['GET', '/os-hypervisors/host1/search', 'admin'], ['GET', '/os-hypervisors/host1/servers', 'admin'], ['GET', '/os-services', 'admin'],
-  ['PUT', '/os-services/enable', 'admin', { host: 'host1', binary: 'nova-compute' }], ['GET', '/os-availability-zone/detail', 'admin'], ['GET', '/os-quota-class-sets/default', 'admin'],
-  ['PUT', '/os-quota-class-sets/default', 'admin', { quota_class_set: {} }], ['PUT', `/os-quota-sets/${PROJECT}`, 'admin', { quota_set: {} }], ['DELETE', `/os-quota-sets/${PROJECT}`, 'admin'],
-];
+const MATRIX: readonly (readonly [method: string, path: string, least: 'any' | 'reader' | 'member' | 'admin', body?: object | undefined, version?: string])[] =
+  [
+    ['GET', '/extensions', 'any'],
+    ['GET', '/flavors', 'any'],
+    ['GET', '/flavors/detail', 'any'],
+    ['GET', '/flavors/1', 'any'],
+    ['GET', '/limits', 'any'],
+    ['GET', '/os-availability-zone', 'any'],
+    ['GET', '/os-keypairs', 'any'],
+    ['GET', `/os-quota-sets/${PROJECT}/defaults`, 'any'],
+    ['GET', '/images', 'any'],
+    ['GET', '/servers', 'reader'],
+    ['GET', '/servers/detail', 'reader'],
+    ['GET', '/servers/:id', 'reader'],
+    ['GET', '/servers/:id/metadata', 'reader'],
+    ['GET', '/servers/:id/ips', 'reader'],
+    ['GET', '/servers/:id/os-instance-actions', 'reader'],
+    ['GET', '/servers/:id/os-security-groups', 'reader'],
+    ['GET', '/servers/:id/tags', 'reader', undefined, '2.26'],
+    ['GET', '/os-networks', 'reader'],
+    ['GET', `/os-networks/${NETWORK_ID}`, 'reader'],
+    ['GET', '/os-tenant-networks', 'reader'],
+    ['GET', `/os-tenant-networks/${NETWORK_ID}`, 'reader'],
+    ['GET', '/flavors/1/os-extra_specs', 'reader'],
+    ['GET', `/os-quota-sets/${PROJECT}`, 'reader'],
+    ['GET', `/os-quota-sets/${PROJECT}/detail`, 'reader'],
+    ['PUT', '/servers/:id', 'member', { server: { name: 'a' } }],
+    ['POST', '/servers/:id/metadata', 'member', { metadata: {} }],
+    ['PUT', '/servers/:id/metadata', 'member', { metadata: {} }],
+    ['POST', '/servers/:id/action', 'member', { 'os-stop': null }],
+    ['POST', '/servers/:id/action', 'member', { 'os-start': null }],
+    ['POST', '/servers/:id/action', 'member', { reboot: { type: 'HARD' } }],
+    ['POST', '/servers/:id/action', 'member', { 'os-getConsoleOutput': {} }],
+    ['PUT', '/servers/:id/tags', 'member', { tags: [] }, '2.26'],
+    ['DELETE', '/servers/:id/tags', 'member', undefined, '2.26'],
+    ['POST', '/servers', 'member', { server: { name: 'a', imageRef: IMAGE_ID, flavorRef: '1' } }],
+    ['POST', '/flavors', 'admin', { flavor: { name: 'f', ram: 1, vcpus: 1, disk: 1 } }],
+    ['PUT', '/flavors/1', 'admin', { flavor: { description: null } }, '2.55'],
+    ['POST', '/flavors/1/os-extra_specs', 'admin', { extra_specs: { a: 'b' } }],
+    ['PUT', '/flavors/1/os-extra_specs/a', 'admin', { a: 'c' }],
+    ['DELETE', '/flavors/1/os-extra_specs/a', 'admin'],
+    ['GET', '/os-hypervisors', 'admin'],
+    ['GET', '/os-hypervisors/detail', 'admin'],
+    ['GET', '/os-hypervisors/1', 'admin'],
+    ['GET', '/os-hypervisors/statistics', 'admin'],
+    ['GET', '/os-hypervisors/1/uptime', 'admin'],
+    ['GET', '/os-hypervisors/host1/search', 'admin'],
+    ['GET', '/os-hypervisors/host1/servers', 'admin'],
+    ['GET', '/os-services', 'admin'],
+    ['PUT', '/os-services/enable', 'admin', { host: 'host1', binary: 'nova-compute' }],
+    ['GET', '/os-availability-zone/detail', 'admin'],
+    ['GET', '/os-quota-class-sets/default', 'admin'],
+    ['PUT', '/os-quota-class-sets/default', 'admin', { quota_class_set: {} }],
+    ['PUT', `/os-quota-sets/${PROJECT}`, 'admin', { quota_set: {} }],
+    ['DELETE', `/os-quota-sets/${PROJECT}`, 'admin'],
+  ];
 
 describe('who may', () => {
   const roles = ['none', 'reader', 'member', 'admin'] as const;
@@ -142,8 +184,13 @@ describe('who may', () => {
       for (const role of roles) {
         const id = path.includes(':id') ? await rig.server() : '';
         if (body !== undefined && 'os-start' in body) rig.cloud.change(id, { vmState: 'stopped' });
-        const answer = await rig.ask(method, `/v2.1${path.replace(':id', id)}`, { token: role, ...(body === undefined ? {} : { body }), ...(version === undefined ? {} : { version }) });
-        if (answer.status === 403) expect(answer.at('forbidden', 'message')).toMatch(/^Policy doesn't allow (os_compute_api|compute):[\w:-]+ to be performed\.$/);
+        const answer = await rig.ask(method, `/v2.1${path.replace(':id', id)}`, {
+          token: role,
+          ...(body === undefined ? {} : { body }),
+          ...(version === undefined ? {} : { version }),
+        });
+        if (answer.status === 403)
+          expect(answer.at('forbidden', 'message')).toMatch(/^Policy doesn't allow (os_compute_api|compute):[\w:-]+ to be performed\.$/);
         else allowed.push(role);
         if (answer.status !== 403) expect(answer.status, answer.text).toBeLessThan(300);
         rig.cloud.servers.clear();

@@ -23,14 +23,29 @@ beforeAll(async () => {
   serverId = await rig.server({ name: 'new-server-test', metadata: { foo: 'Foo Value' }, user_data: 'ZWNobw==', networks: [{ uuid: NETWORK_ID }] });
   const at = '2026-11-22T10:00:00.123Z';
   rig.cloud.change(serverId, {
-    host: 'host1', zone: 'nova', requestedZone: 'nova', schedulerHints: { same_host: [] },
-    actions: [{
-      requestId: ACTION, action: 'stop', userId: 'u', projectId: PROJECT, startedAt: at, updatedAt: at, message: null,
-      events: [{ event: 'compute_stop_instance', startedAt: at, finishedAt: at, result: 'Success', host: 'host1', fault: null }],
-    }],
+    host: 'host1',
+    zone: 'nova',
+    requestedZone: 'nova',
+    schedulerHints: { same_host: [] },
+    actions: [
+      {
+        requestId: ACTION,
+        action: 'stop',
+        userId: 'u',
+        projectId: PROJECT,
+        startedAt: at,
+        updatedAt: at,
+        message: null,
+        events: [{ event: 'compute_stop_instance', startedAt: at, finishedAt: at, result: 'Success', host: 'host1', fault: null }],
+      },
+    ],
   });
   rig.cloud.hosts = [hostView('host1', 1), hostView('host2', 2)];
-  rig.cloud.flavors.set('7', { ...rig.cloud.addFlavor({ flavorId: '7', name: 'm1.small.description' }), extraSpecs: { 'hw:numa_nodes': '1' }, description: 'some' });
+  rig.cloud.flavors.set('7', {
+    ...rig.cloud.addFlavor({ flavorId: '7', name: 'm1.small.description' }),
+    extraSpecs: { 'hw:numa_nodes': '1' },
+    description: 'some',
+  });
   rig.cloud.addFlavor({ flavorId: '12', name: 'private', isPublic: false });
   await rig.ask('POST', '/v2.1/os-keypairs', { token: 'admin', body: { keypair: { name: 'one', public_key: PUBLIC_KEY } } });
   await rig.ask('POST', '/v2.1/os-keypairs', { token: 'admin', body: { keypair: { name: 'two', public_key: PUBLIC_KEY } } });
@@ -64,8 +79,18 @@ const CASES: readonly Case[] = [
   ['servers/servers-list-status-resp.json', 'GET', '/servers?limit=1&status=active'],
   ['servers/server-create-resp.json', 'POST', '/servers', { body: { server: { name: 'n', imageRef: IMAGE_ID, flavorRef: '1' } } }],
   ['servers/v2.100/server-create-resp.json', 'POST', '/servers', { body: { server: { name: 'n', imageRef: IMAGE_ID, flavorRef: '1', networks: 'auto' } } }],
-  ['os-multiple-create/multiple-create-post-resp.json', 'POST', '/servers', { body: { server: { name: 'n', imageRef: IMAGE_ID, flavorRef: '1', min_count: '1', max_count: '2', return_reservation_id: 'True' } } }],
-  ['os-multiple-create/multiple-create-no-resv-post-resp.json', 'POST', '/servers', { body: { server: { name: 'n', imageRef: IMAGE_ID, flavorRef: '1', min_count: '1', max_count: '2' } } }],
+  [
+    'os-multiple-create/multiple-create-post-resp.json',
+    'POST',
+    '/servers',
+    { body: { server: { name: 'n', imageRef: IMAGE_ID, flavorRef: '1', min_count: '1', max_count: '2', return_reservation_id: 'True' } } },
+  ],
+  [
+    'os-multiple-create/multiple-create-no-resv-post-resp.json',
+    'POST',
+    '/servers',
+    { body: { server: { name: 'n', imageRef: IMAGE_ID, flavorRef: '1', min_count: '1', max_count: '2' } } },
+  ],
   ['servers/server-update-resp.json', 'PUT', '/servers/:server', { body: { server: { name: 'new-server-test' } } }],
   ['servers/v2.100/server-update-resp.json', 'PUT', '/servers/:server', { body: { server: { name: 'new-server-test' } } }],
   ['server-metadata/server-metadata-all-resp.json', 'GET', '/servers/:server/metadata'],
@@ -94,10 +119,20 @@ const CASES: readonly Case[] = [
   ['flavor-manage/v2.61/flavor-update-resp.json', 'PUT', '/flavors/7', { token: 'admin', as: 'flavor-manage/v2.61/flavor-update-req.json' }],
   ['flavor-extra-specs/flavor-extra-specs-list-resp.json', 'GET', '/flavors/7/os-extra_specs'],
   ['flavor-extra-specs/flavor-extra-specs-get-resp.json', 'GET', '/flavors/7/os-extra_specs/hw:numa_nodes'],
-  ['flavor-extra-specs/flavor-extra-specs-create-resp.json', 'POST', '/flavors/1/os-extra_specs', { token: 'admin', as: 'flavor-extra-specs/flavor-extra-specs-create-req.json' }],
+  [
+    'flavor-extra-specs/flavor-extra-specs-create-resp.json',
+    'POST',
+    '/flavors/1/os-extra_specs',
+    { token: 'admin', as: 'flavor-extra-specs/flavor-extra-specs-create-req.json' },
+  ],
   ['flavor-access/flavor-access-add-tenant-resp.json', 'POST', '/flavors/12/action', { token: 'admin', as: 'flavor-access/flavor-access-add-tenant-req.json' }],
   ['flavor-access/flavor-access-list-resp.json', 'GET', '/flavors/12/os-flavor-access', { token: 'admin' }],
-  ['flavor-access/flavor-access-remove-tenant-resp.json', 'POST', '/flavors/12/action', { token: 'admin', as: 'flavor-access/flavor-access-remove-tenant-req.json' }],
+  [
+    'flavor-access/flavor-access-remove-tenant-resp.json',
+    'POST',
+    '/flavors/12/action',
+    { token: 'admin', as: 'flavor-access/flavor-access-remove-tenant-req.json' },
+  ],
   ['images/images-list-get-resp.json', 'GET', '/images'],
   ['images/images-details-get-resp.json', 'GET', '/images/detail'],
   ['images/image-get-resp.json', 'GET', `/images/${IMAGE_ID}`],
@@ -112,20 +147,40 @@ const CASES: readonly Case[] = [
   ['os-keypairs/v2.2/keypairs-list-resp.json', 'GET', '/os-keypairs', { token: 'admin' }],
   ['os-keypairs/v2.2/keypairs-get-resp.json', 'GET', '/os-keypairs/one', { token: 'admin' }],
   ['os-keypairs/v2.2/keypairs-post-resp.json', 'POST', '/os-keypairs', { token: 'admin', body: { keypair: { name: 'made', type: 'ssh' } } }],
-  ['os-keypairs/v2.2/keypairs-import-post-resp.json', 'POST', '/os-keypairs', { token: 'admin', body: { keypair: { name: 'three', type: 'ssh', public_key: PUBLIC_KEY } } }],
+  [
+    'os-keypairs/v2.2/keypairs-import-post-resp.json',
+    'POST',
+    '/os-keypairs',
+    { token: 'admin', body: { keypair: { name: 'three', type: 'ssh', public_key: PUBLIC_KEY } } },
+  ],
   ['os-keypairs/v2.10/keypairs-get-resp.json', 'GET', '/os-keypairs/one', { token: 'admin' }],
   ['os-keypairs/v2.35/keypairs-list-resp.json', 'GET', '/os-keypairs?limit=1', { token: 'admin' }],
   ['os-keypairs/v2.92/keypairs-import-post-resp.json', 'POST', '/os-keypairs', { token: 'admin', as: 'os-keypairs/v2.92/keypairs-import-post-req.json' }],
   ['os-quota-sets/v2.36/quotas-show-get-resp.json', 'GET', `/os-quota-sets/${PROJECT}`],
   ['os-quota-sets/v2.36/quotas-show-detail-get-resp.json', 'GET', `/os-quota-sets/${PROJECT}/detail`],
   ['os-quota-sets/v2.36/quotas-show-defaults-get-resp.json', 'GET', `/os-quota-sets/${PROJECT}/defaults`],
-  ['os-quota-sets/v2.36/quotas-update-post-resp.json', 'PUT', `/os-quota-sets/${PROJECT}`, { token: 'admin', as: 'os-quota-sets/v2.36/quotas-update-post-req.json' }],
+  [
+    'os-quota-sets/v2.36/quotas-update-post-resp.json',
+    'PUT',
+    `/os-quota-sets/${PROJECT}`,
+    { token: 'admin', as: 'os-quota-sets/v2.36/quotas-update-post-req.json' },
+  ],
   ['os-quota-sets/v2.57/quotas-show-get-resp.json', 'GET', `/os-quota-sets/${PROJECT}`],
   ['os-quota-sets/v2.57/quotas-show-detail-get-resp.json', 'GET', `/os-quota-sets/${PROJECT}/detail`],
-  ['os-quota-sets/v2.57/quotas-update-force-post-resp.json', 'PUT', `/os-quota-sets/${PROJECT}`, { token: 'admin', as: 'os-quota-sets/v2.57/quotas-update-force-post-req.json' }],
+  [
+    'os-quota-sets/v2.57/quotas-update-force-post-resp.json',
+    'PUT',
+    `/os-quota-sets/${PROJECT}`,
+    { token: 'admin', as: 'os-quota-sets/v2.57/quotas-update-force-post-req.json' },
+  ],
   ['os-quota-class-sets/v2.50/quota-classes-show-get-resp.json', 'GET', '/os-quota-class-sets/default', { token: 'admin' }],
   ['os-quota-class-sets/v2.57/quota-classes-show-get-resp.json', 'GET', '/os-quota-class-sets/default', { token: 'admin' }],
-  ['os-quota-class-sets/v2.57/quota-classes-update-post-resp.json', 'PUT', '/os-quota-class-sets/default', { token: 'admin', as: 'os-quota-class-sets/v2.57/quota-classes-update-post-req.json' }],
+  [
+    'os-quota-class-sets/v2.57/quota-classes-update-post-resp.json',
+    'PUT',
+    '/os-quota-class-sets/default',
+    { token: 'admin', as: 'os-quota-class-sets/v2.57/quota-classes-update-post-req.json' },
+  ],
   ['os-hypervisors/hypervisors-list-resp.json', 'GET', '/os-hypervisors', { token: 'admin' }],
   ['os-hypervisors/hypervisors-detail-resp.json', 'GET', '/os-hypervisors/detail', { token: 'admin' }],
   ['os-hypervisors/hypervisors-show-resp.json', 'GET', '/os-hypervisors/1', { token: 'admin' }],
@@ -138,8 +193,18 @@ const CASES: readonly Case[] = [
   ['os-hypervisors/v2.33/hypervisors-list-resp.json', 'GET', '/os-hypervisors?limit=1', { token: 'admin' }],
   ['os-services/v2.53/services-list-get-resp.json', 'GET', '/os-services', { token: 'admin' }],
   ['os-services/v2.53/service-disable-put-resp.json', 'PUT', '/os-services/:service', { token: 'admin', as: 'os-services/v2.53/service-disable-put-req.json' }],
-  ['os-services/v2.53/service-disable-log-put-resp.json', 'PUT', '/os-services/:service', { token: 'admin', as: 'os-services/v2.53/service-disable-log-put-req.json' }],
-  ['os-services/v2.53/service-force-down-put-resp.json', 'PUT', '/os-services/:service', { token: 'admin', as: 'os-services/v2.53/service-force-down-put-req.json' }],
+  [
+    'os-services/v2.53/service-disable-log-put-resp.json',
+    'PUT',
+    '/os-services/:service',
+    { token: 'admin', as: 'os-services/v2.53/service-disable-log-put-req.json' },
+  ],
+  [
+    'os-services/v2.53/service-force-down-put-resp.json',
+    'PUT',
+    '/os-services/:service',
+    { token: 'admin', as: 'os-services/v2.53/service-force-down-put-req.json' },
+  ],
   ['os-services/v2.53/service-enable-put-resp.json', 'PUT', '/os-services/:service', { token: 'admin', as: 'os-services/v2.53/service-enable-put-req.json' }],
 ];
 
@@ -151,7 +216,11 @@ describe('answers have the members and types of recorded ones', () => {
       const { as, ...rest } = options;
       const place = path.replace(':server', serverId).replace(':service', rig.cloud.hosts[0]?.uuid ?? HOST_ID);
       const version = /v(2\.\d+)\//.exec(sample)?.[1] ?? '2.1';
-      const answer: Answer = await rig.ask(method, place.startsWith('!') ? place.slice(1) : `/v2.1${place}`, { version, ...rest, ...(as === undefined ? {} : { body: read(as) }) });
+      const answer: Answer = await rig.ask(method, place.startsWith('!') ? place.slice(1) : `/v2.1${place}`, {
+        version,
+        ...rest,
+        ...(as === undefined ? {} : { body: read(as) }),
+      });
       expect([answer.status, answer.text.slice(0, 200)]).toEqual([expect.toSatisfy((status: number) => status >= 200 && status < 300), expect.anything()]);
       expect(differences(wanted, answer.body, '')).toEqual([]);
       return undefined;
@@ -168,7 +237,18 @@ function read(sample: string): unknown {
 /** Maps whose keys are the users' own. */
 const FREE = /(^|\.)(metadata|addresses|extra_specs|properties|scheduler_hints|meta|cpu_info|hosts)$/;
 /** Members that depend on what else is in the cloud, not on the version. */
-const OPTIONAL = new Set(['servers_links', 'flavors_links', 'keypairs_links', 'hypervisors_links', 'images_links', 'links', 'server', 'OS-DCF:diskConfig', 'extra_specs', 'disabled_reason']);
+const OPTIONAL = new Set([
+  'servers_links',
+  'flavors_links',
+  'keypairs_links',
+  'hypervisors_links',
+  'images_links',
+  'links',
+  'server',
+  'OS-DCF:diskConfig',
+  'extra_specs',
+  'disabled_reason',
+]);
 
 function differences(wanted: unknown, got: unknown, path: string): string[] {
   if (wanted === null || got === null) return []; // null stands for a value that is unset

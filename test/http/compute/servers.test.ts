@@ -24,8 +24,17 @@ describe('creating servers', () => {
       version: '2.96',
       body: {
         server: {
-          ...sound, networks: [{ uuid: NETWORK_ID, fixed_ip: '10.20.7.7' }], metadata: { a: 'b' }, tags: ['x', 'x', 'y'], description: 'd', hostname: 'box.example.org',
-          accessIPv4: '1.2.3.4', user_data: 'QUJD', config_drive: 'true', availability_zone: 'nova', adminPass: 'my-own',
+          ...sound,
+          networks: [{ uuid: NETWORK_ID, fixed_ip: '10.20.7.7' }],
+          metadata: { a: 'b' },
+          tags: ['x', 'x', 'y'],
+          description: 'd',
+          hostname: 'box.example.org',
+          accessIPv4: '1.2.3.4',
+          user_data: 'QUJD',
+          config_drive: 'true',
+          availability_zone: 'nova',
+          adminPass: 'my-own',
         },
         'os:scheduler_hints': { different_host: [IMAGE_ID], rack: 'r1' },
       },
@@ -36,9 +45,25 @@ describe('creating servers', () => {
     expect(answer.at('server', 'adminPass')).toBe('my-own');
     expect(rig.cloud.told).toContainEqual({ to: `instance/${String(id)}`, type: 'wake' });
     expect(recordOf(id)).toMatchObject({
-      name: 'web', projectId: PROJECT, userId: 'user-member', vmState: 'building', taskState: 'scheduling', generation: 0, host: null, requestedZone: 'nova', requestedHost: null,
-      wantedNetworks: [{ networkId: NETWORK_ID, address: '10.20.7.7' }], metadata: { a: 'b' }, tags: ['x', 'y'], description: 'd', hostname: 'box.example.org', configDrive: true,
-      userData: 'QUJD', accessIpV4: '1.2.3.4', schedulerHints: { different_host: [IMAGE_ID], rack: 'r1' }, securityGroups: ['default'],
+      name: 'web',
+      projectId: PROJECT,
+      userId: 'user-member',
+      vmState: 'building',
+      taskState: 'scheduling',
+      generation: 0,
+      host: null,
+      requestedZone: 'nova',
+      requestedHost: null,
+      wantedNetworks: [{ networkId: NETWORK_ID, address: '10.20.7.7' }],
+      metadata: { a: 'b' },
+      tags: ['x', 'y'],
+      description: 'd',
+      hostname: 'box.example.org',
+      configDrive: true,
+      userData: 'QUJD',
+      accessIpV4: '1.2.3.4',
+      schedulerHints: { different_host: [IMAGE_ID], rack: 'r1' },
+      securityGroups: ['default'],
       operation: { name: 'create', step: 'place', attempt: 0, requestId: answer.headers['x-compute-request-id'] },
       actions: [{ action: 'create', requestId: answer.headers['x-compute-request-id'] }],
     });
@@ -52,7 +77,9 @@ describe('creating servers', () => {
 
   it('numbers the names and host names of several and answers with their reservation', async () => {
     const before = new Set(rig.cloud.servers.keys());
-    const answer = await rig.ask('POST', '/v2.1/servers', { body: { server: { ...sound, name: 'My Web_1', min_count: 2, max_count: '3', return_reservation_id: true } } });
+    const answer = await rig.ask('POST', '/v2.1/servers', {
+      body: { server: { ...sound, name: 'My Web_1', min_count: 2, max_count: '3', return_reservation_id: true } },
+    });
     expect(answer.at('reservation_id')).toMatch(/^r-[0-9a-z]{8}$/);
     const made = [...rig.cloud.servers.values()].filter(({ record }) => !before.has(record.id)).map(({ record }) => record);
     expect(made.map(({ name, hostname, launchIndex, reservationId }) => [name, hostname, launchIndex, reservationId])).toEqual(
@@ -78,7 +105,10 @@ describe('creating servers', () => {
   it('takes the device that says what imageRef says, and the image from it when imageRef is absent', async () => {
     const device = { source_type: 'image', destination_type: 'local', uuid: IMAGE_ID, boot_index: '0', delete_on_termination: true };
     const { imageRef: _, ...without } = sound;
-    for (const server of [{ ...sound, block_device_mapping_v2: [device] }, { ...without, block_device_mapping_v2: [device] }]) {
+    for (const server of [
+      { ...sound, block_device_mapping_v2: [device] },
+      { ...without, block_device_mapping_v2: [device] },
+    ]) {
       const answer = await rig.ask('POST', '/v2.1/servers', { body: { server } });
       expect(answer.status, answer.text).toBe(202);
       expect(recordOf(answer.at('server', 'id')).image.id).toBe(IMAGE_ID);
@@ -177,7 +207,10 @@ describe('servers through their life', () => {
 
   it('tells users of a failure what it means and administrators what it was', async () => {
     const id = await rig.server();
-    rig.cloud.change(id, { vmState: 'error', fault: { code: 'unavailable', reason: 'r', message: 'No valid host was found.', detail: { socket: '/run/secret' }, at: '2026-11-22T10:00:00.000Z' } });
+    rig.cloud.change(id, {
+      vmState: 'error',
+      fault: { code: 'unavailable', reason: 'r', message: 'No valid host was found.', detail: { socket: '/run/secret' }, at: '2026-11-22T10:00:00.000Z' },
+    });
     const asUser = await rig.ask('GET', `/v2.1/servers/${id}`);
     expect(asUser.at('server', 'fault')).toEqual({ code: 500, created: '2026-11-22T10:00:00Z', message: 'No valid host was found.' });
     expect((await rig.ask('GET', `/v2.1/servers/${id}`, { token: 'admin' })).at('server', 'fault', 'details')).toContain('/run/secret');

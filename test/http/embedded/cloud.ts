@@ -43,8 +43,12 @@ export async function openCloud(options: { sizeMaxBytes?: number; clock?: Clock 
   const blobs = join(rig.directory, 'images');
   const log = complainingLog(complaints);
   const seeded = await seedIdentity(rig.actors, {
-    adminPassword: PASSWORDS['admin'] ?? '', demoPassword: PASSWORDS['demo'] ?? '', servicePassword: PASSWORDS['nova'] ?? '',
-    region: REGION, random: systemRandom, passwordCost: TEST_COST,
+    adminPassword: PASSWORDS['admin'] ?? '',
+    demoPassword: PASSWORDS['demo'] ?? '',
+    servicePassword: PASSWORDS['nova'] ?? '',
+    region: REGION,
+    random: systemRandom,
+    passwordCost: TEST_COST,
     endpoints: [
       { type: 'identity', name: 'keystone', url: `${identity.url}/v3` },
       { type: 'image', name: 'glance', url: image.url },
@@ -64,9 +68,20 @@ export async function openCloud(options: { sizeMaxBytes?: number; clock?: Clock 
   const settings = { ...IMAGE_SETTINGS, ...(options.sizeMaxBytes === undefined ? {} : { sizeMaxBytes: options.sizeMaxBytes }) };
   late.image = listenerOf(await imageApi({ ...parts, blobs, tokens, settings }));
   return {
-    rig, seeded, tinyId, identityUrl: identity.url, imageUrl: image.url, blobs, complaints, tokens,
+    rig,
+    seeded,
+    tinyId,
+    identityUrl: identity.url,
+    imageUrl: image.url,
+    blobs,
+    complaints,
+    tokens,
     async login(name, project) {
-      const answer = await authenticate(identity.url, { name, password: PASSWORDS[name] ?? name, scope: { project: { name: project, domain: { id: 'default' } } } });
+      const answer = await authenticate(identity.url, {
+        name,
+        password: PASSWORDS[name] ?? name,
+        scope: { project: { name: project, domain: { id: 'default' } } },
+      });
       const token = answer.headers.get('x-subject-token');
       if (token === null) throw new Error(`no token for ${name}: ${answer.status} ${answer.text}`);
       return token;
@@ -81,7 +96,9 @@ export async function openCloud(options: { sizeMaxBytes?: number; clock?: Clock 
 
 export function authenticate(url: string, wish: { name: string; password: string; scope?: object | string }): Promise<Answer> {
   const password = { user: { name: wish.name, domain: { name: 'Default' }, password: wish.password } };
-  return call('POST', `${url}/v3/auth/tokens`, { body: { auth: { identity: { methods: ['password'], password }, ...(wish.scope === undefined ? {} : { scope: wish.scope }) } } });
+  return call('POST', `${url}/v3/auth/tokens`, {
+    body: { auth: { identity: { methods: ['password'], password }, ...(wish.scope === undefined ? {} : { scope: wish.scope }) } },
+  });
 }
 
 /** Koa answers every error itself; its promise never rejects. */
@@ -91,7 +108,8 @@ function listenerOf(app: Koa): RequestListener {
 }
 
 function complainingLog(complaints: string[]): Log {
-  const keep = (event: string, fields?: object): void => void complaints.push(`${event} ${JSON.stringify(fields, (_, value: unknown) => (value instanceof Error ? value.stack : value))}`);
+  const keep = (event: string, fields?: object): void =>
+    void complaints.push(`${event} ${JSON.stringify(fields, (_, value: unknown) => (value instanceof Error ? value.stack : value))}`);
   const log: Log = { debug: () => undefined, info: () => undefined, warn: keep, error: keep, with: () => log };
   return log;
 }

@@ -31,8 +31,16 @@ describe('the openstack client', () => {
   }
   function environment({ identityUrl }: Cloud, user: string, project: string, path = '/v3'): NodeJS.ProcessEnv {
     return {
-      PATH: '/usr/bin:/bin', HOME: '/nonexistent', OS_AUTH_URL: `${identityUrl}${path}`, OS_USERNAME: user, OS_PASSWORD: PASSWORDS[user], OS_PROJECT_NAME: project,
-      OS_USER_DOMAIN_NAME: 'Default', OS_PROJECT_DOMAIN_NAME: 'Default', OS_REGION_NAME: REGION, OS_IDENTITY_API_VERSION: '3',
+      PATH: '/usr/bin:/bin',
+      HOME: '/nonexistent',
+      OS_AUTH_URL: `${identityUrl}${path}`,
+      OS_USERNAME: user,
+      OS_PASSWORD: PASSWORDS[user],
+      OS_PROJECT_NAME: project,
+      OS_USER_DOMAIN_NAME: 'Default',
+      OS_PROJECT_DOMAIN_NAME: 'Default',
+      OS_REGION_NAME: REGION,
+      OS_IDENTITY_API_VERSION: '3',
     };
   }
   async function openstack(at: Cloud, who: readonly [string, string], ...args: string[]): Promise<string> {
@@ -41,56 +49,96 @@ describe('the openstack client', () => {
   const ADMIN = ['admin', 'admin'] as const;
   const DEMO = ['demo', 'demo'] as const;
 
-  it('logs in, with and without the version in the address', async (ctx) => {
-    const at = here(ctx);
-    const token = JSON.parse(await openstack(at, DEMO, 'token', 'issue', '-f', 'json')) as { project_id: string };
-    expect(token.project_id).toBe(at.seeded.demoProjectId);
-    const { stdout } = await run(CLIENT, ['project', 'list', '-f', 'value', '-c', 'Name'], { env: environment(at, 'demo', 'demo', '') });
-    expect(stdout.trim()).toBe('demo');
-  }, LONG_MS);
+  it(
+    'logs in, with and without the version in the address',
+    async (ctx) => {
+      const at = here(ctx);
+      const token = JSON.parse(await openstack(at, DEMO, 'token', 'issue', '-f', 'json')) as { project_id: string };
+      expect(token.project_id).toBe(at.seeded.demoProjectId);
+      const { stdout } = await run(CLIENT, ['project', 'list', '-f', 'value', '-c', 'Name'], { env: environment(at, 'demo', 'demo', '') });
+      expect(stdout.trim()).toBe('demo');
+    },
+    LONG_MS,
+  );
 
-  it('makes a project, a user and a grant, and takes them back', async (ctx) => {
-    const at = here(ctx);
-    await openstack(at, ADMIN, 'project', 'create', '--description', 'made by a client', 'made');
-    await openstack(at, ADMIN, 'user', 'create', '--project', 'made', '--password', 'made', 'maker');
-    await openstack(at, ADMIN, 'role', 'add', '--project', 'made', '--user', 'maker', 'member');
-    expect(await openstack(at, ADMIN, 'role', 'assignment', 'list', '--names', '--project', 'made', '-f', 'value')).toContain('maker@Default');
-    const issued = await run(CLIENT, ['token', 'issue', '-f', 'value', '-c', 'id'], { env: { ...environment(at, 'maker', 'made'), OS_PASSWORD: 'made' } });
-    expect(issued.stdout.trim()).toHaveLength(43);
-    expect(await openstack(at, ADMIN, 'user', 'list', '-f', 'value', '-c', 'Name')).toContain('maker');
-    expect(await openstack(at, ADMIN, 'role', 'list', '-f', 'value', '-c', 'Name')).toContain('manager');
-    await openstack(at, ADMIN, 'role', 'remove', '--project', 'made', '--user', 'maker', 'member');
-    await openstack(at, ADMIN, 'user', 'delete', 'maker');
-    await openstack(at, ADMIN, 'project', 'delete', 'made');
-    expect(await openstack(at, ADMIN, 'project', 'list', '-f', 'value', '-c', 'Name')).not.toContain('made');
-  }, LONG_MS);
+  it(
+    'makes a project, a user and a grant, and takes them back',
+    async (ctx) => {
+      const at = here(ctx);
+      await openstack(at, ADMIN, 'project', 'create', '--description', 'made by a client', 'made');
+      await openstack(at, ADMIN, 'user', 'create', '--project', 'made', '--password', 'made', 'maker');
+      await openstack(at, ADMIN, 'role', 'add', '--project', 'made', '--user', 'maker', 'member');
+      expect(await openstack(at, ADMIN, 'role', 'assignment', 'list', '--names', '--project', 'made', '-f', 'value')).toContain('maker@Default');
+      const issued = await run(CLIENT, ['token', 'issue', '-f', 'value', '-c', 'id'], { env: { ...environment(at, 'maker', 'made'), OS_PASSWORD: 'made' } });
+      expect(issued.stdout.trim()).toHaveLength(43);
+      expect(await openstack(at, ADMIN, 'user', 'list', '-f', 'value', '-c', 'Name')).toContain('maker');
+      expect(await openstack(at, ADMIN, 'role', 'list', '-f', 'value', '-c', 'Name')).toContain('manager');
+      await openstack(at, ADMIN, 'role', 'remove', '--project', 'made', '--user', 'maker', 'member');
+      await openstack(at, ADMIN, 'user', 'delete', 'maker');
+      await openstack(at, ADMIN, 'project', 'delete', 'made');
+      expect(await openstack(at, ADMIN, 'project', 'list', '-f', 'value', '-c', 'Name')).not.toContain('made');
+    },
+    LONG_MS,
+  );
 
-  it('uploads, shows, changes, saves and deletes an image', async (ctx) => {
-    const at = here(ctx);
-    const [source, saved] = [join(at.rig.directory, 'source.raw'), join(at.rig.directory, 'saved.raw')];
-    await writeFile(source, randomBytes(3_000_000));
-    await openstack(at, DEMO, 'image', 'create', '--file', source, '--disk-format', 'raw', '--container-format', 'bare', '--property', 'hw_disk_bus=virtio', '--tag', 'first', 'mine');
-    expect(await openstack(at, DEMO, 'image', 'list', '--long', '-f', 'value')).toMatch(/mine raw bare 3000000 .* active shared False/);
-    await openstack(at, DEMO, 'image', 'set', '--name', 'renamed', '--property', 'os_distro=none', '--min-disk', '1', '--tag', 'second', 'mine');
-    await openstack(at, DEMO, 'image', 'unset', '--property', 'hw_disk_bus', '--tag', 'first', 'renamed');
-    const shown = JSON.parse(await openstack(at, DEMO, 'image', 'show', '-f', 'json', 'renamed')) as { min_disk: number; tags: string[]; properties: object };
-    expect([shown.min_disk, shown.tags]).toEqual([1, ['second']]);
-    expect(shown.properties).toMatchObject({ os_distro: 'none', os_hash_algo: 'sha512' });
-    expect(shown.properties).not.toHaveProperty('hw_disk_bus');
-    await openstack(at, DEMO, 'image', 'save', '--file', saved, 'renamed');
-    expect((await readFile(saved)).equals(await readFile(source))).toBe(true);
-    await openstack(at, DEMO, 'image', 'delete', 'renamed');
-    expect(await openstack(at, DEMO, 'image', 'list', '-f', 'value', '-c', 'Name')).toBe('tiny\n');
-    await expect(openstack(at, DEMO, 'image', 'delete', 'tiny')).rejects.toThrow();
-  }, LONG_MS);
+  it(
+    'uploads, shows, changes, saves and deletes an image',
+    async (ctx) => {
+      const at = here(ctx);
+      const [source, saved] = [join(at.rig.directory, 'source.raw'), join(at.rig.directory, 'saved.raw')];
+      await writeFile(source, randomBytes(3_000_000));
+      await openstack(
+        at,
+        DEMO,
+        'image',
+        'create',
+        '--file',
+        source,
+        '--disk-format',
+        'raw',
+        '--container-format',
+        'bare',
+        '--property',
+        'hw_disk_bus=virtio',
+        '--tag',
+        'first',
+        'mine',
+      );
+      expect(await openstack(at, DEMO, 'image', 'list', '--long', '-f', 'value')).toMatch(/mine raw bare 3000000 .* active shared False/);
+      await openstack(at, DEMO, 'image', 'set', '--name', 'renamed', '--property', 'os_distro=none', '--min-disk', '1', '--tag', 'second', 'mine');
+      await openstack(at, DEMO, 'image', 'unset', '--property', 'hw_disk_bus', '--tag', 'first', 'renamed');
+      const shown = JSON.parse(await openstack(at, DEMO, 'image', 'show', '-f', 'json', 'renamed')) as { min_disk: number; tags: string[]; properties: object };
+      expect([shown.min_disk, shown.tags]).toEqual([1, ['second']]);
+      expect(shown.properties).toMatchObject({ os_distro: 'none', os_hash_algo: 'sha512' });
+      expect(shown.properties).not.toHaveProperty('hw_disk_bus');
+      await openstack(at, DEMO, 'image', 'save', '--file', saved, 'renamed');
+      expect((await readFile(saved)).equals(await readFile(source))).toBe(true);
+      await openstack(at, DEMO, 'image', 'delete', 'renamed');
+      expect(await openstack(at, DEMO, 'image', 'list', '-f', 'value', '-c', 'Name')).toBe('tiny\n');
+      await expect(openstack(at, DEMO, 'image', 'delete', 'tiny')).rejects.toThrow();
+    },
+    LONG_MS,
+  );
 
-  it('works through the Python library too: checksums compared, images found, shared and downloaded', async (ctx) => {
-    const at = here(ctx);
-    const script = join(at.rig.directory, 'sdk.py');
-    await writeFile(script, SDK);
-    const { stdout } = await run(PYTHON, [script], { env: environment(at, 'admin', 'demo') });
-    expect(JSON.parse(stdout)).toEqual({ same: true, found: true, members: ['pending'], tiny: 'active', users: ['admin', 'demo', 'nova'], roles: true, gone: true });
-  }, LONG_MS);
+  it(
+    'works through the Python library too: checksums compared, images found, shared and downloaded',
+    async (ctx) => {
+      const at = here(ctx);
+      const script = join(at.rig.directory, 'sdk.py');
+      await writeFile(script, SDK);
+      const { stdout } = await run(PYTHON, [script], { env: environment(at, 'admin', 'demo') });
+      expect(JSON.parse(stdout)).toEqual({
+        same: true,
+        found: true,
+        members: ['pending'],
+        tiny: 'active',
+        users: ['admin', 'demo', 'nova'],
+        roles: true,
+        gone: true,
+      });
+    },
+    LONG_MS,
+  );
 });
 
 const SDK = `

@@ -128,7 +128,11 @@ export const TEST_COST = { n: 1_024, r: 8, p: 1 };
 
 export type Answer = { status: number; headers: Headers; body: { [key: string]: never }; text: string };
 
-export async function call(method: string, url: string, options: { token?: string; body?: unknown; headers?: { [name: string]: string } } = {}): Promise<Answer> {
+export async function call(
+  method: string,
+  url: string,
+  options: { token?: string; body?: unknown; headers?: { [name: string]: string } } = {},
+): Promise<Answer> {
   const response = await fetch(url, {
     method,
     redirect: 'manual',

@@ -4,9 +4,20 @@ import type { FaultCode } from '../../../runtime/base/fault.ts';
 import { errorAnswer } from '../../../http/kit/errors.ts';
 
 const WANTED: Record<FaultCode, [number, string]> = {
-  invalid: [400, 'badRequest'], unauthorized: [401, 'unauthorized'], forbidden: [403, 'forbidden'], notFound: [404, 'itemNotFound'], conflict: [409, 'conflictingRequest'],
-  overQuota: [403, 'forbidden'], tooLarge: [413, 'overLimit'], unprocessable: [422, 'computeFault'], unsupported: [501, 'notImplemented'], overloaded: [503, 'serviceUnavailable'],
-  unavailable: [503, 'serviceUnavailable'], timeout: [503, 'serviceUnavailable'], cancelled: [409, 'conflictingRequest'], internal: [500, 'computeFault'],
+  invalid: [400, 'badRequest'],
+  unauthorized: [401, 'unauthorized'],
+  forbidden: [403, 'forbidden'],
+  notFound: [404, 'itemNotFound'],
+  conflict: [409, 'conflictingRequest'],
+  overQuota: [403, 'forbidden'],
+  tooLarge: [413, 'overLimit'],
+  unprocessable: [422, 'computeFault'],
+  unsupported: [501, 'notImplemented'],
+  overloaded: [503, 'serviceUnavailable'],
+  unavailable: [503, 'serviceUnavailable'],
+  timeout: [503, 'serviceUnavailable'],
+  cancelled: [409, 'conflictingRequest'],
+  internal: [500, 'computeFault'],
 };
 
 describe('errors', () => {
@@ -20,7 +31,12 @@ describe('errors', () => {
 
   it('of the door itself have theirs', () => {
     const of = (reason: string) => errorAnswer(new Fault('invalid', reason, 'm', { detail: 'GET, POST' }));
-    expect([of('http.method').status, of('http.method').headers['Allow'], of('http.version').status, of('http.mediaType').status]).toEqual([405, 'GET, POST', 406, 415]);
+    expect([of('http.method').status, of('http.method').headers['Allow'], of('http.version').status, of('http.mediaType').status]).toEqual([
+      405,
+      'GET, POST',
+      406,
+      415,
+    ]);
     expect(JSON.parse(of('http.version').text)).toHaveProperty('computeFault');
     expect(JSON.parse(of('http.mediaType').text)).toHaveProperty('badMediaType');
   });

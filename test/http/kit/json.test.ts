@@ -46,7 +46,8 @@ describe('JSON from outside', () => {
   });
 
   it('never changes the prototype of anything', () => {
-    for (const text of ['{"__proto__": {"x": 1}}', '{"a": {"__proto__": 1}}', '{"\\u005f\\u005fproto__": {"x": 1}}']) expect(() => parse(text)).toThrow('__proto__');
+    for (const text of ['{"__proto__": {"x": 1}}', '{"a": {"__proto__": 1}}', '{"\\u005f\\u005fproto__": {"x": 1}}'])
+      expect(() => parse(text)).toThrow('__proto__');
     expect(parse('{"constructor": {"prototype": 1}}')).toEqual({ constructor: { prototype: 1 } });
   });
 

@@ -34,16 +34,22 @@ beforeEach(async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 });
-afterEach(() => new Promise<void>((resolve) => {
-  server.closeAllConnections();
-  server.close(() => resolve());
-}));
+afterEach(
+  () =>
+    new Promise<void>((resolve) => {
+      server.closeAllConnections();
+      server.close(() => resolve());
+    }),
+);
 
 function tokenBody(some: object = {}): object {
   return {
     token: {
-      expires_at: toIso(clock.wallMs() + 3_600_000), user: { id: 'u', name: 'user', domain: { id: 'default', name: 'Default' } },
-      project: { id: 'p', name: 'project', domain: { id: 'default', name: 'Default' } }, roles: [{ id: 'r', name: 'Member' }], ...some,
+      expires_at: toIso(clock.wallMs() + 3_600_000),
+      user: { id: 'u', name: 'user', domain: { id: 'default', name: 'Default' } },
+      project: { id: 'p', name: 'project', domain: { id: 'default', name: 'Default' } },
+      roles: [{ id: 'r', name: 'Member' }],
+      ...some,
     },
   };
 }
@@ -111,16 +117,50 @@ describe('tokens of an Identity service', () => {
 
 describe('images of an Image service', () => {
   const image = {
-    id: 'i', name: null, status: 'active', visibility: 'shared', owner: 'p', protected: true, disk_format: 'qcow2', container_format: 'bare', size: 5, min_disk: 1, min_ram: 2,
-    os_hash_algo: 'sha512', os_hash_value: 'ab', checksum: 'cd', created_at: '2026-11-01T00:00:00Z', updated_at: '2026-11-01T00:00:00Z', tags: [], os_hidden: false, virtual_size: null,
-    file: '/v2/images/i/file', self: '/v2/images/i', schema: '/v2/schemas/image', kernel_id: 'k', hw_disk_bus: 'virtio',
+    id: 'i',
+    name: null,
+    status: 'active',
+    visibility: 'shared',
+    owner: 'p',
+    protected: true,
+    disk_format: 'qcow2',
+    container_format: 'bare',
+    size: 5,
+    min_disk: 1,
+    min_ram: 2,
+    os_hash_algo: 'sha512',
+    os_hash_value: 'ab',
+    checksum: 'cd',
+    created_at: '2026-11-01T00:00:00Z',
+    updated_at: '2026-11-01T00:00:00Z',
+    tags: [],
+    os_hidden: false,
+    virtual_size: null,
+    file: '/v2/images/i/file',
+    self: '/v2/images/i',
+    schema: '/v2/schemas/image',
+    kernel_id: 'k',
+    hw_disk_bus: 'virtio',
   };
 
   it('are read with the caller’s token, properties apart from the service’s own members', async () => {
     answer = () => ({ status: 200, body: image });
     expect(await openGlanceImages({ url }).show('i', 'mine', NEVER)).toEqual({
-      id: 'i', name: '', status: 'active', visibility: 'shared', owner: 'p', isProtected: true, diskFormat: 'qcow2', containerFormat: 'bare', sizeBytes: 5, minDiskGiB: 1, minMemoryMiB: 2,
-      hash: { algorithm: 'sha512', hex: 'ab' }, createdAt: '2026-11-01T00:00:00Z', updatedAt: '2026-11-01T00:00:00Z', properties: { kernel_id: 'k', hw_disk_bus: 'virtio' },
+      id: 'i',
+      name: '',
+      status: 'active',
+      visibility: 'shared',
+      owner: 'p',
+      isProtected: true,
+      diskFormat: 'qcow2',
+      containerFormat: 'bare',
+      sizeBytes: 5,
+      minDiskGiB: 1,
+      minMemoryMiB: 2,
+      hash: { algorithm: 'sha512', hex: 'ab' },
+      createdAt: '2026-11-01T00:00:00Z',
+      updatedAt: '2026-11-01T00:00:00Z',
+      properties: { kernel_id: 'k', hw_disk_bus: 'virtio' },
     });
     expect(asked).toEqual(['GET /v2/images/i mine']);
   });

@@ -2,13 +2,26 @@ import { describe, expect, it } from 'vitest';
 import { checkQuery, parseBool, parseQuery, parseTime } from '../../../http/kit/query.ts';
 import type { QueryTable } from '../../../http/kit/query.ts';
 
-const table: QueryTable = { strictFrom: 75, parameters: { limit: { kind: 'count' }, name: { kind: 'pattern' }, since: { kind: 'date', from: 66 }, once: { kind: 'text', onceFrom: 50 } } };
-const check = (search: string, version: number, legacy = false) => () => checkQuery(parseQuery(search), table, version, legacy);
+const table: QueryTable = {
+  strictFrom: 75,
+  parameters: { limit: { kind: 'count' }, name: { kind: 'pattern' }, since: { kind: 'date', from: 66 }, once: { kind: 'text', onceFrom: 50 } },
+};
+const check =
+  (search: string, version: number, legacy = false) =>
+  () =>
+    checkQuery(parseQuery(search), table, version, legacy);
 
 describe('query strings', () => {
   it('are decoded, repeated and empty parameters included', () => {
     const query = parseQuery('a=1&a=2&b&c=x+y%20z&&d=%E2%82%AC');
-    expect([query.all('a'), query.one('a'), query.one('b'), query.one('c'), query.one('d'), query.one('e')]).toEqual([['1', '2'], '2', '', 'x y z', '€', undefined]);
+    expect([query.all('a'), query.one('a'), query.one('b'), query.one('c'), query.one('d'), query.one('e')]).toEqual([
+      ['1', '2'],
+      '2',
+      '',
+      'x y z',
+      '€',
+      undefined,
+    ]);
   });
 
   it('may hold unknown names until they are strict, and never names of later versions then', () => {

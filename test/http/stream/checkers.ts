@@ -33,7 +33,9 @@ export function taken(seen: readonly Seen[]): SeenEvent[] {
 }
 
 function ordered({ seen }: History): string[] {
-  return pairs(taken(seen)).filter(([a, b]) => b.revision < a.revision).map(([a, b]) => `${b.revision} came after ${a.revision}`);
+  return pairs(taken(seen))
+    .filter(([a, b]) => b.revision < a.revision)
+    .map(([a, b]) => `${b.revision} came after ${a.revision}`);
 }
 
 function unique({ seen }: History): string[] {

@@ -33,7 +33,11 @@ describe('a snapshot', () => {
     const socket = await Socket.open(rig, 'blue');
     socket.subscribe({ from: 'snapshot' });
     expect(await socket.next('synced')).toMatchObject({ revision: 3 });
-    expect(socket.messages.map(({ type, revision, record }) => [type, revision, record?.status])).toEqual([['object', 1, 'ACTIVE'], ['object', 2, 'SHUTOFF'], ['synced', 3, undefined]]);
+    expect(socket.messages.map(({ type, revision, record }) => [type, revision, record?.status])).toEqual([
+      ['object', 1, 'ACTIVE'],
+      ['object', 2, 'SHUTOFF'],
+      ['synced', 3, undefined],
+    ]);
     expect(socket.messages[0]?.['record'].host).toBeNull();
   });
 
@@ -77,7 +81,10 @@ describe('a snapshot', () => {
     for (const vmState of ['stopped', 'error', 'paused', 'active'] as const) rig.cell.commit({ nth: 1, patch: { vmState } });
     await socket.next('bookmark', ({ revision }) => revision === 5);
     expect(socket.of('object').map(({ record }) => record.id)).toEqual([uuidOf(2)]);
-    expect(socket.of('event').map(({ was, status }) => [was, status])).toEqual([['SHUTOFF', 'ERROR'], ['ERROR', 'PAUSED']]);
+    expect(socket.of('event').map(({ was, status }) => [was, status])).toEqual([
+      ['SHUTOFF', 'ERROR'],
+      ['ERROR', 'PAUSED'],
+    ]);
   });
 });
 
@@ -85,7 +92,10 @@ describe('a resume', () => {
   it('goes on from the history where the ring does not reach, page by page, and from the ring where it does', async () => {
     rig = await openRig({}, { ringMaxEvents: 100 });
     for (let i = 0; i < 2_000; i++) rig.cell.commit({ nth: i % 50 });
-    for (const [after, asked] of [[0, 4], [1_950, 0]] as const) {
+    for (const [after, asked] of [
+      [0, 4],
+      [1_950, 0],
+    ] as const) {
       rig.cell.asked.history = 0;
       const socket = await Socket.open(rig, 'blue');
       socket.subscribe({ from: { revision: after, incarnation: 'first' } });

@@ -58,10 +58,12 @@ class Watcher {
 function commitSome(rig: Rig, random: Random, late: EventBatch[]): void {
   if (random.next() < 0.15) return rig.cell.plain();
   const objects = new Set(Array.from({ length: 1 + Math.floor(random.next() * 5) }, () => Math.floor(random.next() * OBJECTS)));
-  const batch = rig.cell.commitUntold(...[...objects].map((nth) => ({
-    nth,
-    patch: { projectId: PROJECTS[nth % PROJECTS.length] ?? '', vmState: pick(random, ['active', 'stopped', 'paused', 'error'] as const) },
-  })));
+  const batch = rig.cell.commitUntold(
+    ...[...objects].map((nth) => ({
+      nth,
+      patch: { projectId: PROJECTS[nth % PROJECTS.length] ?? '', vmState: pick(random, ['active', 'stopped', 'paused', 'error'] as const) },
+    })),
+  );
   const chance = random.next();
   if (chance < 0.75) rig.cell.tell(batch);
   else if (chance < 0.95) late.push(batch);
@@ -110,7 +112,10 @@ describe('the checkers', () => {
   const truth = [1, 2, 2, 4].map((revision, i) => ({ revision, id: `i${i}`, status: 'ACTIVE', projectId: 'blue' })) as never;
   const event = (revision: number, i: number, more = false): Seen => ({ is: 'event', revision, id: `i${i}`, status: 'ACTIVE', more });
   const good: Seen[] = [{ is: 'began', after: 0 }, event(1, 0), event(2, 1, true), event(2, 2), { is: 'bookmark', revision: 3 }, event(4, 3)];
-  const failing = (seen: Seen[]): string[] => Object.entries(GUARANTEES).filter(([, check]) => check({ seen, truth, until: 4 }).length > 0).map(([name]) => name);
+  const failing = (seen: Seen[]): string[] =>
+    Object.entries(GUARANTEES)
+      .filter(([, check]) => check({ seen, truth, until: 4 }).length > 0)
+      .map(([name]) => name);
 
   it('find nothing in a right history, and each breach in a wrong one', () => {
     expect(failing(good)).toEqual([]);

@@ -32,7 +32,12 @@ class Source {
     for (;;) {
       const end = this.#text.indexOf('\n\n');
       if (end >= 0) {
-        const fields = new Map(this.#text.slice(0, end).split('\n').map((line) => [line.slice(0, line.indexOf(': ')), line.slice(line.indexOf(': ') + 2)]));
+        const fields = new Map(
+          this.#text
+            .slice(0, end)
+            .split('\n')
+            .map((line) => [line.slice(0, line.indexOf(': ')), line.slice(line.indexOf(': ') + 2)]),
+        );
         this.#text = this.#text.slice(end + 2);
         const sent = { id: fields.get('id') ?? '', event: fields.get('event') ?? '', message: JSON.parse(fields.get('data') ?? 'null') as Message };
         this.sent.push(sent);
@@ -87,14 +92,20 @@ describe('a long poll', () => {
   it('answers at once with what is there, else waits for the first change', async () => {
     rig = await openRig();
     for (let i = 0; i < 3; i++) rig.cell.commit({ nth: i }, { nth: 100 + i, patch: { projectId: 'green' } });
-    const first = await (await ask('?after=1')).json() as Message;
+    const first = (await (await ask('?after=1')).json()) as Message;
     expect(first).toMatchObject({ revision: 3, incarnation: 'first', events: [{ revision: 2 }, { revision: 3 }] });
     const waiting = ask('?after=3&wait=30&incarnation=first');
     while (rig.stream.stats().live === 0) await turn();
     rig.cell.commit({ nth: 9, patch: { projectId: 'green' } });
     rig.cell.commit({ nth: 1, patch: { vmState: 'error' } }, { nth: 2, patch: { vmState: 'error' } });
-    const answer = await (await waiting).json() as Message;
-    expect(answer).toMatchObject({ revision: 5, events: [{ revision: 5, more: true }, { revision: 5, status: 'ERROR' }] });
+    const answer = (await (await waiting).json()) as Message;
+    expect(answer).toMatchObject({
+      revision: 5,
+      events: [
+        { revision: 5, more: true },
+        { revision: 5, status: 'ERROR' },
+      ],
+    });
     expect(await (await ask('?after=5&wait=0.05')).json()).toEqual({ events: [], revision: 5, incarnation: 'first' });
     expect(await (await ask('?wait=0.05')).json()).toEqual({ events: [], revision: 5, incarnation: 'first' });
   });
@@ -103,8 +114,8 @@ describe('a long poll', () => {
     rig = await openRig({}, { ringMaxEvents: 50 });
     for (let i = 0; i < 3_000; i++) rig.cell.commit({ nth: i % 20 }, { nth: 20 + (i % 20) });
     const seen: number[] = [];
-    for (let after = 0; after < 3_000; ) {
-      const { events, revision } = await (await ask(`?after=${after}`)).json() as { events: Message[]; revision: number };
+    for (let after = 0; after < 3_000;) {
+      const { events, revision } = (await (await ask(`?after=${after}`)).json()) as { events: Message[]; revision: number };
       seen.push(...events.map((event) => event['revision'] as number));
       expect(revision).toBeGreaterThan(after);
       after = revision;

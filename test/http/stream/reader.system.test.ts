@@ -32,7 +32,9 @@ describe('a slow reader', () => {
     const again = await Socket.open(rig, 'blue');
     again.subscribe({ from: { revision: delivered } });
     await again.next('synced');
-    expect(again.of('event').map(({ revision }) => revision)).toEqual(Array.from({ length: (rig.cell.revision - delivered) * 2 }, (_, i) => delivered + 1 + (i >> 1)));
+    expect(again.of('event').map(({ revision }) => revision)).toEqual(
+      Array.from({ length: (rig.cell.revision - delivered) * 2 }, (_, i) => delivered + 1 + (i >> 1)),
+    );
     await quick.next('event', ({ revision, more }) => revision === rig.cell.revision && more !== true);
     expect(quick.of('event')).toHaveLength(rig.cell.revision * 2);
   }, 30_000);

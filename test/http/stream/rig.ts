@@ -37,7 +37,14 @@ export async function openRig(more: Partial<StreamSettings> = {}, options: { rin
   };
   const { log = silentLog, ...ring } = options;
   const stream = openStatusStream({
-    actors: cell.actors, feed: cell, tokens, clock: systemClock, random: systemRandom, log, settings: { ...QUICK, ...more }, ...ring,
+    actors: cell.actors,
+    feed: cell,
+    tokens,
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    settings: { ...QUICK, ...more },
+    ...ring,
   });
   const server = createServer((req, res) => {
     if (!stream.handleRequest(req, res)) res.writeHead(404).end('not a stream');
@@ -58,8 +65,17 @@ export async function openRig(more: Partial<StreamSettings> = {}, options: { rin
 
 export function callerOf(name: string, more: Partial<Caller> = {}): Caller {
   return {
-    tokenHash: hashToken(name), userId: `user-of-${name}`, userName: name, userDomainId: 'default', projectId: name, projectName: name,
-    projectDomainId: 'default', roles: ['member'], isAdmin: name === 'admin', expiresAtMs: Date.now() + 3_600_000, ...more,
+    tokenHash: hashToken(name),
+    userId: `user-of-${name}`,
+    userName: name,
+    userDomainId: 'default',
+    projectId: name,
+    projectName: name,
+    projectDomainId: 'default',
+    roles: ['member'],
+    isAdmin: name === 'admin',
+    expiresAtMs: Date.now() + 3_600_000,
+    ...more,
   };
 }
 
@@ -91,15 +107,19 @@ export class Socket {
       this.#wake();
     });
     this.ws.on('error', () => undefined);
-    this.closed = new Promise((resolve) => this.ws.on('close', (code, reason) => {
-      resolve({ code, reason: String(reason) });
-      this.#wake();
-    }));
-    this.refused = new Promise((resolve) => this.ws.on('unexpected-response', (_req, res) => {
-      let text = '';
-      res.on('data', (chunk) => (text += String(chunk)));
-      res.on('end', () => resolve({ status: res.statusCode ?? 0, text }));
-    }));
+    this.closed = new Promise((resolve) =>
+      this.ws.on('close', (code, reason) => {
+        resolve({ code, reason: String(reason) });
+        this.#wake();
+      }),
+    );
+    this.refused = new Promise((resolve) =>
+      this.ws.on('unexpected-response', (_req, res) => {
+        let text = '';
+        res.on('data', (chunk) => (text += String(chunk)));
+        res.on('end', () => resolve({ status: res.statusCode ?? 0, text }));
+      }),
+    );
   }
 
   static async open(rig: Pick<Rig, 'url'>, token: string, options: ConstructorParameters<typeof Socket>[1] = {}): Promise<Socket> {

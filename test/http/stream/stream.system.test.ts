@@ -17,7 +17,13 @@ describe('the door of a status stream', () => {
     rig.cell.commit({ nth: 1, patch: { vmState: 'stopped', operation } });
     const { record, at, ...event } = await socket.next('event');
     expect(event).toEqual({
-      type: 'event', sub: 's', revision: 2, change: 'changed', id: uuidOf(1), was: 'ACTIVE', status: 'SHUTOFF',
+      type: 'event',
+      sub: 's',
+      revision: 2,
+      change: 'changed',
+      id: uuidOf(1),
+      was: 'ACTIVE',
+      status: 'SHUTOFF',
       cause: { requestId: 'req-1', operation: 'stop', step: 'power' },
     });
     expect(record).toMatchObject({ id: uuidOf(1), projectId: 'blue', status: 'SHUTOFF', vmState: 'stopped' });
@@ -48,8 +54,15 @@ describe('the door of a status stream', () => {
       [401, { headers: { 'X-Auth-Token': 'nobody' } }],
       [401, { headers: { 'X-Auth-Token': '' } }],
       [400, { path: '/v2.1/green/stream', headers: { 'X-Auth-Token': 'blue' } }],
-      ...['https://evil.example.org', 'null', 'http://console.example.org', 'https://sub.console.example.org', 'https://console.example.org:8443', 'https://console.example.org/', 'HTTPS://CONSOLE.EXAMPLE.ORG']
-        .map((origin): [number, object] => [403, { headers: { 'X-Auth-Token': 'blue', Origin: origin } }]),
+      ...[
+        'https://evil.example.org',
+        'null',
+        'http://console.example.org',
+        'https://sub.console.example.org',
+        'https://console.example.org:8443',
+        'https://console.example.org/',
+        'HTTPS://CONSOLE.EXAMPLE.ORG',
+      ].map((origin): [number, object] => [403, { headers: { 'X-Auth-Token': 'blue', Origin: origin } }]),
     ];
     for (const [status, options] of cases) expect((await new Socket(rig, options).refused).status, JSON.stringify(options)).toBe(status);
     const allowed = await Socket.open(rig, 'blue', { path: '/v2.1/blue/stream', headers: { Origin: 'https://console.example.org' } });
@@ -74,7 +87,13 @@ describe('the door of a status stream', () => {
   it('answers a bad message in words, and a broken one with 4400', async () => {
     rig = await openRig();
     const socket = await Socket.open(rig, 'blue');
-    for (const bad of [{ type: 'dance' }, { type: 'subscribe', id: 'a b' }, { type: 'subscribe', id: 's', from: { revision: -1 } }, { type: 'unsubscribe', id: 'x' }, { type: 'subscribe', id: 's', filter: { names: [] } }]) {
+    for (const bad of [
+      { type: 'dance' },
+      { type: 'subscribe', id: 'a b' },
+      { type: 'subscribe', id: 's', from: { revision: -1 } },
+      { type: 'unsubscribe', id: 'x' },
+      { type: 'subscribe', id: 's', filter: { names: [] } },
+    ]) {
       socket.say(bad);
       expect((await socket.next('error'))['message']).toBeTypeOf('string');
     }

@@ -88,7 +88,11 @@ describe('an activation', () => {
 
   it('does a command once, however often it is asked, in a later activation too', async () => {
     const rig = openRig();
-    const asked = await within(rig, async () => [await rig.ask({ type: 'add' }, 'c1'), await rig.ask({ type: 'add' }, 'c1'), await rig.ask({ type: 'add' }, 'c2')]);
+    const asked = await within(rig, async () => [
+      await rig.ask({ type: 'add' }, 'c1'),
+      await rig.ask({ type: 'add' }, 'c1'),
+      await rig.ask({ type: 'add' }, 'c2'),
+    ]);
     expect(asked.map(count)).toEqual([1, 1, 2]);
     const later = openRig();
     for (const [address, row] of rig.store.rows) later.store.rows.set(address, row);

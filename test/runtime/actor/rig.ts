@@ -89,9 +89,20 @@ export function openRig(): Rig {
     },
   };
   const rig: Rig = {
-    world, store, told, replies, epoch: 1, gone: 0,
+    world,
+    store,
+    told,
+    replies,
+    epoch: 1,
+    gone: 0,
     actor: new Activation(COUNTER, 'counter/1', '1', {
-      clock: world.clock, random: seededRandom(1), log, turns: openTurns('rig'), actors: actors as never, store, failpoint: noFailpoint,
+      clock: world.clock,
+      random: seededRandom(1),
+      log,
+      turns: openTurns('rig'),
+      actors: actors as never,
+      store,
+      failpoint: noFailpoint,
       fence: () => (rig.epoch === 1 ? { shard: 5, epoch: 1 } : undefined),
       gone: () => void rig.gone++,
     }),
@@ -107,7 +118,10 @@ export function openRig(): Rig {
 function fakeStore(told: string[]): Rig['store'] {
   const rows = new Map<string, Loaded>();
   const store: Rig['store'] = {
-    rows, answers: [], away: 0, committing: undefined,
+    rows,
+    answers: [],
+    away: 0,
+    committing: undefined,
     async load(address) {
       if (store.away > 0) {
         store.away -= 1;

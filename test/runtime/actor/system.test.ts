@@ -13,7 +13,15 @@ import { seededRandom } from '../../../runtime/base/random.ts';
 import { VirtualWorld } from '../../doubles/virtual-clock.ts';
 
 const fault = (code: 'unavailable' | 'conflict', reason: string): Outcome => ({ ok: false, fault: new Fault(code, reason, reason).toRecord() });
-const THING: ActorKind = defineKind<never, object>({ kind: 'thing', home: 'shard', mailboxMax: 1, passivateAfterMs: 1, load: () => ({}), decide: (state) => ({ state, effects: [] }), withCommands: (record) => record });
+const THING: ActorKind = defineKind<never, object>({
+  kind: 'thing',
+  home: 'shard',
+  mailboxMax: 1,
+  passivateAfterMs: 1,
+  load: () => ({}),
+  decide: (state) => ({ state, effects: [] }),
+  withCommands: (record) => record,
+});
 
 /** A system whose shards are a script: how each delivery is taken and answered. */
 function open(script: (delivery: Delivery, nth: number) => Taken) {
@@ -22,13 +30,19 @@ function open(script: (delivery: Delivery, nth: number) => Taken) {
   const seen: Delivery[] = [];
   system.register(THING);
   system.plug({ shards: { deliver: (_kind, _address, delivery) => script(delivery, seen.push(delivery)) } });
-  const ask = (timeoutMs = 5_000, more: object = {}) => world.run(() => (system as Actors).ask('thing/1' as never, { type: 'hello' } as never, { timeoutMs, ...more }).catch((error: unknown) => error as Fault), 600_000);
+  const ask = (timeoutMs = 5_000, more: object = {}) =>
+    world.run(
+      () => (system as Actors).ask('thing/1' as never, { type: 'hello' } as never, { timeoutMs, ...more }).catch((error: unknown) => error as Fault),
+      600_000,
+    );
   return { world, system, seen, ask };
 }
-const answering = (outcome: Outcome) => (delivery: Delivery): Taken => {
-  delivery.reply?.(outcome);
-  return 'taken';
-};
+const answering =
+  (outcome: Outcome) =>
+  (delivery: Delivery): Taken => {
+    delivery.reply?.(outcome);
+    return 'taken';
+  };
 
 describe('an ask', () => {
   it('is answered with the reply, or with the fault that the actor refused with', async () => {
@@ -100,14 +114,25 @@ describe('a service', () => {
       return 1;
     };
     system.register(defineService<{ work: { body: object; reply: number } }>({ kind: 'desk', mailboxMax: 3, concurrency: 2, serve: { work: serve } }));
-    const ends = await world.run(() => Promise.allSettled(Array.from({ length: 7 }, () => (system as Actors).ask('desk/any' as never, { type: 'work' } as never))), 60_000);
+    const ends = await world.run(
+      () => Promise.allSettled(Array.from({ length: 7 }, () => (system as Actors).ask('desk/any' as never, { type: 'work' } as never))),
+      60_000,
+    );
     expect([ends.filter(({ status }) => status === 'fulfilled').length, most]).toEqual([5, 2]);
   });
 
   it('answers a message that it does not know as invalid, and a bug as internal', async () => {
     const { system, world } = open(() => 'absent');
-    system.register(defineService<{ work: { body: object; reply: number } }>({ kind: 'desk', mailboxMax: 3, concurrency: 2, serve: { work: () => Promise.reject(new TypeError('bug')) } }));
-    const ask = (type: string) => world.run(() => (system as Actors).ask('desk/any' as never, { type } as never).catch((error: unknown) => (error as Fault).code), 60_000);
+    system.register(
+      defineService<{ work: { body: object; reply: number } }>({
+        kind: 'desk',
+        mailboxMax: 3,
+        concurrency: 2,
+        serve: { work: () => Promise.reject(new TypeError('bug')) },
+      }),
+    );
+    const ask = (type: string) =>
+      world.run(() => (system as Actors).ask('desk/any' as never, { type } as never).catch((error: unknown) => (error as Fault).code), 60_000);
     expect([await ask('work'), await ask('sing')]).toEqual(['internal', 'invalid']);
   });
 });
@@ -116,15 +141,27 @@ describe('a room', () => {
   it('starts an actor anew that gave up, and stops one by name', async () => {
     const world = new VirtualWorld();
     const kind = defineKind<never, { readonly turns: number }>({
-      kind: 'host', home: 'node', mailboxMax: 8, passivateAfterMs: 1, load: () => ({ turns: 0 }),
+      kind: 'host',
+      home: 'node',
+      mailboxMax: 8,
+      passivateAfterMs: 1,
+      load: () => ({ turns: 0 }),
       decide: (state, message) => {
         if ((message as { type: string }).type === 'boom') throw new Error('boom');
         return { state: { turns: state.turns + 1 }, effects: [{ do: 'reply', value: state.turns + 1 }] };
       },
     });
-    const room = new NodeRoom({ clock: world.clock, random: seededRandom(1), log: silentLog, turns: openTurns('room'), actors: {} as Actors, failpoint: noFailpoint });
+    const room = new NodeRoom({
+      clock: world.clock,
+      random: seededRandom(1),
+      log: silentLog,
+      turns: openTurns('room'),
+      actors: {} as Actors,
+      failpoint: noFailpoint,
+    });
     room.start(kind, 'host/h1');
-    const ask = (type: string) => new Promise<Outcome>((reply) => room.deliver('host/h1', { message: { type }, commandId: undefined, senderEpoch: undefined, reply }));
+    const ask = (type: string) =>
+      new Promise<Outcome>((reply) => room.deliver('host/h1', { message: { type }, commandId: undefined, senderEpoch: undefined, reply }));
     await world.run(async () => {
       expect([await ask('hello'), await ask('hello')]).toMatchObject([{ value: 1 }, { value: 2 }]);
       for (let i = 0; i < 6; i++) expect(await ask('boom')).toMatchObject({ fault: { code: 'internal' } });

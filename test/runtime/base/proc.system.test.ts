@@ -34,7 +34,9 @@ describe('processes seen in /proc', () => {
   });
 
   it('is not misled by a program whose name holds brackets and spaces', async () => {
-    const child = spawn(process.execPath, ['-e', `process.title = 'a) Z (b'; console.log('set'); setInterval(() => {}, 1000)`], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const child = spawn(process.execPath, ['-e', `process.title = 'a) Z (b'; console.log('set'); setInterval(() => {}, 1000)`], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
     try {
       await once(child.stdout, 'data');
       expect(seenProcess(child.pid ?? 0)?.startTicks).toMatch(/^\d+$/);

@@ -2,7 +2,11 @@ import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { drop, put } from '../../../runtime/base/shared-map.ts';
 
-const step = fc.tuple(fc.boolean(), fc.nat(40).map((n) => `key-${n}`), fc.integer());
+const step = fc.tuple(
+  fc.boolean(),
+  fc.nat(40).map((n) => `key-${n}`),
+  fc.integer(),
+);
 
 describe('changes of a map that nobody may change', () => {
   it('are those of a copied map, whatever their order, and leave the map before as it was', () => {

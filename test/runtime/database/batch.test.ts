@@ -8,7 +8,9 @@ function open({ run, maxSize = 100, maxWaiting = 100, sizeOf = () => 1 }: Setup)
   const flights: (readonly number[])[] = [];
   const poison: number[] = [];
   const batch = new WriteBatch<number, number>({
-    maxSize, maxWaiting, sizeOf,
+    maxSize,
+    maxWaiting,
+    sizeOf,
     onPoison: (item) => void poison.push(item),
     run: (items) => {
       flights.push(items);
@@ -19,7 +21,8 @@ function open({ run, maxSize = 100, maxWaiting = 100, sizeOf = () => 1 }: Setup)
 }
 
 const twice = async (items: readonly number[]) => items.map((item) => 2 * item);
-const ends = async (writes: readonly Promise<number>[]) => (await Promise.allSettled(writes)).map((end) => (end.status === 'fulfilled' ? end.value : (end.reason as Error).name));
+const ends = async (writes: readonly Promise<number>[]) =>
+  (await Promise.allSettled(writes)).map((end) => (end.status === 'fulfilled' ? end.value : (end.reason as Error).name));
 
 describe('a write batch', () => {
   it('carries all that is ready at once in one flight, and answers each with its own answer', async () => {

@@ -159,7 +159,11 @@ describe('embedded PostgreSQL', { timeout: 90_000 }, () => {
     await (await open()).close();
     const version = join(folder, 'pg/data/PG_VERSION');
     writeFileSync(version, '12\n');
-    await expect(open()).rejects.toMatchObject({ code: 'unsupported', reason: 'store.version', message: expect.stringMatching(/made by PostgreSQL 12.*brings 18/) });
+    await expect(open()).rejects.toMatchObject({
+      code: 'unsupported',
+      reason: 'store.version',
+      message: expect.stringMatching(/made by PostgreSQL 12.*brings 18/),
+    });
     expect(readFileSync(version, 'utf8')).toBe('12\n');
   });
 

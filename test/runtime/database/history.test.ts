@@ -148,7 +148,7 @@ describe('partitions of events', () => {
     await reader.query('begin; select count(*) from event');
     const dropping = keepPartitions(pool, { partition: 10, keepEvents: 1 });
     const waits = `select count(*)::int as waits from pg_stat_activity where wait_event_type = 'Lock' and query like '%concurrently'`;
-    for (let found = 0; found === 0; ) found = (await pool.query<{ waits: number }>(waits)).rows[0]?.waits ?? 0;
+    for (let found = 0; found === 0;) found = (await pool.query<{ waits: number }>(waits)).rows[0]?.waits ?? 0;
     await write(12, 1);
     expect((await revisionsAfter(10, 10)).revisions).toEqual([11, 12]);
     await expect(revisionsAfter(5, 10)).rejects.toMatchObject({ reason: 'stream.gone' });

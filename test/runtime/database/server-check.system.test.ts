@@ -20,7 +20,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const check = (url: string, waitMs?: number) => checkDatabaseUrl({ url, clock: systemClock, signal: AbortSignal.timeout(20_000), ...(waitMs === undefined ? {} : { waitMs }) });
+const check = (url: string, waitMs?: number) =>
+  checkDatabaseUrl({ url, clock: systemClock, signal: AbortSignal.timeout(20_000), ...(waitMs === undefined ? {} : { waitMs }) });
 const password = () => /:([^:@]+)@/.exec(server.url)?.[1] ?? '';
 
 describe('a database server that was named', () => {
@@ -35,17 +36,22 @@ describe('a database server that was named', () => {
   });
 
   it('is refused when the database is missing, with what to do', async () => {
-    await expect(check(server.url.replace(/novact$/, 'nothing'))).rejects.toMatchObject({ reason: 'store.missing', message: expect.stringContaining('CREATE DATABASE') });
+    await expect(check(server.url.replace(/novact$/, 'nothing'))).rejects.toMatchObject({
+      reason: 'store.missing',
+      message: expect.stringContaining('CREATE DATABASE'),
+    });
   });
 
-  it.each(['postgresql://u:pw@127.0.0.1:1/db', 'postgresql://u:pw@localhost:1/db', 'postgresql://u:pw@%2Fno%2Fsuch:5432/db', 'postgresql://u:pw@no-such-server.invalid/db'])(
-    'is refused when it does not answer: %s',
-    async (url) => {
-      const checking = check(url);
-      await expect(checking).rejects.toMatchObject({ reason: 'store.away', message: expect.stringMatching(/does not answer: .+database\.url right\?/) });
-      await expect(checking).rejects.not.toMatchObject({ message: expect.stringContaining('pw') });
-    },
-  );
+  it.each([
+    'postgresql://u:pw@127.0.0.1:1/db',
+    'postgresql://u:pw@localhost:1/db',
+    'postgresql://u:pw@%2Fno%2Fsuch:5432/db',
+    'postgresql://u:pw@no-such-server.invalid/db',
+  ])('is refused when it does not answer: %s', async (url) => {
+    const checking = check(url);
+    await expect(checking).rejects.toMatchObject({ reason: 'store.away', message: expect.stringMatching(/does not answer: .+database\.url right\?/) });
+    await expect(checking).rejects.not.toMatchObject({ message: expect.stringContaining('pw') });
+  });
 
   it('is refused when something else answers there', async () => {
     const other = await listen((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
@@ -57,7 +63,14 @@ describe('a database server that was named', () => {
     const { port, server: place } = await listen(() => undefined);
     place.close();
     await once(place, 'close');
-    const late = openEmbeddedPostgres({ dataDir: join(folder, 'late'), port, listen: '127.0.0.1', log: silentLog, clock: systemClock, signal: AbortSignal.timeout(60_000) });
+    const late = openEmbeddedPostgres({
+      dataDir: join(folder, 'late'),
+      port,
+      listen: '127.0.0.1',
+      log: silentLog,
+      clock: systemClock,
+      signal: AbortSignal.timeout(60_000),
+    });
     try {
       // No password is known before the store is made: that it asks for one shows that it was reached.
       await expect(check(`postgresql://novact:x@127.0.0.1:${port}/novact`, 30_000)).rejects.toMatchObject({ reason: 'store.login' });

@@ -34,12 +34,15 @@ describe('a key file', () => {
     await expect(loadKeyPair(path)).rejects.toMatchObject({ code: 'invalid', reason: 'mesh.key.mode' });
   });
 
-  it.each(['', '{}', 'no json', JSON.stringify({ publicKey: '"'.repeat(40), secretKey: '"'.repeat(40) })])('that holds %j is refused and left alone', async (text) => {
-    const path = join(folder, 'node.key');
-    await writeFile(path, text, { mode: 0o600 });
-    await expect(loadKeyPair(path)).rejects.toMatchObject({ code: 'invalid', reason: 'mesh.key.file' });
-    expect(await readFile(path, 'utf8')).toBe(text);
-  });
+  it.each(['', '{}', 'no json', JSON.stringify({ publicKey: '"'.repeat(40), secretKey: '"'.repeat(40) })])(
+    'that holds %j is refused and left alone',
+    async (text) => {
+      const path = join(folder, 'node.key');
+      await writeFile(path, text, { mode: 0o600 });
+      await expect(loadKeyPair(path)).rejects.toMatchObject({ code: 'invalid', reason: 'mesh.key.file' });
+      expect(await readFile(path, 'utf8')).toBe(text);
+    },
+  );
 });
 
 describe('keys', () => {

@@ -5,7 +5,18 @@ import { seededRandom } from '../../../runtime/base/random.ts';
 import { encodeFrame, encodeMessage, parseMessage, withWaited } from '../../../runtime/mesh/frame.ts';
 import type { Frame, WireFrame } from '../../../runtime/mesh/frame.ts';
 
-const ASK: Frame = { kind: 'ask', id: 7, to: 'thing/1', type: 'q', body: { n: 1 }, command: 'c-1', leftMs: 5_000, trace: '00-ab', epoch: 3, forBoot: 'b-1' as BootId };
+const ASK: Frame = {
+  kind: 'ask',
+  id: 7,
+  to: 'thing/1',
+  type: 'q',
+  body: { n: 1 },
+  command: 'c-1',
+  leftMs: 5_000,
+  trace: '00-ab',
+  epoch: 3,
+  forBoot: 'b-1' as BootId,
+};
 const FRAMES: readonly WireFrame[] = [
   { kind: 'hello', node: 'a' as NodeName, boot: 'a-1' as BootId, cluster: 'c', versions: [1], publicKey: 'k'.repeat(40), proof: 'f'.repeat(64) },
   { kind: 'hello', node: 'a' as NodeName, boot: 'a-1' as BootId, cluster: 'c', versions: [1, 2], known: false },
@@ -86,9 +97,12 @@ describe('malformed frames', () => {
     expect(parseMessage(bytesOf(text, written(ASK)))).toEqual({ frames: [ASK], unknownKinds: 0, malformed: 1 });
   });
 
-  it.each(['', 'null', '[]', '{}', '{"v":1}', '{"v":2,"frames":[]}', '{"v":1,"frames":{}}', '{"v":"1","frames":[]}', '{"v":1,"frames":[}'])('%j is no message', (text) => {
-    expect(parseMessage(Buffer.from(text))).toBeUndefined();
-  });
+  it.each(['', 'null', '[]', '{}', '{"v":1}', '{"v":2,"frames":[]}', '{"v":1,"frames":{}}', '{"v":"1","frames":[]}', '{"v":1,"frames":[}'])(
+    '%j is no message',
+    (text) => {
+      expect(parseMessage(Buffer.from(text))).toBeUndefined();
+    },
+  );
 
   it('never throw: 10,000 each of random bytes, truncations and flipped bits', () => {
     const random = seededRandom(20_261_122);

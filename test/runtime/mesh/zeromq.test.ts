@@ -200,7 +200,12 @@ describe('malformed bytes from an admitted peer', () => {
     const [key, pair] = [await rig.keyOf('b'), await rig.pairOf('mallory')];
     const raw = rawPeer(b, key.publicKey, pair, 'r1');
     const hello = greet({ node: MALLORY, boot: 'm-1' as BootId, cluster: 'rig' }, pair.publicKey, sharedSecret(pair, key.publicKey)!, B, 'r1');
-    const texts = [encodeFrame(hello) ?? '', '{"kind":"gossip","x":1}', '{"kind":"tell","to":5}', encodeFrame({ kind: 'tell', to: 't/1', type: 'n', body: 1 }) ?? ''];
+    const texts = [
+      encodeFrame(hello) ?? '',
+      '{"kind":"gossip","x":1}',
+      '{"kind":"tell","to":5}',
+      encodeFrame({ kind: 'tell', to: 't/1', type: 'n', body: 1 }) ?? '',
+    ];
     await raw.send(encodeMessage(texts));
     await eventually(() => expect(bodiesOf(heard)).toEqual([1]));
     expect(b.counters()).toMatchObject({ malformed: 1, unknownKind: 1 });
@@ -213,7 +218,10 @@ async function openWire(to: string): Promise<{ endpoint: string; seen: () => Buf
   const sockets: Socket[] = [];
   const server = createServer((near) => {
     const far = connect(Number(to.split(':').at(-1)), '127.0.0.1');
-    for (const [from, into] of [[near, far], [far, near]] as const) {
+    for (const [from, into] of [
+      [near, far],
+      [far, near],
+    ] as const) {
       sockets.push(from);
       from.on('data', (chunk) => {
         bytes.push(chunk);

@@ -16,14 +16,27 @@ const schema = z.strictObject({
   things: listOf(z.strictObject({ size: count(1, 9) }), 0, 3),
 });
 const defaults = {
-  times: { beatMs: 1_000, leaseMs: 3_000 }, label: 'x', mode: 'plain', isOn: false, parts: ['a'], store: {}, door: 'own', weights: {}, things: [{ size: 1 }],
+  times: { beatMs: 1_000, leaseMs: 3_000 },
+  label: 'x',
+  mode: 'plain',
+  isOn: false,
+  parts: ['a'],
+  store: {},
+  door: 'own',
+  weights: {},
+  things: [{ size: 1 }],
 } satisfies z.input<typeof schema>;
 
 const file = (path: string, value: unknown): Assignment => ({ source: 'file.ts', path: path.split('.'), value, isText: false });
 const flag = (path: string, value: string): Assignment => ({ source: '--set', path: path.split('.'), value, isText: true });
 
 function resolve(...assignments: Assignment[]) {
-  return resolveConfig({ schema, defaults, assignments, rules: [({ times }) => (times.beatMs < times.leaseMs ? [] : [{ path: ['times', 'beatMs'], text: 'must be less than times.leaseMs' }])] });
+  return resolveConfig({
+    schema,
+    defaults,
+    assignments,
+    rules: [({ times }) => (times.beatMs < times.leaseMs ? [] : [{ path: ['times', 'beatMs'], text: 'must be less than times.leaseMs' }])],
+  });
 }
 
 function complaint(...assignments: Assignment[]): string {
@@ -108,7 +121,12 @@ describe('configuration in layers', () => {
     const given = [file('door.user', 'u'), file('door.password', 'topsecret'), file('store.url', 'postgresql://me:topsecret@server/db')];
     expect(JSON.stringify(resolve(...given).settings)).not.toContain('topsecret');
     expect(resolve(...given).settings).toContainEqual({ path: 'store.url', value: '"postgresql://me:***@server/db"', source: 'file.ts' });
-    const wrong = [file('door.user', 'no such name!'), file('door.password', ['topsecret']), file('store.url', 'mysql://me:topsecret@server/db'), file('pasword', 'topsecret')];
+    const wrong = [
+      file('door.user', 'no such name!'),
+      file('door.password', ['topsecret']),
+      file('store.url', 'mysql://me:topsecret@server/db'),
+      file('pasword', 'topsecret'),
+    ];
     expect(complaint(...wrong)).toMatch(/4 problems/);
     expect(complaint(...wrong)).not.toContain('topsecret');
   });

@@ -29,7 +29,12 @@ function world() {
   const clock = handClock();
   const told: string[] = [];
   const lifecycle = new Lifecycle({ clock, log: silentLog, progress: ({ stage, state }) => told.push(`${stage} ${state}`) });
-  const stage = (name: string, start: Stage['start'] = () => Promise.resolve(() => Promise.resolve())): Stage => ({ name, startLimitMs: 1_000, stopLimitMs: 1_000, start });
+  const stage = (name: string, start: Stage['start'] = () => Promise.resolve(() => Promise.resolve())): Stage => ({
+    name,
+    startLimitMs: 1_000,
+    stopLimitMs: 1_000,
+    start,
+  });
   return { clock, told, lifecycle, stage };
 }
 

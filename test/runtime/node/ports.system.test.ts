@@ -32,13 +32,25 @@ describe('ports', () => {
     const mine = await listen();
     const theirs = await listenInChild(host);
     const pid = children[0]?.pid;
-    const claim = claimPorts([{ name: 'compute', port: mine, host }, { name: 'image', port: theirs, host }], 100);
+    const claim = claimPorts(
+      [
+        { name: 'compute', port: mine, host },
+        { name: 'image', port: theirs, host },
+      ],
+      100,
+    );
     await expect(claim).rejects.toMatchObject({ code: 'conflict', reason: 'ports' });
-    const text = await claim.then(() => '', (error: Error) => error.message);
+    const text = await claim.then(
+      () => '',
+      (error: Error) => error.message,
+    );
     expect(text).toContain(`port ${mine} on 127.0.0.1 (compute) is taken by process ${process.pid} (`);
     expect(text).toMatch(new RegExp(`port ${theirs} on 127.0.0.1 \\(image\\) is taken by process ${pid} \\(.*node.* -e `));
     const [, offset] = /--port-offset (\d+)/.exec(text) ?? [];
-    await claimPorts([{ name: 'compute', port: mine + Number(offset) - 100, host }, { name: 'image', port: theirs + Number(offset) - 100, host }]);
+    await claimPorts([
+      { name: 'compute', port: mine + Number(offset) - 100, host },
+      { name: 'image', port: theirs + Number(offset) - 100, host },
+    ]);
   });
 
   it.each(['0.0.0.0', '::'])('taken on every address (%s) are taken on loopback too', async (everywhere) => {

@@ -19,5 +19,8 @@ endOnSignals({
 });
 setInterval(() => undefined, 1_000);
 console.log('ready');
-if (bug === 'throws') setImmediate(() => { throw new Error('a bug'); });
+if (bug === 'throws')
+  setImmediate(() => {
+    throw new Error('a bug');
+  });
 if (bug === 'rejects') void Promise.reject(new Error('a bug'));

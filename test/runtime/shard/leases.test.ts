@@ -44,10 +44,17 @@ function openTables(world: VirtualWorld) {
   const shardTable: ShardTable = {
     takeBack: (owner, boot) => call('takeBack', () => change((row) => row.owner === owner, { owner, boot })),
     takeFree: (owner, boot, max) => call('takeFree', () => change((row) => row.owner === null, { owner, boot }, max)),
-    takeFrom: (owner, boot, former, max) => call('takeFrom', () => (nodes.get(former.name)?.beat === former.beat ? change((row) => row.owner === former.name && row.boot === former.boot, { owner, boot }, max) : [])),
+    takeFrom: (owner, boot, former, max) =>
+      call('takeFrom', () =>
+        nodes.get(former.name)?.beat === former.beat ? change((row) => row.owner === former.name && row.boot === former.boot, { owner, boot }, max) : [],
+      ),
     owned: (owner, boot) => call('owned', () => rows.flatMap((row, shard) => (row.owner === owner && row.boot === boot ? [{ shard, epoch: row.epoch }] : []))),
     owners: () => call('owners', () => rows.map((row, shard) => ({ shard, owner: row.owner }))),
-    giveUp: (owner, boot, shards) => call('giveUp', () => void change((row) => row.owner === owner && row.boot === boot && (!shards || shards.includes(rows.indexOf(row))), { owner: null, boot: null })),
+    giveUp: (owner, boot, shards) =>
+      call(
+        'giveUp',
+        () => void change((row) => row.owner === owner && row.boot === boot && (!shards || shards.includes(rows.indexOf(row))), { owner: null, boot: null }),
+      ),
   };
   return { nodes, rows, cuts, nodeTable, shardTable };
 }
@@ -56,7 +63,15 @@ function open(world: VirtualWorld, tables: ReturnType<typeof openTables>, node: 
   const view = new MembershipView({ self: node, nodes: tables.nodeTable, clock: world.clock, settings: SETTINGS });
   const lost: number[] = [];
   const leases = new Leases({
-    node, boot: `${node}-1`, nodes: tables.nodeTable, shards: tables.shardTable, view, role: 'control', clock: world.clock, log: silentLog, settings: SETTINGS,
+    node,
+    boot: `${node}-1`,
+    nodes: tables.nodeTable,
+    shards: tables.shardTable,
+    view,
+    role: 'control',
+    clock: world.clock,
+    log: silentLog,
+    settings: SETTINGS,
     onTaken: () => {},
     onLost: (shards) => void lost.push(...shards),
   });
@@ -96,14 +111,22 @@ describe('the leases of a node', () => {
       tables.nodes.set('b', { boot: 'b-1', beat: 0 });
       await b.leases.open();
       await world.clock.sleep(4_000);
-      expect([running(a.leases, tables, 'a'), running(b.leases, tables, 'b')]).toEqual([{ count: 512, broken: 0 }, { count: 512, broken: 0 }]);
+      expect([running(a.leases, tables, 'a'), running(b.leases, tables, 'b')]).toEqual([
+        { count: 512, broken: 0 },
+        { count: 512, broken: 0 },
+      ]);
       await b.leases.close();
       await world.clock.sleep(10_000);
       expect(running(a.leases, tables, 'a')).toEqual({ count: SHARD_COUNT, broken: 0 });
     }, 60_000);
   });
 
-  for (const [name, done] of [['takeFree', true], ['takeFree', false], ['giveUp', true], ['giveUp', false]] as const) {
+  for (const [name, done] of [
+    ['takeFree', true],
+    ['takeFree', false],
+    ['giveUp', true],
+    ['giveUp', false],
+  ] as const) {
     it(`leave no shard to nobody when the outcome of ${name} is unknown, ${done ? 'done' : 'not done'}`, async () => {
       const world = new VirtualWorld();
       const tables = openTables(world);

@@ -13,7 +13,10 @@ import { Takeover } from '../../../runtime/shard/takeover.ts';
 import { VirtualWorld } from '../../doubles/virtual-clock.ts';
 
 const KIND = defineKind<never, { readonly row: { readonly open: boolean } | undefined }, { readonly open: boolean }>({
-  kind: 'thing', home: 'shard', mailboxMax: 8, passivateAfterMs: 60_000,
+  kind: 'thing',
+  home: 'shard',
+  mailboxMax: 8,
+  passivateAfterMs: 60_000,
   load: (_id, row) => ({ row }),
   decide: (state, message) => ((message as { type: string }).type === 'wait' ? { state, effects: [] } : { state, effects: [{ do: 'replyStored' }] }),
   recordOf: (state) => state.row,
@@ -37,11 +40,27 @@ function open(rows: { [address: string]: { open: boolean } } = {}) {
     open: async (shards, limit, after) => {
       opened.push({ shards, after });
       if (fails.opens-- > 0) throw new Error('away');
-      return Object.keys(rows).filter((address) => shards.includes(shardOf(address)) && (after === null || address > after)).sort().slice(0, limit);
+      return Object.keys(rows)
+        .filter((address) => shards.includes(shardOf(address)) && (after === null || address > after))
+        .sort()
+        .slice(0, limit);
     },
-    due: async (_shards, nowMs, limit) => (nowMs - world.clock.wallMs() === 0 ? Object.keys(rows).filter((address) => address.endsWith('due')).slice(0, limit) : []),
+    due: async (_shards, nowMs, limit) =>
+      nowMs - world.clock.wallMs() === 0
+        ? Object.keys(rows)
+            .filter((address) => address.endsWith('due'))
+            .slice(0, limit)
+        : [],
   };
-  const parts = { clock: world.clock, random: seededRandom(1), log: silentLog, turns: openTurns('shards'), actors: {} as Actors, store, failpoint: noFailpoint };
+  const parts = {
+    clock: world.clock,
+    random: seededRandom(1),
+    log: silentLog,
+    turns: openTurns('shards'),
+    actors: {} as Actors,
+    store,
+    failpoint: noFailpoint,
+  };
   const shards = new Shards(parts, (shard) => epochs.get(shard));
   const ask = (address: string, type = 'get') =>
     new Promise<Outcome | string>((resolve) => {
@@ -65,7 +84,11 @@ describe('shards', () => {
     const { world, shards, loads, ask } = open({ 'thing/1': { open: false } });
     await world.run(async () => {
       const answers = await Promise.all([ask('thing/1'), ask('thing/1'), ask('thing/2')]);
-      expect(answers).toMatchObject([{ ok: true, value: { version: 1 } }, { ok: true, value: { version: 1 } }, { ok: true, value: null }]);
+      expect(answers).toMatchObject([
+        { ok: true, value: { version: 1 } },
+        { ok: true, value: { version: 1 } },
+        { ok: true, value: null },
+      ]);
     }, 1_000);
     expect([loads, shards.size]).toEqual([['thing/1', 'thing/2'], 2]);
   });

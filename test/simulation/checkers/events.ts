@@ -17,7 +17,8 @@ export const EVENTS: Checker = {
       revision = at;
       const before = last.get(id);
       if (before?.revision === at) problems.push(`${id} changed twice in revision ${at}`);
-      if ((before === undefined) !== (event.change === 'created')) problems.push(`${id}: ${event.change} in revision ${at}, ${before ? 'not the first' : 'the first'} event`);
+      if ((before === undefined) !== (event.change === 'created'))
+        problems.push(`${id}: ${event.change} in revision ${at}, ${before ? 'not the first' : 'the first'} event`);
       if (before?.change === 'deleted') problems.push(`${id} changed in revision ${at} after its end`);
       if (event.was !== (before?.status ?? null)) problems.push(`${id}: revision ${at} says it was ${event.was}, it was ${before?.status}`);
       last.set(id, event);

@@ -19,7 +19,8 @@ export const KEPT: Checker = {
       if (!record) continue;
       if (verb === 'delete') {
         if (!record.deleted) problems.push(`${id}: delete was acknowledged, it is not deleted`);
-      } else if (!record.actions.some((action) => action.requestId === requestId)) problems.push(`${id}: ${verb} ${requestId} was acknowledged and is not in its history`);
+      } else if (!record.actions.some((action) => action.requestId === requestId))
+        problems.push(`${id}: ${verb} ${requestId} was acknowledged and is not in its history`);
     }
     for (const row of instances.values()) {
       const requests = toLoaded(row).record.actions.map((action) => action.requestId);

@@ -1,11 +1,15 @@
-/** P3: no guest runs in two places, none without a claim; in the end what runs is what the records say. */
+/**
+ * P3: no guest runs in two places, none without a claim, and no server is active before it has one; in the end what
+ * runs is what the records say.
+ */
+import type { CommitItem } from '../../../actors/conductor/write/item.ts';
 import { toLoaded } from '../../doubles/memory-store.ts';
 import type { World } from '../world.ts';
 import type { Checker } from './checker.ts';
 
 export const ONE_PLACE: Checker = {
   promise: 'P3',
-  atCommit: (world, commits) => (commits.some(({ parts }) => parts.claims.length > 0) ? unclaimed(world) : []),
+  atCommit: (world, commits) => [...(commits.some(({ parts }) => parts.claims.length > 0) ? unclaimed(world) : []), ...tooEarly(world, commits)],
   atGuest: (world) => [...twice(world), ...unclaimed(world)],
   atEnd(world) {
     const problems: string[] = [];
@@ -16,11 +20,16 @@ export const ONE_PLACE: Checker = {
       if (guests.length > 1) problems.push(`${row.id} has guests on ${guests.map(({ host }) => host).join(' and ')}`);
       if (guest && guest.host !== record.host) problems.push(`the guest of ${row.id} is on ${guest.host}, the record says ${record.host}`);
       if (record.vmState === 'active' && guest?.power !== 'running') problems.push(`${row.id} is active, its guest is ${guest?.power ?? 'nowhere'}`);
-      if (record.vmState === 'stopped' && (!guest || guest.power === 'running')) problems.push(`${row.id} is stopped, its guest is ${guest?.power ?? 'nowhere'}`);
+      if (record.vmState === 'stopped' && (!guest || guest.power === 'running'))
+        problems.push(`${row.id} is stopped, its guest is ${guest?.power ?? 'nowhere'}`);
     }
     return problems;
   },
 };
+
+function tooEarly(world: World, commits: readonly CommitItem[]): string[] {
+  return commits.flatMap(({ record: { id, host, vmState } }) => (vmState === 'active' && !world.guests.has(`${host} ${id}`) ? [`${id} is active before it is on ${host}`] : []));
+}
 
 function twice(world: World): string[] {
   const running = new Map<string, string>();

@@ -36,7 +36,9 @@ function quota(world: World): string[] {
   const living = [...world.tables.instances.values()].map((row) => toLoaded(row).record).filter((record) => !record.deleted);
   for (const [key, use] of world.tables.quotaUse) {
     const [project, user] = key.split(' ');
-    const needs = living.filter((record) => record.projectId === project && (user === '' || record.userId === user)).map((record) => quotaNeed(1, record.flavor));
+    const needs = living
+      .filter((record) => record.projectId === project && (user === '' || record.userId === user))
+      .map((record) => quotaNeed(1, record.flavor));
     for (const name of COUNTED) {
       const sum = needs.reduce((total, need) => total + need[name], 0);
       if (sum !== use[name]) problems.push(`quota of ${key} counts ${use[name]} ${name}, the servers use ${sum}`);
@@ -74,7 +76,8 @@ async function memories(world: World): Promise<string[]> {
     const silence = world.time.clock.sleep(ANSWER_MS).then(() => undefined);
     const report = await Promise.race([silence, world.node?.actors.ask(hostRef(name), { type: 'report' }, { timeoutMs: ANSWER_MS })]);
     if (!report) problems.push(`${name} does not answer`);
-    for (const key of RESOURCES) if (report && report.used[key] !== used[key]) problems.push(`${name} remembers ${report.used[key]} ${key} in use, the store has ${used[key]}`);
+    for (const key of RESOURCES)
+      if (report && report.used[key] !== used[key]) problems.push(`${name} remembers ${report.used[key]} ${key} in use, the store has ${used[key]}`);
   }
   return problems;
 }

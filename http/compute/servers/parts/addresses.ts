@@ -10,7 +10,14 @@ import type { FoundServer } from '../find.ts';
 import { addressesOf } from '../view.ts';
 
 export const ADDRESS_ROUTES = [
-  route({ method: 'GET', path: '/servers/:id/ips', policy: 'ips:index', ok: 200, find: findServer, serve: (_call, _parts, { record }) => ({ body: { addresses: addressesOf(record, false) } }) }),
+  route({
+    method: 'GET',
+    path: '/servers/:id/ips',
+    policy: 'ips:index',
+    ok: 200,
+    find: findServer,
+    serve: (_call, _parts, { record }) => ({ body: { addresses: addressesOf(record, false) } }),
+  }),
   route({ method: 'GET', path: '/servers/:id/ips/:label', policy: 'ips:show', ok: 200, find: findServer, serve: serveLabel }),
   route({ method: 'GET', path: '/servers/:id/os-security-groups', policy: 'os-security-groups:list', ok: 200, find: findServer, serve: serveGroups }),
 ];
@@ -24,7 +31,13 @@ function serveLabel(call: Call, _parts: ComputeParts, { record }: FoundServer): 
 
 /** Groups have no records of their own yet: each project has its `default`, without rules. */
 function serveGroups(_call: Call, _parts: ComputeParts, { record }: FoundServer): Reply {
-  const groups = record.securityGroups.map((name) => ({ id: groupId(record.projectId, name), name, description: name, tenant_id: record.projectId, rules: [] }));
+  const groups = record.securityGroups.map((name) => ({
+    id: groupId(record.projectId, name),
+    name,
+    description: name,
+    tenant_id: record.projectId,
+    rules: [],
+  }));
   return { body: { security_groups: groups } };
 }
 

@@ -15,7 +15,14 @@ const ALL = '/servers/:id/metadata';
 const ONE = '/servers/:id/metadata/:key';
 
 export const METADATA_ROUTES = [
-  route({ method: 'GET', path: ALL, policy: 'server-metadata:index', ok: 200, find: findServer, serve: (_call, _parts, { record }) => ({ body: { metadata: record.metadata } }) }),
+  route({
+    method: 'GET',
+    path: ALL,
+    policy: 'server-metadata:index',
+    ok: 200,
+    find: findServer,
+    serve: (_call, _parts, { record }) => ({ body: { metadata: record.metadata } }),
+  }),
   route({ method: 'POST', path: ALL, policy: 'server-metadata:create', body: METADATA_BODY, ok: 200, find: findServer, serve: serveMerge }),
   route({ method: 'PUT', path: ALL, policy: 'server-metadata:update_all', body: METADATA_BODY, ok: 200, find: findServer, serve: serveReplace }),
   route({ method: 'GET', path: ONE, policy: 'server-metadata:show', ok: 200, find: findServer, serve: serveOne }),

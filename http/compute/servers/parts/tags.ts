@@ -18,7 +18,15 @@ const versions = [SINCE.serverTags, LATEST] as const;
 const TAG_FORM = /^[^,/]{1,60}$/u;
 
 export const TAG_ROUTES = [
-  route({ method: 'GET', path: ALL, versions, policy: 'os-server-tags:index', ok: 200, find: findServer, serve: (_call, _parts, { record }) => ({ body: { tags: record.tags } }) }),
+  route({
+    method: 'GET',
+    path: ALL,
+    versions,
+    policy: 'os-server-tags:index',
+    ok: 200,
+    find: findServer,
+    serve: (_call, _parts, { record }) => ({ body: { tags: record.tags } }),
+  }),
   route({ method: 'PUT', path: ALL, versions, policy: 'os-server-tags:update_all', body: TAGS_BODY, ok: 200, find: findServer, serve: serveReplace }),
   route({ method: 'DELETE', path: ALL, versions, policy: 'os-server-tags:delete_all', ok: 204, find: findServer, serve: serveDropAll }),
   route({ method: 'GET', path: ONE, versions, policy: 'os-server-tags:show', ok: 204, find: findServer, serve: serveCheck }),
@@ -29,7 +37,11 @@ export const TAG_ROUTES = [
 async function change(call: Call, parts: ComputeParts, { record }: FoundServer, tags: ListChange): Promise<readonly string[]> {
   const why = refusal('tags', record);
   if (why !== null) throw conflict(`Cannot 'update tags' instance ${record.id} while it is in ${why.attribute} ${why.value}`, 'state');
-  const after = await parts.actors.ask(instanceRef(record.id), { type: 'update', changes: { tags: { ...tags, max: TAGS_MAX } }, caller: actorCaller(call) }, { commandId: call.requestId });
+  const after = await parts.actors.ask(
+    instanceRef(record.id),
+    { type: 'update', changes: { tags: { ...tags, max: TAGS_MAX } }, caller: actorCaller(call) },
+    { commandId: call.requestId },
+  );
   return after.record.tags;
 }
 

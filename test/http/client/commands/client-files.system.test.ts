@@ -20,8 +20,17 @@ describe('files for clients', () => {
     const { clouds } = parse(readFileSync(write().cloudsYaml, 'utf8'));
     expect(Object.keys(clouds)).toEqual(['novact', 'novact-admin']);
     expect(clouds['novact-admin']).toEqual({
-      auth: { auth_url: 'http://127.0.0.1:5000/v3', username: 'admin', password: PASSWORD, project_name: 'admin', user_domain_name: 'Default', project_domain_name: 'Default' },
-      region_name: 'RegionOne', identity_api_version: 3, interface: 'public',
+      auth: {
+        auth_url: 'http://127.0.0.1:5000/v3',
+        username: 'admin',
+        password: PASSWORD,
+        project_name: 'admin',
+        user_domain_name: 'Default',
+        project_domain_name: 'Default',
+      },
+      region_name: 'RegionOne',
+      identity_api_version: 3,
+      interface: 'public',
     });
   });
 
@@ -38,6 +47,8 @@ describe('files for clients', () => {
   });
 
   it('say at their top how they are used', () => {
-    expect(readFileSync(write().cloudsYaml, 'utf8').split('\n')[0]).toContain(`export OS_CLIENT_CONFIG_FILE=${shellWord(join(dir, 'clouds.yaml'))} OS_CLOUD=novact`);
+    expect(readFileSync(write().cloudsYaml, 'utf8').split('\n')[0]).toContain(
+      `export OS_CLIENT_CONFIG_FILE=${shellWord(join(dir, 'clouds.yaml'))} OS_CLOUD=novact`,
+    );
   });
 });

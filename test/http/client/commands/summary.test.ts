@@ -5,7 +5,10 @@ const summary: Summary = {
   version: '0.1.0',
   node: 'n1',
   tookMs: 1_234,
-  services: [{ name: 'Identity', url: 'http://127.0.0.1:5000/v3' }, { name: 'Compute', url: 'http://127.0.0.1:8774/v2.1' }],
+  services: [
+    { name: 'Identity', url: 'http://127.0.0.1:5000/v3' },
+    { name: 'Compute', url: 'http://127.0.0.1:8774/v2.1' },
+  ],
   hosts: [{ kind: 'simulated', count: 8 }],
   hints: [],
   database: 'embedded PostgreSQL 18.4',
@@ -46,11 +49,18 @@ Stop with Ctrl-C.
   });
 
   it('says how a hypervisor is used, that one is down, and what to do about it', () => {
-    const hosts = [{ kind: 'libvirt', count: 1, status: { isUp: true, text: 'qemu:///system' } }, { kind: 'libvirt', count: 1, status: { isUp: false, text: 'no libvirt answers' } }];
+    const hosts = [
+      { kind: 'libvirt', count: 1, status: { isUp: true, text: 'qemu:///system' } },
+      { kind: 'libvirt', count: 1, status: { isUp: false, text: 'no libvirt answers' } },
+    ];
     const text = renderSummary({ ...summary, hosts, hints: ['Start libvirt.', 'Try KVM.'] });
     expect(text).toContain('  Hosts     1 libvirt: qemu:///system; 1 libvirt, down: no libvirt answers\n');
     expect(text).toContain('\n\nStart libvirt.\nTry KVM.\n\nIn another terminal');
   });
 
-  it.each([[40, '0.0 s'], [1_250, '1.3 s'], [12_400, '12 s']])('shows %d ms as %s', (ms, text) => expect(seconds(ms)).toBe(text));
+  it.each([
+    [40, '0.0 s'],
+    [1_250, '1.3 s'],
+    [12_400, '12 s'],
+  ])('shows %d ms as %s', (ms, text) => expect(seconds(ms)).toBe(text));
 });

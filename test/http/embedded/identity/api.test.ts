@@ -55,7 +55,12 @@ describe('embedded identity', () => {
     const answer = await authenticate(url, { name: 'demo', password: 'secret demo', scope: project('demo') });
     expect(answer.status).toBe(201);
     const token = bodyOf(answer)['token'];
-    expect(token).toMatchObject({ methods: ['password'], is_domain: false, project: { name: 'demo', domain: { id: 'default', name: 'Default' } }, user: { name: 'demo', password_expires_at: null } });
+    expect(token).toMatchObject({
+      methods: ['password'],
+      is_domain: false,
+      project: { name: 'demo', domain: { id: 'default', name: 'Default' } },
+      user: { name: 'demo', password_expires_at: null },
+    });
     expect(token?.['roles']?.map((role) => role['name'])).toEqual(['member', 'reader']);
     expect(token?.['expires_at']).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
     expect(token?.['audit_ids']).toHaveLength(1);
@@ -70,7 +75,8 @@ describe('embedded identity', () => {
   });
 
   it('scopes by id, by domain, to the system for administrators, and to nothing', async () => {
-    const asked = async (scope: object | string): Promise<Body> => bodyOf(await authenticate(url, { name: 'admin', password: 'secret admin', scope }))['token'] ?? {};
+    const asked = async (scope: object | string): Promise<Body> =>
+      bodyOf(await authenticate(url, { name: 'admin', password: 'secret admin', scope }))['token'] ?? {};
     expect(await asked({ project: { id: cloud.seeded.demoProjectId } })).toHaveProperty('project.name', 'demo');
     expect(await asked({ domain: { name: 'Default' } })).toHaveProperty('domain.id', 'default');
     expect(await asked({ system: { all: true } })).toHaveProperty('system.all', true);
@@ -96,19 +102,25 @@ describe('embedded identity', () => {
     ];
     expect(answers.map((answer) => answer.status)).toEqual([401, 401, 401]);
     expect(new Set(answers.map((answer) => answer.text)).size).toBe(1);
-    expect(bodyOf(answers[0] as Answer)).toEqual({ error: { code: 401, message: 'The request you have made requires authentication.', title: 'Unauthorized' } });
+    expect(bodyOf(answers[0] as Answer)).toEqual({
+      error: { code: 401, message: 'The request you have made requires authentication.', title: 'Unauthorized' },
+    });
     expect(answers[0]?.headers.get('www-authenticate')).toBe(`Keystone uri="${url}/v3"`);
   });
 
   it('refuses application credentials with a clear 401', async () => {
-    const answer = await call('POST', `${url}/v3/auth/tokens`, { body: { auth: { identity: { methods: ['application_credential'], application_credential: { id: 'x', secret: 'y' } } } } });
+    const answer = await call('POST', `${url}/v3/auth/tokens`, {
+      body: { auth: { identity: { methods: ['application_credential'], application_credential: { id: 'x', secret: 'y' } } } },
+    });
     expect([answer.status, bodyOf(answer)['error']?.['message']]).toEqual([401, 'Attempted to authenticate with an unsupported method.']);
   });
 
   it('rescopes by token, keeping the end and the chain of audit ids', async () => {
     const unscoped = await authenticate(url, { name: 'admin', password: 'secret admin', scope: 'unscoped' });
     const parent = unscoped.headers.get('x-subject-token') ?? '';
-    const answer = await call('POST', `${url}/v3/auth/tokens`, { body: { auth: { identity: { methods: ['token'], token: { id: parent } }, scope: project('demo') } } });
+    const answer = await call('POST', `${url}/v3/auth/tokens`, {
+      body: { auth: { identity: { methods: ['token'], token: { id: parent } }, scope: project('demo') } },
+    });
     expect(answer.status).toBe(201);
     const [before, after] = [bodyOf(unscoped)['token'], bodyOf(answer)['token']];
     expect(after?.['expires_at']).toBe(before?.['expires_at']);
@@ -216,7 +228,8 @@ describe('embedded identity', () => {
     expect(await get(`/users/${cloud.seeded.adminUserId}`)).toBe(403);
     expect(await get(`/projects/${cloud.seeded.adminProjectId}`)).toBe(403);
     for (const list of ['users', 'projects', 'roles', 'services', 'endpoints', 'role_assignments']) expect(await get(`/${list}`)).toBe(403);
-    const change = async (method: string, path: string, body?: object): Promise<number> => (await call(method, `${url}/v3${path}`, { token, ...(body ? { body } : {}) })).status;
+    const change = async (method: string, path: string, body?: object): Promise<number> =>
+      (await call(method, `${url}/v3${path}`, { token, ...(body ? { body } : {}) })).status;
     expect(await change('PATCH', `/users/${user.id}`, { user: { name: 'root' } })).toBe(403);
     expect(await change('POST', '/users', { user: { name: 'mine' } })).toBe(403);
     expect(await change('DELETE', `/projects/${user.projectId}`)).toBe(403);

@@ -38,7 +38,8 @@ describe('embedded image', () => {
     await cloud?.close();
   });
 
-  const get = (path: string, token = demo, headers = {}): Promise<Answer> => call('GET', `${url}${path}`, { token, headers: { accept: 'application/json', ...headers } });
+  const get = (path: string, token = demo, headers = {}): Promise<Answer> =>
+    call('GET', `${url}${path}`, { token, headers: { accept: 'application/json', ...headers } });
   async function create(members: object = {}, token = demo): Promise<string> {
     const answer = await call('POST', `${url}/images`, { token, body: { disk_format: 'raw', container_format: 'bare', ...members } });
     expect(answer.status).toBe(201);
@@ -58,7 +59,8 @@ describe('embedded image', () => {
     expect(await put(id, bytes, token)).toBe(204);
     return id;
   }
-  const patch = (id: string, body: unknown, token = demo): Promise<Answer> => call('PATCH', `${url}/images/${id}`, { token, body, headers: { accept: 'application/json', ...PATCH } });
+  const patch = (id: string, body: unknown, token = demo): Promise<Answer> =>
+    call('PATCH', `${url}/images/${id}`, { token, body, headers: { accept: 'application/json', ...PATCH } });
 
   it('is discovered: 300 at the root and at /v2, 200 at /versions', async () => {
     expect((await call('GET', `${cloud.imageUrl}/`)).status).toBe(300);
@@ -81,16 +83,36 @@ describe('embedded image', () => {
     const bytes = randomBytes(1_048_576 + 17);
     const id = await create({ name: 'one', min_disk: 2, min_ram: 64, tags: ['b', 'a', 'b'], hw_disk_bus: 'virtio' });
     const queued = bodyOf(await get(`/images/${id}`));
-    expect(queued).toMatchObject({ id, name: 'one', status: 'queued', visibility: 'shared', owner: cloud.seeded.demoProjectId, size: null, checksum: null, hw_disk_bus: 'virtio', tags: ['b', 'a'], min_disk: 2, min_ram: 64 });
+    expect(queued).toMatchObject({
+      id,
+      name: 'one',
+      status: 'queued',
+      visibility: 'shared',
+      owner: cloud.seeded.demoProjectId,
+      size: null,
+      checksum: null,
+      hw_disk_bus: 'virtio',
+      tags: ['b', 'a'],
+      min_disk: 2,
+      min_ram: 64,
+    });
     expect((await fetched(id)).status).toBe(204);
     expect(await put(id, bytes)).toBe(204);
     const active = bodyOf(await get(`/images/${id}`));
     expect(active).toMatchObject({
-      status: 'active', size: bytes.length, checksum: createHash('md5').update(bytes).digest('hex'),
-      os_hash_algo: 'sha512', os_hash_value: createHash('sha512').update(bytes).digest('hex'),
+      status: 'active',
+      size: bytes.length,
+      checksum: createHash('md5').update(bytes).digest('hex'),
+      os_hash_algo: 'sha512',
+      os_hash_value: createHash('sha512').update(bytes).digest('hex'),
     });
     const back = await fetched(id);
-    expect([back.status, back.bytes.equals(bytes), back.headers.get('content-md5'), back.headers.get('content-length')]).toEqual([200, true, active['checksum'], String(bytes.length)]);
+    expect([back.status, back.bytes.equals(bytes), back.headers.get('content-md5'), back.headers.get('content-length')]).toEqual([
+      200,
+      true,
+      active['checksum'],
+      String(bytes.length),
+    ]);
     expect(await put(id, bytes)).toBe(409);
     const { mode } = await stat(join(cloud.blobs, id));
     expect([mode & 0o777, (await stat(cloud.blobs)).mode & 0o777]).toEqual([0o600, 0o700]);
@@ -113,10 +135,14 @@ describe('embedded image', () => {
     const id = await create();
     expect(await put(id, Buffer.alloc(SIZE_MAX + 1))).toBe(413);
     const sent = await new Promise<number>((resolve, reject) => {
-      const put = request(`${url}/images/${id}/file`, { method: 'PUT', headers: { 'x-auth-token': demo, ...BYTES, 'transfer-encoding': 'chunked' } }, (response) => {
-        response.resume();
-        resolve(response.statusCode ?? 0);
-      });
+      const put = request(
+        `${url}/images/${id}/file`,
+        { method: 'PUT', headers: { 'x-auth-token': demo, ...BYTES, 'transfer-encoding': 'chunked' } },
+        (response) => {
+          response.resume();
+          resolve(response.statusCode ?? 0);
+        },
+      );
       put.on('error', reject);
       put.end(Buffer.alloc(SIZE_MAX + 1));
     });
@@ -185,7 +211,8 @@ describe('embedded image', () => {
     const id = systemRandom.uuid();
     expect(await create({ id: id.toUpperCase() })).toBe(id);
     expect((await call('POST', `${url}/images`, { token: demo, body: { id } })).status).toBe(409);
-    for (const bad of ['../../etc/passwd', 'x', 7, `${id}/..`]) expect((await call('POST', `${url}/images`, { token: demo, body: { id: bad } })).status).toBe(400);
+    for (const bad of ['../../etc/passwd', 'x', 7, `${id}/..`])
+      expect((await call('POST', `${url}/images`, { token: demo, body: { id: bad } })).status).toBe(400);
     for (const bad of ['..%2f..%2fetc', '%2e%2e', `${id}.x`]) expect((await get(`/images/${bad}/file`)).status).toBe(404);
   });
 
@@ -193,8 +220,12 @@ describe('embedded image', () => {
     it('is 404 when private, whatever is tried', async () => {
       const id = await uploaded({ visibility: 'private' }, randomBytes(10), admin);
       const answers = [
-        await get(`/images/${id}`), await get(`/images/${id}/file`), await get(`/images/${id}/members`), await patch(id, [{ op: 'replace', path: '/name', value: 'mine' }]),
-        await call('DELETE', `${url}/images/${id}`, { token: demo }), await call('PUT', `${url}/images/${id}/tags/x`, { token: demo }),
+        await get(`/images/${id}`),
+        await get(`/images/${id}/file`),
+        await get(`/images/${id}/members`),
+        await patch(id, [{ op: 'replace', path: '/name', value: 'mine' }]),
+        await call('DELETE', `${url}/images/${id}`, { token: demo }),
+        await call('PUT', `${url}/images/${id}/tags/x`, { token: demo }),
         await call('POST', `${url}/images/${id}/actions/deactivate`, { token: demo }),
       ];
       expect(answers.map((answer) => answer.status)).toEqual(answers.map(() => 404));
@@ -266,12 +297,19 @@ describe('embedded image', () => {
   it('patches members and properties, all or nothing', async () => {
     const id = await uploaded({ name: 'before', gone: 'soon' });
     const done = await patch(id, [
-      { op: 'replace', path: '/name', value: 'after' }, { op: 'add', path: '/os_distro', value: 'none' }, { op: 'remove', path: '/gone' },
-      { op: 'add', path: '/a~1b~0c', value: 'escaped' }, { op: 'replace', path: '/tags', value: ['x'] }, { op: 'replace', path: '/os_hidden', value: true },
+      { op: 'replace', path: '/name', value: 'after' },
+      { op: 'add', path: '/os_distro', value: 'none' },
+      { op: 'remove', path: '/gone' },
+      { op: 'add', path: '/a~1b~0c', value: 'escaped' },
+      { op: 'replace', path: '/tags', value: ['x'] },
+      { op: 'replace', path: '/os_hidden', value: true },
     ]);
     expect([done.status, bodyOf(done)]).toMatchObject([200, { name: 'after', os_distro: 'none', 'a/b~c': 'escaped', tags: ['x'], os_hidden: true }]);
     expect(bodyOf(done)).not.toHaveProperty('gone');
-    const half = await patch(id, [{ op: 'replace', path: '/name', value: 'half' }, { op: 'replace', path: '/checksum', value: 'x' }]);
+    const half = await patch(id, [
+      { op: 'replace', path: '/name', value: 'half' },
+      { op: 'replace', path: '/checksum', value: 'x' },
+    ]);
     expect([half.status, bodyOf(await get(`/images/${id}`))['name']]).toEqual([403, 'after']);
     expect(listed(await get('/images?limit=1000'))).not.toContain(id);
     expect(listed(await get('/images?os_hidden=true'))).toContain(id);
@@ -309,9 +347,15 @@ describe('embedded image', () => {
   });
 
   it.each([
-    ['a list', []], ['an unknown format', { disk_format: 'floppy' }], ['a negative size', { min_disk: -1 }], ['a fraction', { min_ram: 1.5 }],
-    ['protected as text', { protected: 'yes' }], ['a long name', { name: 'x'.repeat(256) }], ['a long tag', { tags: ['x'.repeat(256)] }],
-    ['a property that is no text', { a: { b: 1 } }], ['an unknown visibility', { visibility: 'secret' }],
+    ['a list', []],
+    ['an unknown format', { disk_format: 'floppy' }],
+    ['a negative size', { min_disk: -1 }],
+    ['a fraction', { min_ram: 1.5 }],
+    ['protected as text', { protected: 'yes' }],
+    ['a long name', { name: 'x'.repeat(256) }],
+    ['a long tag', { tags: ['x'.repeat(256)] }],
+    ['a property that is no text', { a: { b: 1 } }],
+    ['an unknown visibility', { visibility: 'secret' }],
   ])('refuses to create from %s', async (_, body) => {
     expect((await call('POST', `${url}/images`, { token: demo, body })).status).toBe(400);
   });
@@ -328,8 +372,16 @@ describe('embedded image', () => {
   it('pages through everything once, in every order', async () => {
     const mark = systemRandom.uuid();
     const made: string[] = [];
-    for (let i = 0; i < 7; i++) made.push(i < 4 ? await uploaded({ name: `n${i % 3}`, mark }, randomBytes(10 + (i % 2))) : await create({ name: i === 4 ? null : `n${i % 3}`, mark }));
-    for (const order of ['', '&sort=name:asc,size:desc', '&sort_key=size&sort_dir=asc', '&sort=id', '&sort=updated_at:asc', '&sort=disk_format:desc,name:asc']) {
+    for (let i = 0; i < 7; i++)
+      made.push(i < 4 ? await uploaded({ name: `n${i % 3}`, mark }, randomBytes(10 + (i % 2))) : await create({ name: i === 4 ? null : `n${i % 3}`, mark }));
+    for (const order of [
+      '',
+      '&sort=name:asc,size:desc',
+      '&sort_key=size&sort_dir=asc',
+      '&sort=id',
+      '&sort=updated_at:asc',
+      '&sort=disk_format:desc,name:asc',
+    ]) {
       const seen: string[] = [];
       let next: string | undefined = `/images?mark=${mark}&limit=2${order}`;
       while (next !== undefined && seen.length < 20) {
@@ -362,7 +414,18 @@ describe('embedded image', () => {
     expect(await found('created_at=gt:2000-01-01T00:00:00Z&sort=size:asc')).toEqual([small, large]);
     expect(await found('updated_at=lt:2000-01-01T00:00:00')).toEqual([]);
     expect(await found('limit=0')).toEqual([]);
-    for (const wrong of ['limit=-1', 'limit=x', 'sort=colour', 'sort=name:up', 'visibility=secret', 'size_min=x', 'created_at=gt:noon', `marker=${systemRandom.uuid()}`, 'marker=x', 'protected=perhaps']) {
+    for (const wrong of [
+      'limit=-1',
+      'limit=x',
+      'sort=colour',
+      'sort=name:up',
+      'visibility=secret',
+      'size_min=x',
+      'created_at=gt:noon',
+      `marker=${systemRandom.uuid()}`,
+      'marker=x',
+      'protected=perhaps',
+    ]) {
       expect([wrong, (await get(`/images?${wrong}`)).status]).toEqual([wrong, 400]);
     }
     expect((await patch(large, [{ op: 'replace', path: '/protected', value: false }])).status).toBe(200);
@@ -393,7 +456,15 @@ describe('embedded image', () => {
     await cloud.rig.orm.em.fork().execute(`update image set status = 'saving', upload_id = 'dead' where id = ?`, [halfway]);
     for (const name of [lost, `${halfway}.${systemRandom.uuid()}`, halfway]) await writeFile(join(cloud.blobs, name), 'left');
     await writeFile(join(cloud.blobs, 'not ours'), 'kept');
-    await imageApi({ actors: cloud.rig.actors, blobs: cloud.blobs, tokens: cloud.tokens, clock: systemClock, random: systemRandom, log: silentLog, settings: IMAGE_SETTINGS });
+    await imageApi({
+      actors: cloud.rig.actors,
+      blobs: cloud.blobs,
+      tokens: cloud.tokens,
+      clock: systemClock,
+      random: systemRandom,
+      log: silentLog,
+      settings: IMAGE_SETTINGS,
+    });
     const names = await readdir(cloud.blobs);
     expect(names.filter((name) => name.startsWith(halfway) || name === lost)).toEqual([]);
     expect(names).toContain('not ours');

@@ -20,7 +20,11 @@ describe('tiny image', () => {
     const directory = await mkdtemp(join(tmpdir(), 'novact-tiny-'));
     const path = join(directory, 'disk.raw');
     await writeFile(path, tinyImage());
-    const guest = spawn(QEMU, ['-nographic', '-accel', 'tcg', '-m', '64', '-nic', 'none', '-monitor', 'none', '-serial', 'stdio', '-drive', `file=${path},format=raw,if=virtio`], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const guest = spawn(
+      QEMU,
+      ['-nographic', '-accel', 'tcg', '-m', '64', '-nic', 'none', '-monitor', 'none', '-serial', 'stdio', '-drive', `file=${path},format=raw,if=virtio`],
+      { stdio: ['pipe', 'pipe', 'inherit'] },
+    );
     try {
       let said = '';
       guest.stdout.on('data', (chunk: Buffer) => (said += chunk.toString('latin1')));
