@@ -77,10 +77,21 @@ export function openPgStore(options: PgStoreOptions): CellStore {
       const [row] = rows;
       check(row, 'novact_write answers one row');
       const { answers, written } = unpackBatch(items, row.reply);
-      if (written.events.length > 0) for (const listener of listeners) listener(written);
+      if (written.events.length > 0) tell(written);
       return answers;
     },
   });
+
+  /** The batch is committed: a listener that fails must not make it look as if it were not. */
+  function tell(written: EventBatch): void {
+    for (const listener of listeners) {
+      try {
+        listener(written);
+      } catch (error) {
+        log.error('a listener of the store failed', { error });
+      }
+    }
+  }
 
   async function commit(request: Parameters<Store['commit']>[0]): Promise<CommitAnswer> {
     const { shard, epoch, version } = request;

@@ -46,8 +46,9 @@ async function begin({ driver, actors }: HostParts, settings: HostSettings, host
 }
 
 async function look({ driver, actors }: HostParts, host: string, signal: AbortSignal): Promise<object> {
-  const guests = await driver.list(signal);
+  // Claims first: a guest that is made meanwhile is then a stray that the store knows, and not a claim without a guest.
   const claims = await actors.ask(CONDUCTOR, { type: 'hostClaims', host, instanceId: null }, { signal });
+  const guests = await driver.list(signal);
   return { claims, guests };
 }
 

@@ -51,6 +51,9 @@ export class Session {
     try {
       return await client.query<Row>({ name, text, values });
     } catch (error) {
+      if (error instanceof pg.DatabaseError && isPassing(error)) {
+        throw new Fault('unavailable', 'store.busy', 'The database is busy.', { cause: error, detail: error.code ?? null });
+      }
       if (error instanceof pg.DatabaseError && !isConnectionEnd(error)) throw error;
       this.#drop(client);
       throw new OutcomeUnknown(error);
@@ -105,6 +108,12 @@ export class Session {
     if (this.#client === client) this.#client = undefined;
     client.end().catch(() => undefined);
   }
+}
+
+/** Nothing was done, and trying again may do better: a timeout behind a held row, a deadlock, no room, a standby. */
+function isPassing(error: pg.DatabaseError): boolean {
+  const code = error.code ?? '';
+  return ['57014', '55P03', '40001', '40P01', '25006'].includes(code) || code.startsWith('53');
 }
 
 /** The server ended the session (shutdown, crash of another backend): what it did last is not known from this. */

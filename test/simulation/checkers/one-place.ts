@@ -28,7 +28,9 @@ export const ONE_PLACE: Checker = {
 };
 
 function tooEarly(world: World, commits: readonly CommitItem[]): string[] {
-  return commits.flatMap(({ record: { id, host, vmState } }) => (vmState === 'active' && !world.guests.has(`${host} ${id}`) ? [`${id} is active before it is on ${host}`] : []));
+  return commits.flatMap(({ record: { id, host, vmState } }) =>
+    vmState === 'active' && !world.guests.has(`${host} ${id}`) ? [`${id} is active before it is on ${host}`] : [],
+  );
 }
 
 function twice(world: World): string[] {
