@@ -26,6 +26,15 @@ async function main(words: string[]): Promise<number> {
   command('start', 'starts a node and runs it until it is stopped', start);
   command('config', 'prints every setting in force and where it came from', config);
   command('status', 'asks the node that runs on the data folder how it is', status).option('--json', 'as JSON');
+  command('restored', 'says that the store was put back from a backup; to be run before the next start', restored);
+  const node = program.command('node').description('nodes of the cluster that hold no credentials of the database');
+  const nodeCommand = (words: string, about: string, run: (flags: Flags, name: string) => Promise<number>) =>
+    withFlags(node.command(words).description(about).allowExcessArguments(false)).action(async (...given: unknown[]) => {
+      code = await run(given.at(-2) as Flags, typeof given[0] === 'string' ? given[0] : '');
+    });
+  nodeCommand('add <name>', 'lets a node in and prints its key file (roles: compute, or --roles)', addNode);
+  nodeCommand('list', 'shows the nodes and how they come in', listNodes);
+  nodeCommand('remove <name>', 'takes the key of a node back', removeNode);
   try {
     await program.parseAsync(words, { from: 'user' });
     return code;
@@ -41,6 +50,9 @@ function withFlags(command: Command): Command {
     .option('--port-offset <n>', 'added to every port, for a second cloud on this machine')
     .addOption(new Option('--driver <kind>', 'hypervisor of this node’s hosts: simulated or libvirt'))
     .option('--hosts <n>', 'number of hosts')
+    .option('--processes <n>', 'processes to run, so that more than one core is used')
+    .option('--name <name>', 'name of this node in the cluster; the same after a restart')
+    .option('--key-file <file>', 'key of a node without a database, made by: novact node add')
     .option('--roles <list>', 'what this node does, with commas: api,metadata,control,compute,network,console')
     .option('--log-level <level>', 'trace, debug, info, warn, error or silent')
     .option('--set <key=value>', 'any setting, such as leases.beatMs=500; may be repeated', (pair: string, before: string[] | undefined) => [
@@ -61,6 +73,7 @@ async function start(flags: Flags): Promise<number> {
   const clock = systemClock;
   const begunMs = clock.monotonicMs();
   const settings = await loadConfig({ flags, env: process.env, cwd: process.cwd() });
+  delete process.env['NOVACT_PROCESS']; // it has secrets, and programs that this one starts need none
   const { systemRandom } = await import('./runtime/base/random.ts');
   mkdirSync(settings.dataDir, { recursive: true, mode: 0o700 });
   const logFile = settings.log.to === 'file' ? join(settings.dataDir, LOG_FILE) : undefined;
@@ -87,7 +100,7 @@ async function start(flags: Flags): Promise<number> {
   });
   const { startNode } = await import('./index.ts');
   try {
-    const about = await startNode(settings, { clock, random: systemRandom, log, lifecycle, version: ownVersion(), progress: (line) => say(`  ${line}`) });
+    const about = await startNode(settings, { clock, random: systemRandom, log, lifecycle, version: ownVersion(), program: ownWords(), progress: (line) => say(`  ${line}`) });
     say(commands.renderSummary({ ...about, version: ownVersion(), tookMs: clock.monotonicMs() - begunMs, logFile }));
   } catch (error) {
     if (lifecycle.stopping.aborted) return ended.promise; // the stop that broke it off ends the process
@@ -124,6 +137,64 @@ async function status(flags: Flags & { readonly json?: boolean }): Promise<numbe
   return health.isWell ? 0 : EXIT.failed;
 }
 
+async function restored(flags: Flags): Promise<number> {
+  const [{ loadConfig }, { runningNode }, { markRestored, MEMORY_FILE }] = await Promise.all([
+    import('./actors/settings.ts'),
+    import('./runtime/node/data-folder.ts'),
+    import('./actors/conductor/incarnation.ts'),
+  ]);
+  const { dataDir } = await loadConfig({ flags, env: process.env, cwd: process.cwd() });
+  const found = runningNode(dataDir);
+  if (found !== undefined) {
+    process.stderr.write(`novact process ${found.pid} runs on ${dataDir}: stop every node before the store is put back.\n`);
+    return EXIT.failed;
+  }
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  markRestored(join(dataDir, MEMORY_FILE));
+  say('The next start gives the store a new incarnation: streams begin anew, and guests that it does not know are left alone.');
+  return 0;
+}
+
+/** Where the nodes are written down: by URL, or in the embedded store while its node runs. */
+async function placeOfNodes(flags: Flags) {
+  const [{ loadConfig }, { systemClock }, { silentLog }, { embeddedUrl }] = await Promise.all([
+    import('./actors/settings.ts'),
+    import('./runtime/base/clock.ts'),
+    import('./runtime/base/log.ts'),
+    import('./runtime/database/embedded.ts'),
+  ]);
+  const { roles: _, ...others } = flags; // they are those of the node that is added
+  const { database, dataDir } = await loadConfig({ flags: others, env: process.env, cwd: process.cwd() });
+  return { url: database.url ?? embeddedUrl(join(dataDir, 'postgres')), clock: systemClock, log: silentLog };
+}
+
+async function addNode(flags: Flags, name: string): Promise<number> {
+  const [{ addNodeKey }, { newKeyPair }, { renderKeyFile }, { nodeRoles }] = await Promise.all([
+    import('./actors/conductor/node-keys.ts'),
+    import('./runtime/mesh/curve.ts'),
+    import('./runtime/node/key-file.ts'),
+    import('./actors/settings.ts'),
+  ]);
+  const { name: node, roles } = nodeRoles(name, flags.roles ?? 'compute');
+  const keys = newKeyPair();
+  const { cluster, seeds } = await addNodeKey(await placeOfNodes(flags), { name: node, publicKey: keys.publicKey, roles });
+  process.stdout.write(renderKeyFile({ node, roles, cluster, keys, seeds }));
+  return 0;
+}
+
+async function listNodes(flags: Flags): Promise<number> {
+  const [nodes, { renderNodes }] = await Promise.all([import('./actors/conductor/node-keys.ts'), import('./http/client/commands/nodes.ts')]);
+  process.stdout.write(renderNodes(await nodes.listNodes(await placeOfNodes(flags))));
+  return 0;
+}
+
+async function removeNode(flags: Flags, name: string): Promise<number> {
+  const { removeNodeKey } = await import('./actors/conductor/node-keys.ts');
+  if (await removeNodeKey(await placeOfNodes(flags), name)) return 0;
+  process.stderr.write(`No key stands for a node ${name}.\n`);
+  return EXIT.failed;
+}
+
 /** A refusal is told as its sentence, a bug with all that is known of it. */
 async function explain(error: unknown): Promise<number> {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage; // it has told already
@@ -145,6 +216,11 @@ function takeLauncherFd(): number | undefined {
   const text = process.env['NOVACT_LAUNCHER_FD'];
   delete process.env['NOVACT_LAUNCHER_FD'];
   return text === undefined ? undefined : Number(text);
+}
+
+/** Without the launcher: this is a Node that is new enough, with its options. */
+function ownWords(): readonly [string, ...string[]] {
+  return [process.execPath, ...process.execArgv, import.meta.filename, 'start'];
 }
 
 /** Beside this file in a checkout, above it in a compiled package. */

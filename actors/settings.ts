@@ -3,10 +3,11 @@
  * has a default here or in its owner's room; `cluster.config.ts` says only what differs.
  */
 import { hostname } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { DriverSettings } from '../drivers/open.ts';
-import { resolveConfig, type Assignment, type Loaded, type Problem, type Rule } from '../runtime/node/config.ts';
+import { Fault } from '../runtime/base/fault.ts';
+import { leaves, resolveConfig, type Assignment, type Loaded, type Problem, type Rule } from '../runtime/node/config.ts';
 import { environmentAssignments, fileAssignments, setAssignments } from '../runtime/node/config-sources.ts';
 import {
   bytes,
@@ -25,10 +26,15 @@ import {
   secret,
   someOf,
   text,
+  truth,
 } from '../runtime/node/setting.ts';
+import { readKeyFile } from '../runtime/node/key-file.ts';
+import type { FurtherProcess } from '../runtime/node/processes.ts';
 import {
   leaseRule,
   portRule,
+  processPorts,
+  processRule,
   reachableAddress,
   RUNTIME_DEFAULTS,
   RUNTIME_LEASES,
@@ -39,6 +45,7 @@ import {
   withOffset,
 } from '../runtime/node/settings.ts';
 import { INSTANCE_DEFAULTS, type InstanceSettings } from './instance/settings.ts';
+import { FENCE_LIMIT_MS, RECOVERY_DEFAULTS, type RecoverySettings } from './recovery/settings.ts';
 import { QUOTA_DEFAULTS } from './model/quota.ts';
 import { FILTERS } from './scheduler/filters/all.ts';
 import { WEIGHERS } from './scheduler/weighers/all.ts';
@@ -90,6 +97,17 @@ const hostGroup = z.strictObject({
   name: matching(/^[A-Za-z0-9](?:[A-Za-z0-9._-]|\{n\}){0,60}$/, 'a host name, in which {n} stands for the number').default('host-{n}'),
   count: count(1, HOSTS_MAX).default(1),
   driver: z.discriminatedUnion('kind', [simulatedDriver, libvirtDriver]),
+  /** A guard stops the guests before the host's lease ends, also when this node is killed or paused: silence is proof then. */
+  selfFence: truth().default(false),
+});
+
+const command = () => listOf(text(1_024), 1, 64);
+const fenceRule = z.strictObject({
+  hosts: matching(/^[A-Za-z0-9._*-]{1,63}$/, 'a host name, in which * stands for any letters'),
+  off: command(),
+  status: command(),
+  offText: text(),
+  limitMs: milliseconds(1_000, HOUR_MS).default(FENCE_LIMIT_MS),
 });
 
 const quota = () => count(-1, 2 ** 31 - 1);
@@ -106,7 +124,7 @@ const operations = {
   powerLimitMs: milliseconds(1_000, HOUR_MS),
   verbWaitMs: milliseconds(100, 55_000),
   attemptsMax: count(1, 100),
-} satisfies { [key in keyof Omit<InstanceSettings, 'schedulerSlices'>]: z.ZodType };
+} satisfies { [key in keyof Omit<InstanceSettings, 'schedulerSlices' | 'hostSilentMs'>]: z.ZodType };
 
 const account = { username: text(), password: secret(), project: text(), userDomain: text(), projectDomain: text() };
 
@@ -149,19 +167,29 @@ export const clusterSchema = z.strictObject({
     /** Multiplier by weigher, where not the usual one; 0 switches it off. */
     weights: z.strictObject(Object.fromEntries(WEIGHERS.map((weigher) => [weigher.name, ratio(-1_000_000, 1_000_000).exactOptional()]))),
   }),
+  /** Hosts that fall silent (actors/recovery). */
+  recovery: z.strictObject({
+    /** Off: nothing is evacuated that nobody asked for. */
+    auto: truth(),
+    /** More than this share of the hosts silent at once: it waits for people. */
+    brakeShare: ratio(0, 1),
+    /** Evacuations begun in a second. */
+    perSecond: count(1, 10_000),
+    fence: listOf(fenceRule, 0, 1_000),
+  }),
   network: z.strictObject({ label: name(), cidr: cidr(29) }),
   /** Origins of web pages that may open a status stream, exact; programs send none and need none. */
   stream: z.strictObject({ origins: listOf(matching(/^https?:\/\/[^\s/]+$/, 'an origin such as https://dashboard.example.org'), 0, 100) }),
 });
 
-/** A configuration in force: complete, ports with their offset, `publicAddress` filled in, `dataDir` absolute. */
-export type ClusterConfig = z.output<typeof clusterSchema> & { publicAddress: string };
+/** A configuration in force: complete, ports with their offset, addresses filled in, `dataDir` absolute. */
+export type ClusterConfig = z.output<typeof clusterSchema> & { nodeAddress: string; publicAddress: string };
 
 /** What a configuration file may say: anything of it, in part. Lists are taken whole. */
 export type ClusterSettings = Partially<z.input<typeof clusterSchema>>;
 type Partially<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: Partially<T[K]> | undefined } : T;
 
-const { schedulerSlices, ...OPERATION_DEFAULTS } = INSTANCE_DEFAULTS;
+const { schedulerSlices, hostSilentMs: _, ...OPERATION_DEFAULTS } = INSTANCE_DEFAULTS;
 
 /** All defaults but `name` and `dataDir`'s place, which are the machine's. */
 export const CLUSTER_DEFAULTS = {
@@ -180,6 +208,7 @@ export const CLUSTER_DEFAULTS = {
   limits: { pageMax: 1_000, bodyBytes: 114_688, imageBytes: 64 * GIB },
   operations: OPERATION_DEFAULTS,
   scheduler: { slices: schedulerSlices, withoutFilters: [], weights: {} },
+  recovery: { ...RECOVERY_DEFAULTS, fence: [] },
   network: { label: 'private', cidr: '10.20.0.0/16' },
   stream: { origins: [] },
 } satisfies Omit<z.input<typeof clusterSchema>, 'name'>;
@@ -191,10 +220,12 @@ export function resolveCluster(
   problems: readonly Problem[] = [],
 ): Loaded<ClusterConfig> {
   const loaded = resolveConfig({ schema: clusterSchema, defaults: { ...CLUSTER_DEFAULTS, ...machine }, assignments, rules: RULES, problems });
+  const nodeAddress = loaded.config.nodeAddress ?? reachableAddress(loaded.config.bind);
   const config: ClusterConfig = {
     ...loaded.config,
     ports: withOffset(loaded.config.ports, loaded.config.portOffset),
-    publicAddress: loaded.config.publicAddress ?? reachableAddress(loaded.config.bind),
+    nodeAddress,
+    publicAddress: loaded.config.publicAddress ?? nodeAddress,
   };
   const offset = config.portOffset;
   const settings = loaded.settings.map((setting) =>
@@ -212,7 +243,10 @@ export type Flags = {
   readonly portOffset?: string;
   readonly driver?: string;
   readonly hosts?: string;
+  readonly processes?: string;
   readonly roles?: string;
+  readonly keyFile?: string;
+  readonly name?: string;
   readonly logLevel?: string;
   readonly set?: readonly string[];
 };
@@ -223,6 +257,7 @@ const VARIABLES = {
   NOVACT_DATA: 'dataDir',
   NOVACT_PORT_OFFSET: 'portOffset',
   NOVACT_DATABASE_URL: 'database.url',
+  NOVACT_KEY_FILE: 'keyFile',
   NOVACT_LOG_LEVEL: 'log.level',
 } as const;
 
@@ -240,6 +275,8 @@ export async function explainConfig({ flags, env, cwd }: Surroundings): Promise<
         .slice(0, 63) || 'node',
     dataDir: resolve(cwd, CLUSTER_DEFAULTS.dataDir),
   };
+  const handedDown = env[HANDED_DOWN];
+  if (handedDown !== undefined) return resolveCluster(machine, fromFirst(handedDown));
   const named = flags.config ?? env['NOVACT_CONFIG'];
   const file = await fileAssignments(named === '' ? undefined : named, cwd, clusterSchema);
   const variables = environmentAssignments(env, VARIABLES);
@@ -248,7 +285,76 @@ export async function explainConfig({ flags, env, cwd }: Surroundings): Promise<
   const given = [...variables.assignments, ...driverAssignment(flags, machine.name), ...sets.assignments, ...flagAssignments(flags)].map((assignment) =>
     placed(assignment, cwd),
   );
-  return resolveCluster(machine, [...file, ...given], [...variables.problems, ...sets.problems]);
+  const keyFile = flags.keyFile ?? env['NOVACT_KEY_FILE'];
+  const key = keyFile === undefined ? [] : await keyFileAssignments(resolve(cwd, keyFile));
+  return resolveCluster(machine, [...file, ...key, ...given], [...variables.problems, ...sets.problems]);
+}
+
+/** What the first of several processes tells a further one: all that is in force. Only the environment holds it: it has secrets. */
+const HANDED_DOWN = 'NOVACT_PROCESS';
+/** What several processes of a machine can share; the first one alone drives hosts. */
+const SHARED_ROLES = ['control', 'api'] as const;
+
+export type OwnProcess = FurtherProcess & { readonly ports: { readonly mesh: number; readonly health: number } };
+
+/** The processes beside the first one, on its database; none beside a further one. Folders are `processes/N` in its own. */
+export function furtherProcesses(config: ClusterConfig, databaseUrl: string): OwnProcess[] {
+  if (config.processes.number > 1) return [];
+  const { keyFile: _, ...others } = config;
+  return Array.from({ length: config.processes.count - 1 }, (_, index) => {
+    const number = index + 2;
+    const name = `${config.name}-${number}`;
+    const dataDir = join(config.dataDir, PROCESS_FOLDERS, String(number));
+    const ports = processPorts(config.ports.processes, number);
+    const settings = {
+      ...others,
+      name,
+      dataDir,
+      roles: SHARED_ROLES.filter((role) => config.roles.includes(role)),
+      hosts: [],
+      portOffset: 0, // it is part of the ports
+      // It has no further ones itself: their first port is one that it does not use.
+      ports: { ...config.ports, ...ports, processes: config.ports.mesh },
+      database: { ...config.database, url: databaseUrl },
+      processes: { ...config.processes, number },
+    } satisfies z.input<typeof clusterSchema>;
+    return { name, dataDir, ports, variables: { [HANDED_DOWN]: JSON.stringify(settings) } };
+  });
+}
+
+/** In the data folder of the first process. */
+export const PROCESS_FOLDERS = 'processes';
+
+function fromFirst(text: string): Assignment[] {
+  let settings: unknown;
+  try {
+    settings = JSON.parse(text);
+  } catch {
+    throw new Fault('invalid', 'config', `${HANDED_DOWN} is set by novact for further processes of its own: unset it.`); // without the text, which may hold secrets
+  }
+  return leaves(settings, []).map(({ path, value }) => ({ source: HANDED_DOWN, path, value, isText: false }));
+}
+
+/** Name and roles of a node without a database, as the command line gives them. Fault `invalid`. */
+export function nodeRoles(name: string, roles: string): { name: string; roles: string[] } {
+  const list = roles.split(',').map((role) => role.trim());
+  const wrong = list.filter((role) => !ROLES.some((known) => known === role && known !== 'control'));
+  if (wrong.length > 0) {
+    const allowed = ROLES.filter((role) => role !== 'control').join(', ');
+    throw new Fault('invalid', 'config.roles', `--roles is ${roles}: must be some of ${allowed}. A node of role control reaches the database by itself and needs no key.`);
+  }
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name)) throw new Fault('invalid', 'config.name', `${name} is no name for a node: letters, digits, dots, hyphens and underscores, at most 63.`);
+  return { name, roles: [...new Set(list)] };
+}
+
+/** A key file says who its node is: nobody has to say it again. */
+async function keyFileAssignments(path: string): Promise<Assignment[]> {
+  const { node, roles } = await readKeyFile(path);
+  const source = `key file ${path}`;
+  return [
+    { source, path: ['name'], value: node, isText: false },
+    { source, path: ['roles'], value: roles, isText: false },
+  ];
 }
 
 function driverAssignment(flags: Flags, machineName: string): Assignment[] {
@@ -260,7 +366,10 @@ function flagAssignments(flags: Flags): Assignment[] {
   const simple = [
     ['--data', 'dataDir', flags.data],
     ['--port-offset', 'portOffset', flags.portOffset],
+    ['--processes', 'processes.count', flags.processes],
     ['--roles', 'roles', flags.roles],
+    ['--key-file', 'keyFile', flags.keyFile],
+    ['--name', 'name', flags.name],
     ['--log-level', 'log.level', flags.logLevel],
   ] as const;
   const assignments: Assignment[] = simple.flatMap(([source, path, value]) =>
@@ -279,34 +388,52 @@ function groupFor(kind: string, machineName: string, isCounted: boolean): object
 
 /** A relative path on the command line or in a variable is taken from where the program was started. */
 function placed(assignment: Assignment, cwd: string): Assignment {
-  const isDataDir = assignment.path.join('.').toLowerCase() === 'datadir';
-  return isDataDir && typeof assignment.value === 'string' ? { ...assignment, value: resolve(cwd, assignment.value) } : assignment;
+  const isPath = ['datadir', 'keyfile'].includes(assignment.path.join('.').toLowerCase());
+  return isPath && typeof assignment.value === 'string' ? { ...assignment, value: resolve(cwd, assignment.value) } : assignment;
 }
 
-export type HostSettings = { readonly name: string; /** The place of its group. */ readonly group: number; readonly driver: DriverSettings };
+export type HostSettings = { readonly name: string; readonly selfFence: boolean; /** The place of its group. */ readonly group: number; readonly driver: DriverSettings };
 
 /** Each host of this node with its driver's settings; `directoryOf` names its folder. */
 export function hostsOf(config: Pick<ClusterConfig, 'hosts'>, directoryOf: (host: string) => string): HostSettings[] {
-  return config.hosts.flatMap(({ name: pattern, count: howMany, driver }, group) =>
+  return config.hosts.flatMap(({ name: pattern, count: howMany, driver, selfFence }, group) =>
     Array.from({ length: howMany }, (_, index) => {
       const host = pattern.replaceAll('{n}', String(index + 1));
       const directory = directoryOf(host);
-      return { name: host, group, driver: driver.kind === 'simulated' ? { ...driver, directory } : { ...driver, stateDir: directory } };
+      return { name: host, selfFence, group, driver: driver.kind === 'simulated' ? { ...driver, directory, ...(selfFence && { selfFence }) } : { ...driver, stateDir: directory } };
     }),
   );
 }
 
-export function instanceSettingsOf(config: Pick<ClusterConfig, 'operations' | 'scheduler'>): InstanceSettings {
-  return { ...config.operations, schedulerSlices: config.scheduler.slices };
+export function instanceSettingsOf(config: Pick<ClusterConfig, 'operations' | 'scheduler' | 'leases'>): InstanceSettings {
+  const { operations: limits, scheduler, leases } = config;
+  return { ...limits, schedulerSlices: scheduler.slices, hostSilentMs: leases.hostMs + leases.marginMs };
+}
+
+export function recoverySettingsOf({ recovery, leases }: Pick<ClusterConfig, 'recovery' | 'leases'>): RecoverySettings {
+  return { ...recovery, hostMs: leases.hostMs, marginMs: leases.marginMs };
 }
 
 type Parsed = z.output<typeof clusterSchema>;
 
 const RULES: readonly Rule<Parsed>[] = [
-  // Every node reaches the store by itself; nodes without a database need the mesh's door, which is not open yet.
-  ({ roles }) => (roles.includes('control') ? [] : [{ path: ['roles'], others: [], text: `is ${roles.join(', ')}: must contain control` }]),
+  ({ roles, keyFile }) =>
+    roles.includes('control') || keyFile !== undefined
+      ? []
+      : [
+          {
+            path: ['roles'],
+            others: [['keyFile']],
+            text: `is ${roles.join(', ')}: a node without the role control needs keyFile (--key-file), made by: novact node add NAME --roles ${roles.join(',')}`,
+          },
+        ],
+  ({ roles, processes }) =>
+    roles.includes('control') || processes.count === 1
+      ? []
+      : [{ path: ['processes', 'count'], others: [['roles']], text: `is ${processes.count}: must be 1 on a node without the role control, since the further ones reach the database` }],
   leaseRule,
   portRule,
+  processRule,
   ({ leases }) =>
     leases.hostMs > leases.beatMs + leases.marginMs
       ? []
@@ -327,6 +454,7 @@ const RULES: readonly Rule<Parsed>[] = [
         : [],
     ),
   hostNameRule,
+  selfFenceRule,
   libvirtRule,
   ({ operations: limits }) =>
     limits.verbWaitMs < limits.powerLimitMs
@@ -343,6 +471,20 @@ const RULES: readonly Rule<Parsed>[] = [
       ? [{ path: ['image'], text: 'has no url: with the embedded identity service there is no catalog to find it in' }]
       : [],
 ];
+
+/** A takeover must not look like the end of the hosts: a control node is noticed as lost, and the next one answers beats. */
+function selfFenceRule({ hosts, leases }: Parsed): { path: string[]; others: string[][]; text: string }[] {
+  const { hostMs, controlMs, beatMs, marginMs } = leases;
+  const needMs = controlMs + marginMs + 2 * beatMs;
+  if (hostMs > needMs || !hosts.some((group) => group.selfFence)) return [];
+  const others = [
+    ['leases', 'controlMs'],
+    ['leases', 'marginMs'],
+    ['leases', 'beatMs'],
+  ];
+  const text = `is ${hostMs}: with selfFence it must be more than leases.controlMs and a takeover (leases.marginMs + 2 × leases.beatMs), ${needMs}`;
+  return [{ path: ['leases', 'hostMs'], others, text }];
+}
 
 /** A host is the whole of one libvirt: two would count its memory twice and take each other's guests for strangers. */
 function libvirtRule({ hosts }: Parsed): { path: string[]; text: string }[] {

@@ -96,6 +96,22 @@ export interface ImageSource {
   open(imageId: string, signal: AbortSignal): Promise<Readable>;
 }
 
+/**
+ * Stops the guests of one host from outside of its driver's process, which may be dead or paused: what a guard does
+ * when the lease of a host ends. Needs neither the node nor the control plane.
+ */
+export interface HostFence {
+  /**
+   * Stops every guest of ours that runs there, and keeps the driver from bringing up others until `open`. Resolves
+   * when none runs; rejects when one may. Asked again, it goes on. Guests keep their disks.
+   */
+  close(signal: AbortSignal): Promise<{ readonly stopped: number }>;
+  /** The host has its lease back: the driver may bring guests up. Stopped ones stay so until somebody starts them. */
+  open(): Promise<void>;
+  /** Ends what it holds open itself. */
+  end(): Promise<void>;
+}
+
 /** How the hypervisor is used, in one line for people; no secrets. */
 export type DriverStatus = {
   /** It was reached; false also means that `text` says why not. */

@@ -15,6 +15,8 @@ export type SimulatedSettings = {
   /** For this host alone; made when missing. */
   readonly directory: string;
   readonly latency?: Partial<Latencies>;
+  /** A guard may stop its guests from outside. */
+  readonly selfFence?: boolean;
   readonly capacity?: Capacity;
 };
 

@@ -14,25 +14,30 @@ import { identityApi, IDENTITY_SETTINGS } from './embedded/identity/api.ts';
 import { seedIdentity } from './embedded/identity/seed.ts';
 import { imageApi, IMAGE_SETTINGS } from './embedded/image/api.ts';
 import { seedImage } from './embedded/image/seed.ts';
+import { openTickets } from './embedded/image/ticket.ts';
 import { healthDoor, openMetrics, type HealthCheck } from './health.ts';
 import { openGlanceImages } from './kit/glance-images.ts';
-import { openKeystoneTokens } from './kit/keystone-tokens.ts';
-import { openServiceToken, type ServiceAccount } from './kit/service-token.ts';
+import { openKeystoneTokens, type ServiceToken } from './kit/keystone-tokens.ts';
 import type { TokenChecker } from './kit/auth.ts';
 import { openListener, type ListenerOptions } from './server.ts';
 import { STREAM_DEFAULTS } from './stream/limits.ts';
 import { openStatusStream } from './stream/stream.ts';
 
 export type DoorSettings = {
-  /** What services listen on, and what clients are told to call. */
+  /** What services listen on, what other nodes call, and what clients are told to call. */
   readonly bind: string;
+  readonly nodeAddress: string;
   readonly publicAddress: string;
   readonly region: string;
   readonly ports: { readonly identity: number; readonly image: number; readonly compute: number; readonly health: number };
+  /** Other processes of this machine listen on the same ones, but for health. */
+  readonly sharePorts: boolean;
   /** Where tokens are checked, embedded or not, with `/v3`. */
   readonly identityUrl: string;
-  /** The account by which we ask there. */
-  readonly account: ServiceAccount;
+  /** Of the account by which we ask there. */
+  readonly serviceToken: ServiceToken;
+  /** What the catalog says of images; undefined: nothing. */
+  readonly shownImageUrl: string | undefined;
   /** Where images are looked up. */
   readonly imageUrl: string | (() => Promise<string>);
   readonly quotas: QuotaLimits;
@@ -40,11 +45,20 @@ export type DoorSettings = {
   readonly bodyMaxBytes: number;
   readonly imageMaxBytes: number;
   readonly placeLimitMs: number;
+  readonly hostDownMs: number;
   /** Origins of pages that may open a stream. */
   readonly streamOrigins: readonly string[];
 };
 
-export type DoorParts = { readonly actors: Actors; readonly clock: Clock; readonly random: Random; readonly log: Log; readonly settings: DoorSettings };
+export type DoorParts = {
+  /** This node's name. */
+  readonly node: string;
+  readonly actors: Actors;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly settings: DoorSettings;
+};
 
 /** Ends what was opened. */
 export type CloseDoor = () => Promise<void>;
@@ -67,7 +81,7 @@ export class Doors {
   /** The embedded Identity service, with its first accounts and the catalog. */
   async openIdentity(passwords: { admin: string; demo: string; service: string }): Promise<CloseDoor> {
     const { actors, clock, random, log, settings } = this.#parts;
-    const { ports, region } = settings;
+    const { ports, region, shownImageUrl } = settings;
     const seeded = await seedIdentity(actors, {
       adminPassword: passwords.admin,
       demoPassword: passwords.demo,
@@ -75,23 +89,29 @@ export class Doors {
       region,
       random,
       endpoints: [
-        { type: 'identity', name: 'keystone', url: `${this.#base(ports.identity)}/v3` },
-        { type: 'compute', name: 'nova', url: `${this.#base(ports.compute)}/v2.1` },
-        { type: 'image', name: 'glance', url: this.#base(ports.image) },
+        { type: 'identity', name: 'keystone', url: '{identity}/v3' },
+        { type: 'compute', name: 'nova', url: '{compute}/v2.1' },
+        { type: 'image', name: 'glance', url: '{image}' },
       ],
     });
     this.#adminProjectId = seeded.adminProjectId;
-    const app = identityApi({ actors, clock, random, log, settings: IDENTITY_SETTINGS });
+    const image = shownImageUrl === undefined ? {} : { image: shownImageUrl };
+    const addresses = { identity: this.#base(ports.identity), compute: this.#base(ports.compute), ...image };
+    const app = identityApi({ actors, clock, random, log, settings: { ...IDENTITY_SETTINGS, addresses } });
     return this.#listen('Identity', '/v3', { name: 'identity', port: ports.identity, app });
   }
 
-  /** The embedded Image service; its bytes are files below `blobs`. */
-  async openImage(blobs: string): Promise<CloseDoor> {
-    const { actors, clock, random, log, settings } = this.#parts;
-    if (this.#adminProjectId !== undefined) await seedImage(actors, { blobs, owner: this.#adminProjectId, clock, random });
+  /** The embedded Image service; its bytes are files below `blobs`, and those of the nodes that have the same ticket key. */
+  async openImage(blobs: string, ticketKey: string): Promise<CloseDoor> {
+    const { node, actors, clock, random, log, settings } = this.#parts;
+    const url = baseUrl(settings.nodeAddress, settings.ports.image);
+    if (this.#adminProjectId !== undefined) await seedImage(actors, { blobs, owner: this.#adminProjectId, clock, random, node, url });
     const tokens = this.#tokens();
-    const app = await imageApi({
+    const { app, close: closeApi } = await imageApi({
       actors,
+      node,
+      url,
+      tickets: openTickets(ticketKey, clock),
       blobs,
       clock,
       random,
@@ -99,16 +119,25 @@ export class Doors {
       tokens: (token, signal) => tokens.check(token, signal),
       settings: { ...IMAGE_SETTINGS, sizeMaxBytes: settings.imageMaxBytes },
     });
-    return this.#listen('Image', '', { name: 'image', port: settings.ports.image, app, limits: { requestMs: 0 } });
+    const close = await this.#listen('Image', '', { name: 'image', port: settings.ports.image, app, limits: { requestMs: 0 } }).catch(
+      async (error: unknown) => {
+        await closeApi();
+        throw error;
+      },
+    );
+    return async () => {
+      await close();
+      await closeApi();
+    };
   }
 
   /** The Compute API and, on the same port, the status streams. */
   async openCompute(feed: EventFeed): Promise<CloseDoor> {
     const { actors, clock, random, log, settings } = this.#parts;
-    const { ports, identityUrl, quotas, pageMax, bodyMaxBytes, placeLimitMs } = settings;
+    const { ports, identityUrl, quotas, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs } = settings;
     const tokens = this.#tokens();
     const images = openGlanceImages({ url: settings.imageUrl });
-    const compute = { ...COMPUTE_DEFAULTS, identityUrl, imageUrl: this.#base(ports.image), quotas, pageMax, bodyMaxBytes, placeLimitMs };
+    const compute = { ...COMPUTE_DEFAULTS, identityUrl, imageUrl: this.#base(ports.image), quotas, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs };
     const door = computeApi({ actors, tokens, images, clock, random, log, settings: compute, meter: this.#metrics });
     const stream = openStatusStream({ actors, feed, tokens, clock, random, log, settings: { ...STREAM_DEFAULTS, origins: settings.streamOrigins } });
     const close = await this.#listen('Compute', '/v2.1', {
@@ -136,15 +165,16 @@ export class Doors {
 
   async #listen(shown: string, path: string, options: Pick<ListenerOptions, 'name' | 'port' | 'app' | 'upgrade' | 'limits'>): Promise<CloseDoor> {
     const { clock, log, settings } = this.#parts;
-    const listener = await openListener({ ...options, host: settings.bind, clock, log });
+    const sharePort = settings.sharePorts && options.name !== 'health';
+    const listener = await openListener({ ...options, host: settings.bind, sharePort, clock, log });
     this.#services.push({ name: shown, url: `${this.#base(listener.port)}${path}` });
     return () => listener.close();
   }
 
   #tokens(): TokenChecker {
     const { clock, log, settings } = this.#parts;
-    const { identityUrl: url, account } = settings;
-    return openKeystoneTokens({ url, clock, log, serviceToken: openServiceToken({ url, account, clock }) });
+    const { identityUrl: url, serviceToken } = settings;
+    return openKeystoneTokens({ url, clock, log, serviceToken });
   }
 
   #base(port: number): string {

@@ -21,6 +21,8 @@ export type ListenerOptions = {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+  /** Other processes of this account may listen there too; connections are spread over all. */
+  readonly sharePort?: boolean;
   readonly app: Koa | Door;
   /** Takes sockets that ask for another protocol; without it they are refused. */
   readonly upgrade?: Upgrade;
@@ -102,12 +104,12 @@ function callbackOf(app: Koa | Door, log: Log): Door {
   return koa.callback();
 }
 
-function listen(server: Server, { name, host, port }: ListenerOptions): Promise<AddressInfo> {
+function listen(server: Server, { name, host, port, sharePort }: ListenerOptions): Promise<AddressInfo> {
   return new Promise((resolve, reject) => {
     server.once('error', (error) => {
       reject(new Fault('unavailable', 'http.listen', `The ${name} service cannot listen on ${host}:${port}.`, { detail: String(error), cause: error }));
     });
-    server.listen({ host, port }, () => {
+    server.listen({ host, port, reusePort: sharePort === true }, () => {
       const address = server.address();
       if (address !== null && typeof address === 'object') resolve(address);
     });

@@ -104,7 +104,7 @@ function mayImport(path: string, target: string): boolean {
     case 'runtime':
       return toRoom === 'runtime' && (sub === toSub || RUNTIME_ORDER.indexOf(toSub) < RUNTIME_ORDER.indexOf(sub));
     case 'drivers':
-      return toRoom === 'drivers' && (path === 'drivers/open.ts' || sub === toSub || isContract(target) || toSub === 'image');
+      return toRoom === 'drivers' && (['drivers/open.ts', 'drivers/fence.ts'].includes(path) || sub === toSub || isContract(target) || toSub === 'image');
     case 'actors':
       return mayActorImport(path, target);
     case 'http':
@@ -122,6 +122,8 @@ function mayActorImport(path: string, target: string): boolean {
   if (target.startsWith('actors/model/') || target.startsWith('runtime/actor/')) return kind !== 'model' || target.startsWith('actors/model/');
   // The conductor alone touches the store; settings join what the rooms declare.
   if (kind === 'conductor') return target.startsWith('runtime/database/') || target === 'runtime/shard/ring.ts';
+  // Who may say what is one table over the doors of all rooms.
+  if (path === 'actors/doors.ts') return toRoom === 'actors' || target === 'runtime/mesh/mesh.ts';
   return path === 'actors/settings.ts' && (toRoom === 'actors' || toRoom === 'drivers' || target.startsWith('runtime/node/'));
 }
 

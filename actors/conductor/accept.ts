@@ -9,12 +9,12 @@ import type { CellStore } from './store.ts';
 import type { QuotaState } from './write/item.ts';
 
 /** Nobody knows whether the order was stored; with an idempotency key, asking again is safe. */
+/** An order is known by the ids of its instances: it may be asked again when nobody knows whether it was stored. */
+const TRIES = 3;
 const UNKNOWN = new Fault('unavailable', 'store.unknown', 'The request may or may not have been stored. Repeat it with the same Idempotency-Key.');
 
 export async function accept(store: CellStore, order: CreateOrder): Promise<{ instances: Stored<InstanceRecord>[]; replayed: boolean }> {
-  const answer = await store.accept(order).catch((error: unknown) => {
-    throw error instanceof OutcomeUnknown ? UNKNOWN : error;
-  });
+  const answer = await acceptOnce(store, order);
   switch (answer.is) {
     case 'accepted':
       return { instances: [...answer.instances], replayed: false };
@@ -27,6 +27,19 @@ export async function accept(store: CellStore, order: CreateOrder): Promise<{ in
     default:
       return unreachable(answer);
   }
+}
+
+async function acceptOnce(store: CellStore, order: CreateOrder): ReturnType<CellStore['accept']> {
+  let unknown = false;
+  for (let left = TRIES; left > 0; left--) {
+    try {
+      return await store.accept(order);
+    } catch (error) {
+      if (!(error instanceof OutcomeUnknown)) throw unknown ? UNKNOWN : error;
+      unknown = true;
+    }
+  }
+  throw UNKNOWN;
 }
 
 async function replayed(store: CellStore, ids: readonly string[]): Promise<Stored<InstanceRecord>[]> {

@@ -36,13 +36,13 @@ export type Feed = EventFeed & {
   readonly kind: ServiceKind;
 };
 
-/** `others`: the nodes that are told what this one commits. */
-export function openFeed(parts: { store: Pick<CellStore, 'onWritten'>; actors: Actors; others: () => readonly string[] }): Feed {
+/** `others`: the nodes that are told what this one commits. A node without a store only listens. */
+export function openFeed(parts: { store: Pick<CellStore, 'onWritten'> | undefined; actors: Actors; others: () => readonly string[] }): Feed {
   const listeners = new Set<(batch: EventBatch) => void>();
   const tellHere = (batch: EventBatch): void => {
     for (const listener of listeners) listener(batch);
   };
-  parts.store.onWritten((batch) => {
+  parts.store?.onWritten((batch) => {
     tellHere(batch);
     for (const node of parts.others()) parts.actors.tell(feedRef(node), { type: 'batch', batch });
   });

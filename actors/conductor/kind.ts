@@ -4,11 +4,15 @@
  */
 import { defineService, type ServiceKind } from '../../runtime/actor/kind.ts';
 import { accept } from './accept.ts';
-import { HostBeats } from './beats.ts';
+import { Gathered } from './gathered.ts';
 import type { ConductorProtocol } from './messages.ts';
 import type { HostDoorProtocol } from './messages/host.ts';
+import type { RecoveryDoorProtocol } from './messages/recovery.ts';
 import type { WriteProtocol } from './messages/write.ts';
-import { parseConductorMessage } from './parse.ts';
+import { nodeDoorServe, type ClusterView } from './node-door.ts';
+import type { DoorNodeProtocol, NodeDoorProtocol } from './messages/node.ts';
+import { parseConductorMessage, REPEATABLE } from './parse.ts';
+import { beatKey } from './standings.ts';
 import type { CellStore } from './store.ts';
 
 /** Under way at once; the write batch and the pool have their own limits behind it. */
@@ -16,19 +20,36 @@ const CONCURRENCY = 2_048;
 const MAILBOX_MAX = 4_096;
 
 type Serve = ServiceKind<ConductorProtocol>['serve'];
-type OwnProtocol = WriteProtocol & HostDoorProtocol;
+type OwnProtocol = WriteProtocol & HostDoorProtocol & RecoveryDoorProtocol;
 
 /** `records`: what reads, plain records and the embedded services answer. */
-export function conductorKind(store: CellStore, records: Omit<Serve, keyof OwnProtocol>): ServiceKind {
-  const serve = { ...records, ...ownServe(store) } as Serve;
-  return defineService<ConductorProtocol>({ kind: 'conductor', mailboxMax: MAILBOX_MAX, concurrency: CONCURRENCY, parse: parseConductorMessage, serve });
+export function conductorKind(store: CellStore, records: Omit<Serve, keyof OwnProtocol | keyof NodeDoorProtocol | keyof DoorNodeProtocol>, view: ClusterView): ServiceKind {
+  const serve = { ...records, ...ownServe(store, view), ...nodeDoorServe(view) } as Serve;
+  return defineService<ConductorProtocol>({
+    kind: 'conductor',
+    mailboxMax: MAILBOX_MAX,
+    concurrency: CONCURRENCY,
+    repeatable: REPEATABLE,
+    parse: parseConductorMessage,
+    serve,
+  });
 }
 
-export function ownServe(store: CellStore): ServiceKind<OwnProtocol>['serve'] {
-  const beats = new HostBeats(store);
+/** The conductor as a node knows it that has none: it is asked elsewhere. */
+export function conductorElsewhere(): ServiceKind {
+  return { ...defineService<ConductorProtocol>({ kind: 'conductor', mailboxMax: 0, concurrency: 0, repeatable: REPEATABLE, serve: {} as Serve }) };
+}
+
+/** `view`: of the cluster, where there is one. */
+export function ownServe(store: CellStore, view?: Pick<ClusterView, 'alive' | 'hostBegan'>): ServiceKind<OwnProtocol>['serve'] {
+  const beats = new Gathered((waiting: readonly { host: string; epoch: number }[]) => store.hostBeats(waiting));
   return {
     accept: ({ order }) => accept(store, order),
-    hostStart: (start) => store.hostStart(start),
+    async hostStart(start) {
+      const begun = await store.hostStart(start, view?.alive());
+      view?.hostBegan(start.host, start.node);
+      return begun;
+    },
     hostClaims: ({ host, instanceId }) => store.hostClaims(host, instanceId),
     hostRow: ({ host }) => store.hostRow(host),
     async hostConfirmGone({ host, instanceId, generation }) {
@@ -36,6 +57,14 @@ export function ownServe(store: CellStore): ServiceKind<OwnProtocol>['serve'] {
       return undefined;
     },
     hostStrays: ({ guests }) => store.hostStrays(guests),
-    hostBeat: ({ host, epoch }) => beats.beat({ host, epoch }),
+    hostBeat: async ({ host, epoch }) => (await beats.add({ host, epoch })).has(beatKey(host, epoch)),
+    async hostLeave({ host, epoch }) {
+      await store.hostLeave(host, epoch);
+      return undefined;
+    },
+    hostStandings: () => store.hostStandings(),
+    hostStanding: ({ host }) => store.hostStanding(host),
+    hostProve: (prove) => store.hostProve(prove),
+    serversOn: ({ host, limit }) => store.serversOn(host, limit),
   };
 }

@@ -237,6 +237,8 @@ const IMAGE_FILTER = z.strictObject({
 
 const MEMBER = z.strictObject({ imageId: UUID_TEXT, projectId: QUERY, status: MEMBER_STATUS, createdAtMs: MS, updatedAtMs: MS } satisfies Shape<ImageMember>);
 const UPLOAD = { id: UUID_TEXT, uploadId: UUID_TEXT, nowMs: MS };
+const HASHES = listUpTo(PAGE_MAX, WORD);
+const DOOR = { node: WORD, url: QUERY };
 const OF_IMAGE = { imageId: UUID_TEXT };
 
 export const IMAGES = {
@@ -245,11 +247,18 @@ export const IMAGES = {
   imageList: z.strictObject({ viewer: VIEWER, filter: IMAGE_FILTER, sort: listUpTo(ITEMS_MAX, IMAGE_SORT), ...MARKED }),
   imageReplace: z.strictObject({ record: IMAGE_RECORD }),
   imageSetStatus: z.strictObject({ id: UUID_TEXT, from: listUpTo(ITEMS_MAX, STATUS), to: STATUS, nowMs: MS }),
-  imageBeginUpload: z.strictObject(UPLOAD),
-  imageEndUpload: z.strictObject({ ...UPLOAD, sizeBytes: COUNT, checksum: WORD, hash: WORD }),
+  imageBeginUpload: z.strictObject({ ...UPLOAD, node: WORD }),
+  imageEndUpload: z.strictObject({ ...UPLOAD, node: WORD, sizeBytes: COUNT, checksum: WORD, hash: WORD }),
   imageAbortUpload: z.strictObject(UPLOAD),
-  imageResetUploads: z.strictObject({ nowMs: MS }),
-  imageWithBytes: z.strictObject({ ids: listUpTo(PAGE_MAX, UUID_TEXT) }),
+  imageResetUploads: z.strictObject({ node: WORD, running: listUpTo(ITEMS_MAX, UUID_TEXT), nowMs: MS }),
+  imageWithBytes: z.strictObject({ hashes: HASHES }),
+  imageHashes: z.strictObject({ ids: listUpTo(PAGE_MAX, UUID_TEXT) }),
+  imageDoorOpen: z.strictObject({ ...DOOR, hashes: HASHES, after: QUERY, upTo: WORD.nullable() }),
+  imageDoorSeen: z.strictObject(DOOR),
+  imageCopied: z.strictObject({ node: WORD, hash: WORD }),
+  imageDropCopy: z.strictObject({ node: WORD, hash: WORD }),
+  imageDoors: z.strictObject({ hash: WORD.nullable(), except: WORD.nullable() }),
+  imageLacking: z.strictObject({ node: WORD, copies: COUNT, limit: LIMIT }),
   imageDelete: z.strictObject({ id: QUERY }),
   imageAddTag: z.strictObject({ id: UUID_TEXT, tag: QUERY, max: UNLIMITED_OR_COUNT, nowMs: MS }),
   imageRemoveTag: z.strictObject({ id: UUID_TEXT, tag: QUERY, nowMs: MS }),

@@ -36,20 +36,23 @@ import type { KeyPair } from '../model/key-pair.ts';
 import type { ActionEvent, ActionRecord, Operation } from '../model/operation.ts';
 import { QUOTA_DEFAULTS, type QuotaName, type QuotaNeed } from '../model/quota.ts';
 import type { ConductorProtocol } from './messages.ts';
-import type { HostDoorProtocol } from './messages/host.ts';
+import type { HostDoorProtocol, ImageTicketProtocol } from './messages/host.ts';
 import type { IdentityProtocol } from './messages/identity.ts';
 import type { ImageProtocol } from './messages/image.ts';
+import type { DoorNodeProtocol, NodeDoorProtocol } from './messages/node.ts';
 import { SERVER_SORT_KEYS, type ReadProtocol, type ServerFilter, type ServerSort } from './messages/read.ts';
 import type { FlavorSortKey, RecordProtocol } from './messages/record.ts';
+import type { RecoveryDoorProtocol } from './messages/recovery.ts';
 import type { CreateOrder, WriteProtocol } from './messages/write.ts';
 import { FLAG, IDENTITY, IMAGES, ITEMS_MAX, LIMIT, MARKED, MS, PAGE_MAX, QUERIES, QUERY } from './parse-embedded.ts';
 
-type ApiProtocol = WriteProtocol & ReadProtocol & RecordProtocol & IdentityProtocol & ImageProtocol;
+type ApiProtocol = WriteProtocol & ReadProtocol & Pick<RecoveryDoorProtocol, 'hostStanding'> & RecordProtocol & IdentityProtocol & ImageProtocol & DoorNodeProtocol;
 
 /** Servers of one order; what one transaction takes well. */
 const ORDER_MAX = 1_000;
 const HOSTS_MAX = 100_000;
 const STRAYS_MAX = 10_000;
+const ROLES_MAX = 32;
 
 const INTEGER = z.int();
 const ISO = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
@@ -59,14 +62,29 @@ const GUEST = { instanceId: UUID_TEXT, generation: GENERATION };
 const HOST = { host: WORD };
 
 export const HOST_DOOR = {
-  hostStart: z.strictObject({ ...HOST, node: WORD, driver: WORD, inventory: HOST_INVENTORY, capacity: RESOURCES, zone: NAME }),
+  hostStart: z.strictObject({ ...HOST, node: WORD, driver: WORD, inventory: HOST_INVENTORY, capacity: RESOURCES, zone: NAME, selfFenceMs: SMALL_COUNT.min(1).nullable() }),
   hostClaims: z.strictObject({ ...HOST, instanceId: UUID_TEXT.nullable() }),
   hostRow: z.strictObject(HOST),
   hostConfirmGone: z.strictObject({ ...HOST, ...GUEST }),
   // A hypervisor may hold a guest whose mark names no generation: 0.
   hostStrays: z.strictObject({ ...HOST, guests: listUpTo(STRAYS_MAX, z.strictObject({ instanceId: UUID_TEXT, generation: SMALL_COUNT })) }),
   hostBeat: z.strictObject({ ...HOST, epoch: COUNT }),
-} satisfies Bodies<HostDoorProtocol, keyof HostDoorProtocol>;
+  hostLeave: z.strictObject({ ...HOST, epoch: COUNT }),
+  hostImageTicket: z.strictObject({ ...HOST, imageId: UUID_TEXT, again: z.boolean() }),
+} satisfies Bodies<HostDoorProtocol & ImageTicketProtocol, keyof (HostDoorProtocol & ImageTicketProtocol)>;
+
+const NODE_TEXT = z.string().regex(/^[\x20-\x7e]{1,256}$/);
+const ROLE_LIST = listUpTo(ROLES_MAX, WORD);
+const KNOWN = z.strictObject({ known: NODE_TEXT.nullable() });
+
+/** For every node without a database, whatever its roles. */
+export const NODE_DOOR = {
+  nodeEnter: z.strictObject({ row: z.strictObject({ name: WORD, boot: WORD, endpoint: NODE_TEXT, publicKey: NODE_TEXT, roles: ROLE_LIST }) }),
+  nodeBeat: z.strictObject({ name: WORD, boot: WORD }),
+  nodes: z.strictObject({ roles: ROLE_LIST.nullable() }),
+  owners: KNOWN,
+  hostNodes: KNOWN,
+} satisfies Bodies<NodeDoorProtocol, keyof NodeDoorProtocol>;
 
 const FLAVOR = z.strictObject({
   flavorId: NAME,
@@ -302,11 +320,18 @@ const RECORDS = {
   deleteService: z.strictObject({ uuid: QUERY }),
 } satisfies Bodies<RecordProtocol, keyof RecordProtocol>;
 
-export const API_DOOR = { ...WRITES, ...READS, ...RECORDS, ...IDENTITY, ...IMAGES } satisfies Bodies<ApiProtocol, keyof ApiProtocol>;
+/** The rest of what is said about silent hosts stays on control nodes. */
+const STANDING = { hostStanding: z.strictObject({ host: QUERY }) } satisfies Bodies<RecoveryDoorProtocol, 'hostStanding'>;
+
+export const API_DOOR = { ...WRITES, ...READS, ...STANDING, ...RECORDS, ...IDENTITY, ...IMAGES, secrets: NO_BODY } satisfies Bodies<ApiProtocol, keyof ApiProtocol>;
 
 type Parse = NonNullable<ServiceKind<ConductorProtocol>['parse']>;
 
-/** For nodes that only drive hosts. */
-export const parseHostDoor: Parse = parserOf('conductor', HOST_DOOR);
-/** Both doors. */
-export const parseConductorMessage: Parse = parserOf('conductor', { ...HOST_DOOR, ...API_DOOR });
+/** All doors; who stands at which is actors/doors.ts. */
+export const parseConductorMessage: Parse = parserOf('conductor', { ...HOST_DOOR, ...NODE_DOOR, ...API_DOOR });
+
+/** What does no harm when it comes twice. An order is known by the ids of its instances. */
+export const REPEATABLE: ReadonlySet<string> = new Set([
+  ...Object.keys({ ...WRITES, ...READS, ...STANDING, ...HOST_DOOR, ...NODE_DOOR }),
+  ...Object.keys({ ...RECORDS, ...IDENTITY, ...IMAGES }).filter((type) => /^(secrets$|list|show|image(List|Show)|identity(List|Show|Load|Login|Authorize|Revision|DomainsOf|ProjectsOf))/.test(type)),
+]);

@@ -21,6 +21,7 @@ import type { Claim } from '../model/placement.ts';
 import type { QuotaLimits } from '../model/quota.ts';
 import type { HostDoorProtocol } from './messages/host.ts';
 import type { CreateOrder } from './messages/write.ts';
+import { hostStandings, type HostStandings } from './standings.ts';
 import type { OrderAnswer, WriteAnswer, WriteItem } from './write/item.ts';
 import { packBatch, unpackBatch, writeValues, type WriteReply } from './write/pack.ts';
 
@@ -31,18 +32,18 @@ const WAITING_MAX_ITEMS = 4_000;
 /** What a network actor loads: its row and the addresses in use. */
 export type NetworkRow = { readonly network: NetworkRecord; readonly taken: readonly string[] };
 
-export interface CellStore extends Store {
+export interface CellStore extends Store, HostStandings {
   accept(order: CreateOrder): Promise<OrderAnswer>;
-  hostStart(start: HostDoorProtocol['hostStart']['body']): Promise<HostStart>;
+  /** `alive`: nodes that live. A host that another of them drives, or that has claims under another node's name, stays theirs. Faults: `conflict`. */
+  hostStart(start: HostDoorProtocol['hostStart']['body'], alive?: readonly string[]): Promise<HostStart>;
   hostClaims(host: string, instanceId: string | null): Promise<Claim[]>;
   hostRow(host: string): Promise<Omit<HostStart, 'claims'>>;
-  /** Removes a doomed claim and gives its share back; harmless when there is none. */
+  /** Removes a doomed claim and gives back its share and the addresses that were kept for it; harmless when there is none. */
   hostConfirmGone(host: string, instanceId: string, generation: number): Promise<void>;
   /** Ids among these that the store records as deleted, or placed anew under a higher generation. */
   hostStrays(guests: readonly { instanceId: string; generation: number }[]): Promise<{ instanceId: string; generation: number; recordedGone: boolean }[]>;
   /** Which node drives which host, for finding the way. */
   hostNodes(): Promise<{ host: string; node: string }[]>;
-  hostBeats(hosts: readonly { host: string; epoch: number }[]): Promise<void>;
   /** Called after each commit that made something visible, in revision order. */
   onWritten(listener: (batch: EventBatch) => void): void;
   close(): Promise<void>;
@@ -117,6 +118,7 @@ export function openPgStore(options: PgStoreOptions): CellStore {
   async function load(address: Address): Promise<Loaded | undefined> {
     const { kind, id } = parseAddress(address);
     if (kind === 'network') return loadNetwork(id);
+    if (kind === 'recovery') return undefined; // its memory is the rows of hosts
     check(kind === 'instance', `no rows of kind ${kind}`);
     const row = await one<InstanceRowRead>('load-instance', 'select record, number, version, revision from instance where id = $1', [id]);
     return row && toStored(row);
@@ -134,11 +136,11 @@ export function openPgStore(options: PgStoreOptions): CellStore {
     return { record, version: 1, revision: 0 };
   }
 
-  async function hostStart(start: HostDoorProtocol['hostStart']['body']): Promise<HostStart> {
+  async function hostStart(start: HostDoorProtocol['hostStart']['body'], alive: readonly string[] = []): Promise<HostStart> {
     const { vcpus, memoryMiB, diskGiB } = start.capacity;
-    const values = [start.host, start.node, start.driver, start.zone, JSON.stringify(start.inventory), vcpus, memoryMiB, diskGiB];
+    const values = [start.host, start.node, start.driver, start.zone, JSON.stringify(start.inventory), vcpus, memoryMiB, diskGiB, alive, start.selfFenceMs];
     const row = await one<HostRowRead>('host-start', HOST_START, values);
-    check(row, 'host-start answers one row');
+    if (!row) throw hostTaken(start.host);
     const claims = await hostClaims(start.host, null);
     return { ...toHostRow(row), claims };
   }
@@ -148,7 +150,7 @@ export function openPgStore(options: PgStoreOptions): CellStore {
   }
 
   async function hostRow(host: string): Promise<Omit<HostStart, 'claims'>> {
-    const row = await one<HostRowRead>('host-row', 'select epoch, disabled, zone from host where name = $1', [host]);
+    const row = await one<HostRowRead>('host-row', 'select epoch, disabled, forced_down as "forcedDown", zone from host where name = $1', [host]);
     if (!row) throw new Fault('notFound', 'host.unknown', `Host ${host} is not known.`);
     return toHostRow(row);
   }
@@ -159,12 +161,6 @@ export function openPgStore(options: PgStoreOptions): CellStore {
 
   async function hostStrays(guests: readonly { instanceId: string; generation: number }[]): ReturnType<CellStore['hostStrays']> {
     return many('host-strays', HOST_STRAYS, [guests.map((guest) => guest.instanceId), guests.map((guest) => guest.generation)]);
-  }
-
-  async function hostBeats(hosts: readonly { host: string; epoch: number }[]): Promise<void> {
-    const names = hosts.map((beat) => beat.host);
-    const epochs = hosts.map((beat) => beat.epoch);
-    await many('host-beats', HOST_BEATS, [names, epochs]);
   }
 
   async function addressesOf(name: string, text: string, values: unknown[]): Promise<Address[]> {
@@ -194,7 +190,7 @@ export function openPgStore(options: PgStoreOptions): CellStore {
     hostConfirmGone,
     hostStrays,
     hostNodes: () => many('host-nodes', 'select name as host, node from host where not deleted', []),
-    hostBeats,
+    ...hostStandings(many),
     open: (shards, limit, after) => addressesOf('open-operations', OPEN, [shards, limit, after === null ? null : parseAddress(after).id]),
     due: (shards, nowMs, limit) => addressesOf('due-operations', DUE, [shards, nowMs, limit]),
     onWritten: (listener) => void listeners.push(listener),
@@ -203,7 +199,7 @@ export function openPgStore(options: PgStoreOptions): CellStore {
 }
 
 type InstanceRowRead = { record: InstanceRecord; number: string; version: string; revision: string };
-type HostRowRead = { epoch: string; disabled: boolean; zone: string };
+type HostRowRead = { epoch: string; disabled: boolean; forcedDown: boolean; zone: string };
 
 /** A row as the actor knows it; the number stands in its own column since the store gives it. */
 export function toStored(row: InstanceRowRead): Stored<InstanceRecord> {
@@ -213,7 +209,12 @@ export function toStored(row: InstanceRowRead): Stored<InstanceRecord> {
 }
 
 function toHostRow(row: HostRowRead): Omit<HostStart, 'claims'> {
-  return { epoch: Number(row.epoch), enabled: !row.disabled, zone: row.zone, aggregates: [] };
+  return { epoch: Number(row.epoch), enabled: !row.disabled && !row.forcedDown, zone: row.zone, aggregates: [] };
+}
+
+export function hostTaken(host: string): Fault {
+  const text = `Host ${host} belongs to another node, which lives or has servers there. Give this node's hosts names of their own (hosts[].name).`;
+  return new Fault('conflict', 'host.taken', text);
 }
 
 function commitFailed(error: unknown): CommitAnswer {
@@ -231,21 +232,32 @@ const DUE = `select id from instance where shard = any($1) and due_at_ms <= $2 o
 const HOST_CLAIMS = `select instance_id as "instanceId", generation, host, role,
   json_build_object('vcpus', vcpus, 'memoryMiB', memory_mib, 'diskGiB', disk_gib) as need
   from claim where host = $1 and ($2::uuid is null or instance_id = $2)`;
-/** Raises the epoch, so that promises of the host's former life are refused by the commit. */
-const HOST_START = `with cell_row as (select revision from cell for update)
-  insert into host as h (name, node, driver, zone, inventory, vcpus, memory_mib, disk_gib, epoch)
-  select $1, $2, $3, $4, $5::json, $6, $7, $8, 1 from cell_row
-  on conflict (name) do update set node = excluded.node, driver = excluded.driver, inventory = excluded.inventory,
-    vcpus = excluded.vcpus, memory_mib = excluded.memory_mib, disk_gib = excluded.disk_gib, epoch = h.epoch + 1,
-    deleted = false, beat_at = clock_timestamp(), updated_at = clock_timestamp()
-  returning epoch, disabled, zone`;
+/**
+ * Raises the epoch, so that promises of the host's former life are refused by the commit, and what was proved of that
+ * life is over.
+ */
+const HOST_START = `with cell_row as (select revision from cell for update),
+  begun as (
+    insert into host as h (name, node, driver, zone, inventory, vcpus, memory_mib, disk_gib, epoch, self_fence_ms, self_fence_epoch)
+    select $1, $2, $3, $4, $5::json, $6, $7, $8, 1, $10::integer, 1 from cell_row
+    on conflict (name) do update set node = excluded.node, driver = excluded.driver, inventory = excluded.inventory,
+      vcpus = excluded.vcpus, memory_mib = excluded.memory_mib, disk_gib = excluded.disk_gib, epoch = h.epoch + 1,
+      self_fence_ms = excluded.self_fence_ms, self_fence_epoch = h.epoch + 1, proof = null, proof_epoch = null,
+      deleted = false, beat_at = clock_timestamp(), updated_at = clock_timestamp()
+    where h.node = excluded.node or h.deleted or (h.claims = 0 and not h.node = any($9::text[]))
+    returning name, epoch, disabled, forced_down, zone),
+  beating as (
+    insert into host_beat as b (name, epoch) select name, epoch from begun
+    on conflict (name) do update set epoch = excluded.epoch, beat = b.beat + 1, beat_at = clock_timestamp())
+  select epoch, disabled, forced_down as "forcedDown", zone from begun`;
 const HOST_CONFIRM_GONE = `with cell_row as (select revision from cell for update),
   gone as (delete from claim using cell_row where host = $1 and instance_id = $2 and generation = $3 and role = 'doomed'
-    returning vcpus, memory_mib, disk_gib)
+    returning vcpus, memory_mib, disk_gib),
+  freed as (delete from fixed_ip f using gone, instance i
+    where f.instance_id = $2 and i.id = $2 and not host(f.address) = any(i.addresses)
+      and not exists (select from claim c where c.instance_id = $2 and c.role = 'doomed' and c.generation <> $3))
   update host set used_vcpus = used_vcpus - gone.vcpus, used_memory_mib = used_memory_mib - gone.memory_mib,
     used_disk_gib = used_disk_gib - gone.disk_gib, claims = claims - 1
   from gone where name = $1`;
-const HOST_STRAYS = `select g.id as "instanceId", g.generation, coalesce(i.deleted or i.generation > g.generation, false) as "recordedGone"
-  from unnest($1::uuid[], $2::integer[]) as g(id, generation) left join instance i on i.id = g.id`;
-const HOST_BEATS = `update host set beat_at = clock_timestamp()
-  from unnest($1::text[], $2::bigint[]) as b(name, epoch) where host.name = b.name and host.epoch = b.epoch`;
+const HOST_STRAYS = `select g.id as "instanceId", g.generation, coalesce(i.deleted or (i.generation > g.generation and g.generation <= coalesce(r.generation, g.generation)), false) as "recordedGone"
+  from unnest($1::uuid[], $2::integer[]) as g(id, generation) left join instance i on i.id = g.id left join restored r on r.instance_id = g.id`;

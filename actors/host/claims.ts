@@ -21,7 +21,7 @@ export function claim(state: HostState, body: ClaimBody, facts: Facts, settings:
   if (!state.enabled) return { state, effects: [refuse('disabled', state)] };
   if (!fits(body.need, minus(state.capacity, state.used))) return { state, effects: [refuse('full', state)] };
   const { instanceId, generation, need } = body;
-  const claims = put(state.claims, key, { instanceId, generation, need, untilMs: facts.nowMs + settings.promiseMs, isDoomed: false });
+  const claims = put(state.claims, key, { instanceId, generation, need, untilMs: facts.upMs + settings.promiseMs, isDoomed: false });
   // Added to what is used rather than summed up anew: this runs for each boot.
   const held: HostState = { ...state, claims, used: plus(state.used, body.need), seen: state.seen + 1 };
   return { state: held, effects: [granted(held), ...report(held, settings, body.instanceId)] };
@@ -44,8 +44,8 @@ export function confirm(state: HostState, instanceId: string, generation: number
 }
 
 /** Promises whose moment is over and that no verb has used. */
-export function expirePromises(state: HostState, nowMs: number): HostState {
-  const over = [...state.claims].filter(([, held]) => held.untilMs !== null && held.untilMs <= nowMs);
+export function expirePromises(state: HostState, upMs: number): HostState {
+  const over = [...state.claims].filter(([, held]) => held.untilMs !== null && held.untilMs <= upMs);
   if (over.length === 0) return state;
   const claims = new Map(state.claims);
   for (const [key] of over) claims.delete(key);

@@ -13,7 +13,7 @@ import { instanceRef } from '../instance/messages.ts';
 import type { Claim } from '../model/placement.ts';
 import type { PowerState } from '../model/server-state.ts';
 import { claim, expirePromises, release, report } from './claims.ts';
-import { answer, ended, forgetOld, mayRun, run, waited, type RunBody } from './lanes.ts';
+import { answer, calledOff, ended, forgetOld, mayRun, run, waited, type RunBody } from './lanes.ts';
 import { listed, look, settle, toHeld, withTold, type Found } from './look.ts';
 import type { HostBeginning, HostProtocol, HostStart, VerbAnswer } from './messages.ts';
 import type { HostSettings } from './settings.ts';
@@ -25,8 +25,11 @@ const CONSOLE_MS = 10_000;
 
 export function decide(state: HostState, message: MessageOf<HostProtocol>, facts: Facts, settings: HostSettings): Next<HostState> {
   switch (message.type) {
-    case 'claim':
-      return claim(state, message, facts, settings);
+    case 'claim': {
+      const { state: after, effects } = claim(state, message, facts, settings);
+      // Who is asked although it is disabled may not have heard that it is not any more.
+      return { state: after, effects: state.phase === 'ready' && !state.enabled ? [...effects, readRow(state)] : effects };
+    }
     case 'release':
       return release(state, message, settings);
     case 'run':
@@ -36,13 +39,15 @@ export function decide(state: HostState, message: MessageOf<HostProtocol>, facts
     case 'report':
       return { state, effects: [{ do: 'reply', value: reportOf(state) }] };
     case 'rowChanged':
-      return { state, effects: [askConductor('hostRow', { host: state.name }, 'rowRead', 'row')] };
+      return { state, effects: [readRow(state)] };
     case 'guestChanged':
       return guestChanged(state, message.event, facts);
     case 'tick':
       return tick(state, facts, settings);
     case 'started':
       return started(state, message.outcome as Outcome<HostBeginning>, facts, settings);
+    case 'beaten':
+      return beaten(state, message.tag, message.outcome as Outcome<{ isHeard: boolean }>, settings);
     case 'listed':
       return listed(state, message.tag, message.outcome as Outcome<Found>);
     case 'ended':
@@ -70,11 +75,12 @@ function tick(state: HostState, facts: Facts, settings: HostSettings): Next<Host
       effects: [{ do: 'perform', job: 'begin', args: { host: state.name }, as: 'started', tag: 'begin', timeoutMs: BEGIN_MS }, again],
     };
   }
-  const tidy = forgetOld(expirePromises(state, facts.nowMs), facts.nowMs);
-  const beat: Effect = { do: 'tell', to: CONDUCTOR, message: { type: 'hostBeat', host: state.name, epoch: state.epoch } as { type: string } };
-  const isDue = facts.nowMs - tidy.lookedMs >= settings.lookMs;
+  const tidy = forgetOld(expirePromises(state, facts.upMs), facts.upMs);
+  const { name: host, epoch } = tidy;
+  const beat: Effect = { do: 'perform', job: 'beat', args: { host, epoch }, as: 'beaten', tag: `beat ${epoch}`, timeoutMs: READ_MS };
+  const isDue = facts.upMs - tidy.lookedMs >= settings.lookMs;
   const looking = isDue ? look(tidy, facts) : { state: tidy, effects: [] };
-  return { state: looking.state, effects: [beat, ...report(tidy, settings, null), ...looking.effects, again] };
+  return { state: looking.state, effects: [beat, ...report(tidy, settings, null), ...looking.effects, ...(isDue ? [readRow(tidy)] : []), again] };
 }
 
 function started(state: HostState, outcome: Outcome<HostBeginning>, facts: Facts, settings: HostSettings): Next<HostState> {
@@ -84,9 +90,22 @@ function started(state: HostState, outcome: Outcome<HostBeginning>, facts: Facts
   const claims = new Map<string, HeldClaim>();
   for (const recorded of start.claims) claims.set(claimKey(recorded.instanceId, recorded.generation), toHeld(recorded));
   const { epoch, enabled, zone, aggregates } = start;
-  const ready = withClaims({ ...state, phase: 'ready', lookedMs: facts.nowMs, epoch, enabled, zone, aggregates, inventory, capacity }, claims);
+  const ready = withClaims({ ...state, phase: 'ready', lookedMs: facts.upMs, epoch, enabled, zone, aggregates, inventory, capacity }, claims);
   const settled = settle(ready, { claims: start.claims, guests }, true);
   return { state: settled.state, effects: [...report(ready, settings, null), ...settled.effects] };
+}
+
+/** A beat that is not heard: a fence, or another start. What this life knows is over. */
+function beaten(state: HostState, tag: string, outcome: Outcome<{ isHeard: boolean }>, settings: HostSettings): Next<HostState> {
+  const isOver = outcome.ok && !outcome.value.isHeard && tag === `beat ${state.epoch}` && state.phase === 'ready';
+  return isOver ? beginAnew(state, settings) : { state, effects: [] };
+}
+
+/** Nothing is done any more that was begun; everything is read anew under the next epoch (F6). */
+function beginAnew(state: HostState, settings: HostSettings): Next<HostState> {
+  const effects = [...state.lanes].flatMap(([instanceId, lane]) => calledOff(instanceId, lane));
+  const anew: HostState = { ...state, phase: 'new', lanes: new Map(), spawning: 0, told: new Map(), seen: state.seen + 1 };
+  return { state: anew, effects: [...effects, ...report(anew, settings, null), { do: 'wake', inMs: 0, message: { type: 'tick' }, tag: 'tick' }] };
 }
 
 const STARTING: VerbAnswer = { is: 'failed', fault: new Fault('unavailable', 'host.starting', 'The host is starting.').toRecord() };
@@ -138,8 +157,8 @@ function guestChanged(state: HostState, event: GuestEvent | null, facts: Facts):
 function rowRead(state: HostState, outcome: Outcome<Omit<HostStart, 'claims'>>, settings: HostSettings): Next<HostState> {
   if (!outcome.ok || state.phase !== 'ready') return { state, effects: [] };
   const { enabled, zone, aggregates, epoch } = outcome.value;
-  // A higher epoch is a fence: everything is read anew under the next one.
-  if (epoch > state.epoch) return { state: { ...state, phase: 'new' }, effects: [{ do: 'wake', inMs: 0, message: { type: 'tick' }, tag: 'tick' }] };
+  // A higher epoch is a fence.
+  if (epoch > state.epoch) return beginAnew(state, settings);
   const changed: HostState = { ...state, enabled, zone, aggregates, seen: state.seen + 1 };
   return { state: changed, effects: report(changed, settings, null) };
 }
@@ -156,6 +175,11 @@ function readConsole(state: HostState, body: { instanceId: string; generation: n
 function consoleRead(state: HostState, tag: string, outcome: Outcome<{ base64: string }>): Next<HostState> {
   const to = Number(tag);
   return { state, effects: [outcome.ok ? { do: 'reply', value: outcome.value, to } : { do: 'refuse', fault: outcome.fault, to }] };
+}
+
+/** What administrators change; the hint that they did may get lost. */
+function readRow({ name: host }: HostState): Effect {
+  return askConductor('hostRow', { host }, 'rowRead', 'row');
 }
 
 function askConductor(type: string, body: object, as: string, tag: string): Effect {

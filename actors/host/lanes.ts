@@ -61,13 +61,23 @@ export function ended(
     const withWaiters = started ? withLane(begun.state, instanceId, { ...started, waiters }) : begun.state;
     return { state: withWaiters, effects: [...effects, ...begun.effects] };
   }
-  const quiet: Lane = { ...lane, running: false, answer: keep ? result : null, waiters: [], endedMs: facts.nowMs };
+  const quiet: Lane = { ...lane, running: false, answer: keep ? result : null, waiters: [], endedMs: facts.upMs };
   return { state: withLane(counted, instanceId, quiet), effects };
 }
 
+/** This life of the host is over: who waits is to ask again, and what runs is called off. */
+export function calledOff(instanceId: string, lane: Lane): Effect[] {
+  const waiters = [...lane.waiters, ...(lane.follower?.waiters ?? [])];
+  const effects = waiters.flatMap((waiter): Effect[] => [
+    { do: 'sleep', tag: `wait/${waiter}` },
+    { do: 'reply', value: { is: 'running' }, to: waiter },
+  ]);
+  return lane.running ? [{ do: 'abort', tag: `${instanceId} ${lane.operation}` }, ...effects] : effects;
+}
+
 /** Nobody needs the answers of long ended verbs. */
-export function forgetOld(state: HostState, nowMs: number): HostState {
-  const old = [...state.lanes].filter(([, lane]) => !lane.running && nowMs - lane.endedMs > LANE_MEMORY_MS);
+export function forgetOld(state: HostState, upMs: number): HostState {
+  const old = [...state.lanes].filter(([, lane]) => !lane.running && upMs - lane.endedMs > LANE_MEMORY_MS);
   if (old.length === 0) return state;
   const lanes = new Map(state.lanes);
   for (const [instanceId] of old) lanes.delete(instanceId);

@@ -22,10 +22,10 @@ type Cleared = { readonly gone: readonly { instanceId: string; generation: numbe
 
 /** Begins a look; its end comes as `listed` with the time of the beginning in its tag. */
 export function look(state: HostState, facts: Facts): Next<HostState> {
-  const begun: HostState = { ...state, lookedMs: facts.nowMs, looks: state.looks + 1 };
+  const begun: HostState = { ...state, lookedMs: facts.upMs, looks: state.looks + 1 };
   return {
     state: begun,
-    effects: [{ do: 'perform', job: 'look', args: { host: state.name }, as: 'listed', tag: `look ${facts.nowMs}`, timeoutMs: LOOK_LIMIT_MS }],
+    effects: [{ do: 'perform', job: 'look', args: { host: state.name }, as: 'listed', tag: `look ${facts.upMs}`, timeoutMs: LOOK_LIMIT_MS }],
   };
 }
 

@@ -51,6 +51,7 @@ export type HostProtocol = {
 
   // Its own: ends of jobs and asks, and timers.
   started: { body: Omit<Answer, 'type'>; reply: undefined };
+  beaten: { body: Omit<Answer, 'type'>; reply: undefined };
   listed: { body: Omit<Answer, 'type'>; reply: undefined };
   ended: { body: Omit<Answer, 'type'>; reply: undefined };
   claimRead: { body: Omit<Answer, 'type'>; reply: undefined };

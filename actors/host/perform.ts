@@ -10,6 +10,7 @@ import type { Log } from '../../runtime/base/log.ts';
 import type { GuestKey, GuestPower, HypervisorDriver } from '../../drivers/driver.ts';
 import { CONDUCTOR } from '../conductor/messages.ts';
 import { capacityOf } from '../model/resources.ts';
+import type { HostLease } from './lease.ts';
 import type { GuestVerb, HostBeginning } from './messages.ts';
 import type { HostSettings } from './settings.ts';
 
@@ -18,6 +19,8 @@ export type HostParts = {
   readonly actors: Actors;
   readonly log: Log;
   readonly failpoint: Failpoint;
+  /** Absent where nothing but the store says how long the host may run. */
+  readonly lease?: HostLease;
 };
 
 type VerbArgs = GuestKey & { readonly verb: GuestVerb };
@@ -26,7 +29,11 @@ type ClearArgs = { readonly host: string; readonly doomed: readonly GuestKey[]; 
 export function hostJobs(parts: HostParts, settings: HostSettings): { readonly [job: string]: Job } {
   const gate = new Gate(settings.verbsAtOnce);
   return {
-    begin: (args: { host: string }, signal) => begin(parts, settings, args.host, signal),
+    async begin(args: { host: string }, signal) {
+      await gate.ended(signal); // what a former life of this actor began must not end after the look around
+      return begin(parts, settings, args.host, signal);
+    },
+    beat: (args: { host: string; epoch: number }, signal) => beat(parts, args, signal),
     look: (args: { host: string }, signal) => look(parts, args.host, signal),
     verb: (args: VerbArgs, signal) => gate.through(() => runVerb(parts, args, signal), signal),
     console: (args: GuestKey & { maxBytes: number }, signal) => readConsole(parts.driver, args, signal),
@@ -34,15 +41,25 @@ export function hostJobs(parts: HostParts, settings: HostSettings): { readonly [
   };
 }
 
-async function begin({ driver, actors }: HostParts, settings: HostSettings, host: string, signal: AbortSignal): Promise<HostBeginning> {
+async function begin({ driver, actors, lease }: HostParts, settings: HostSettings, host: string, signal: AbortSignal): Promise<HostBeginning> {
   const inventory = await driver.inventory(signal);
   const { vcpus, memoryMiB, diskGiB } = inventory;
   const capacity = capacityOf({ vcpus, memoryMiB, diskGiB }, settings.reserved, settings.ratios);
   const { node, driver: kind, zone } = settings;
+  await lease?.watched(signal);
+  const heard = lease?.sending();
+  const selfFenceMs = lease?.selfFenceMs ?? null;
   // Claims are read before guests: a guest that is made meanwhile has its claim in a later look.
-  const start = await actors.ask(CONDUCTOR, { type: 'hostStart', host, node, driver: kind, inventory, capacity, zone }, { signal });
+  const start = await actors.ask(CONDUCTOR, { type: 'hostStart', host, node, driver: kind, inventory, capacity, zone, selfFenceMs }, { signal });
+  heard?.(start.epoch);
   const guests = await driver.list(signal);
   return { start, inventory, capacity, guests };
+}
+
+/** Not heard: another epoch of this host has begun. */
+async function beat({ actors, lease }: HostParts, { host, epoch }: { host: string; epoch: number }, signal: AbortSignal): Promise<{ isHeard: boolean }> {
+  if (lease) return { isHeard: await lease.beat(epoch, signal) };
+  return { isHeard: await actors.ask(CONDUCTOR, { type: 'hostBeat', host, epoch }, { signal }) };
 }
 
 async function look({ driver, actors }: HostParts, host: string, signal: AbortSignal): Promise<object> {
@@ -53,11 +70,14 @@ async function look({ driver, actors }: HostParts, host: string, signal: AbortSi
 }
 
 async function runVerb(
-  { driver, failpoint }: HostParts,
+  { driver, failpoint, lease }: HostParts,
   { verb, instanceId, generation }: VerbArgs,
-  signal: AbortSignal,
+  called: AbortSignal,
 ): Promise<{ power: GuestPower | null }> {
   const guest = { instanceId, generation };
+  const bringsUp = verb.name !== 'destroy' && verb.name !== 'stop';
+  if (bringsUp) await lease?.check(called);
+  const signal = lease && bringsUp ? AbortSignal.any([called, lease.over]) : called;
   failpoint(`verb.${verb.name}.before`);
   const power = await runDriver(driver, verb, guest, signal);
   failpoint(`verb.${verb.name}.after`);
@@ -120,6 +140,7 @@ class Gate {
   readonly #max: number;
   #inside = 0;
   readonly #line: (() => void)[] = [];
+  readonly #quiet: (() => void)[] = [];
 
   constructor(max: number) {
     this.#max = max;
@@ -134,7 +155,16 @@ class Gate {
     } finally {
       const next = this.#line.shift();
       if (next) next();
-      else this.#inside--;
+      else if (--this.#inside === 0) for (const tell of this.#quiet.splice(0)) tell();
     }
+  }
+
+  /** Resolves when nobody is inside or in line. */
+  async ended(signal: AbortSignal): Promise<void> {
+    if (this.#inside === 0) return;
+    await new Promise<void>((resolve, reject) => {
+      this.#quiet.push(resolve);
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
   }
 }

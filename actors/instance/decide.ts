@@ -8,6 +8,7 @@ import { unreachable } from '../../runtime/base/check.ts';
 import type { Outcome } from '../../runtime/actor/effect.ts';
 import type { Facts, Next } from '../../runtime/actor/kind.ts';
 import type { MessageOf } from '../../runtime/actor/protocol.ts';
+import type { RecoveryDoorProtocol } from '../conductor/messages/recovery.ts';
 import type { VerbAnswer } from '../host/messages.ts';
 import type { Nic } from '../model/addressing.ts';
 import type { Operation, OperationName } from '../model/operation.ts';
@@ -15,15 +16,16 @@ import type { Bid, ClaimAnswer, Explanation } from '../model/placement.ts';
 import { ALLOWED, refusal, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
 import { applyChanges } from './changes.ts';
 import type { Caller, InstanceChanges, InstanceProtocol, Verb } from './messages.ts';
-import { addressed, claimed, CREATE, placed, placementRefused, releaseAt } from './operations/create.ts';
-import { DELETE, gone } from './operations/delete.ts';
+import { addressed, claimed, CREATE, hostLost, notProved, placed, placementRefused, releaseAt } from './operations/create.ts';
+import { checkHost, DELETE, gone, hostStood } from './operations/delete.ts';
+import { EVACUATE } from './operations/evacuate.ts';
 import { REBOOT, START, STOP } from './operations/power.ts';
 import { verbEnded, type OperationRules } from './operations/rules.ts';
 import { powerSeen } from './power-sync.ts';
 import type { InstanceSettings } from './settings.ts';
 import { actionBegun, actionEnded, change, isWorking, next, NO_PARTS, NO_SOFT, tagOf, type InstanceState, type Living, type Working } from './state.ts';
 
-const RULES: Record<OperationName, OperationRules> = { create: CREATE, delete: DELETE, start: START, stop: STOP, reboot: REBOOT };
+const RULES: Record<OperationName, OperationRules> = { create: CREATE, delete: DELETE, start: START, stop: STOP, reboot: REBOOT, evacuate: EVACUATE };
 
 export function decide(before: InstanceState, message: MessageOf<InstanceProtocol>, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   const after = decideOn(before.parts === NO_PARTS ? before : { ...before, parts: NO_PARTS }, message, facts, settings);
@@ -47,10 +49,15 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
     case 'retry':
       if (!isWorking(state) || message.tag !== tagOf(state)) return next(state);
       return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : resume(state, facts, settings);
+    case 'hostLost':
+      return lost(state, message.host, facts, settings);
+    case 'checkHost':
+      return isWorking(state) && message.tag === tagOf(state) ? checkHost(state) : next(state);
     case 'placed':
     case 'addressed':
     case 'claimed':
     case 'ran':
+    case 'hostStood':
       return answered(state, message, facts, settings);
     default:
       return unreachable(message);
@@ -65,6 +72,7 @@ export function recover(state: InstanceState, facts: Facts, settings: InstanceSe
 
 /** The store refused a commit by one of its rules. */
 export function refused(state: InstanceState, why: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  if (isWorking(state) && why === 'hostNotProved') return notProved(state, facts, settings);
   if (!isWorking(state) || state.record.operation.step !== 'place') throw new Error(`a commit was refused: ${why}`);
   return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : placementRefused(state, why, settings);
 }
@@ -90,22 +98,33 @@ function expire(state: Working, facts: Facts, settings: InstanceSettings): Next<
   return RULES[name].failed(state, fault.toRecord(), facts, settings);
 }
 
-type AnswerMessage = Extract<MessageOf<InstanceProtocol>, { type: 'placed' | 'addressed' | 'claimed' | 'ran' }>;
+type Standing = RecoveryDoorProtocol['hostStanding']['reply'];
+type AnswerMessage = Extract<MessageOf<InstanceProtocol>, { type: 'placed' | 'addressed' | 'claimed' | 'ran' | 'hostStood' }>;
 
 function answered(state: InstanceState, message: AnswerMessage, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   if (!isWorking(state) || message.tag !== tagOf(state)) return stale(state, message);
   switch (message.type) {
     case 'placed':
-      return placed(state, message.outcome as Outcome<{ bids: Bid[]; explanation: Explanation }>, facts, settings);
+      return placed(state, message.outcome as Outcome<{ bids: Bid[]; explanation: Explanation }>, facts);
     case 'addressed':
-      return addressed(state, message.outcome as Outcome<Nic>, facts, settings);
+      return addressed(state, message.outcome as Outcome<Nic>, facts);
     case 'claimed':
       return claimed(state, message.outcome as Outcome<ClaimAnswer>, facts, settings);
+    case 'hostStood':
+      return hostStood(state, message.outcome as Outcome<Standing>, facts, settings);
     case 'ran':
       return verbEnded(state, message.outcome as Outcome<VerbAnswer>, RULES[state.record.operation.name], facts, settings);
     default:
       return unreachable(message);
   }
+}
+
+/** A dead host: what is being made there is made elsewhere, what is being deleted is gone for its user. */
+function lost(state: InstanceState, host: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  if (!isWorking(state) || state.record.host !== host) return next(state);
+  const { name } = state.record.operation;
+  if (name === 'delete') return gone(state, 'doom', facts);
+  return name === 'create' || name === 'evacuate' ? hostLost(state, host, facts, settings) : next(state);
 }
 
 /** An answer to a round that is over. A promise that nobody needs any more runs out by itself. */
@@ -122,13 +141,13 @@ function act(state: Living, verb: Verb, caller: Caller, facts: Facts, settings: 
   const operation: Operation = {
     name: verb.name,
     id: facts.newId(),
-    step: verb.name === 'delete' ? 'destroy' : verb.name,
-    args: verb.name === 'reboot' ? { kind: verb.kind } : {},
+    step: firstStep(verb),
+    args: argsOf(verb, record),
     requestId: caller.requestId,
     startedAt: toIso(facts.nowMs),
     stepDueMs: facts.nowMs + limitOf(verb, settings),
     attempt: 0,
-    excludedHosts: [],
+    excludedHosts: verb.name === 'evacuate' && record.host !== null ? [record.host] : [],
   };
   const called = record.operation ? actionEnded(record, facts, { fault: calledOff(verb.name) }) : record.actions;
   const actions = actionBegun({ ...record, actions: called }, operation, caller);
@@ -163,6 +182,17 @@ function checkLegal(state: Living, rule: RuleName, verb: string, caller: Caller)
   return new Fault('conflict', 'server.state', message).toRecord();
 }
 
+function firstStep(verb: Verb): string {
+  return verb.name === 'delete' ? 'destroy' : verb.name === 'evacuate' ? 'place' : verb.name;
+}
+
+function argsOf(verb: Verb, { vmState }: Living['record']): Operation['args'] {
+  if (verb.name === 'reboot') return { kind: verb.kind };
+  if (verb.name !== 'evacuate') return {};
+  const { target, force, stopped } = verb;
+  return { stopped: stopped || vmState === 'stopped', ...(target !== null && { target, forcedHost: force }) };
+}
+
 function ruleOf(verb: Verb): RuleName {
   return verb.name === 'reboot' ? (verb.kind === 'soft' ? 'rebootSoft' : 'rebootHard') : verb.name;
 }
@@ -177,6 +207,8 @@ function taskOf(verb: Verb): TaskState {
       return verb.kind === 'soft' ? 'rebooting' : 'rebooting_hard';
     case 'delete':
       return 'deleting';
+    case 'evacuate':
+      return 'rebuilding';
     default:
       return unreachable(verb);
   }
@@ -184,6 +216,7 @@ function taskOf(verb: Verb): TaskState {
 
 function limitOf(verb: Verb, settings: InstanceSettings): number {
   if (verb.name === 'delete') return settings.destroyLimitMs;
+  if (verb.name === 'evacuate') return settings.placeLimitMs;
   if (verb.name === 'stop') return settings.stopGraceMs + settings.powerLimitMs;
   if (verb.name === 'reboot' && verb.kind === 'soft') return settings.rebootGraceMs + settings.powerLimitMs;
   return settings.powerLimitMs;

@@ -16,7 +16,9 @@ export type Verb =
   | { readonly name: 'start' }
   | { readonly name: 'stop' }
   | { readonly name: 'reboot'; readonly kind: 'soft' | 'hard' }
-  | { readonly name: 'delete' };
+  | { readonly name: 'delete' }
+  /** Elsewhere, since its host is dead; the store has to know that. `target`: only this host, `force`: without asking schedulers' filters. */
+  | { readonly name: 'evacuate'; readonly target: string | null; readonly force: boolean; readonly stopped: boolean };
 
 /** Members left out stay as they are. */
 export type InstanceChanges = {
@@ -52,11 +54,16 @@ export type InstanceProtocol = {
   /** From the host: a guest was seen in this power state without us asking for it. */
   guestSeen: { body: { host: string; generation: number; power: PowerState }; reply: undefined };
 
+  /** A hint: this host is proved dead. What waits for it there goes on elsewhere, or ends. */
+  hostLost: { body: { host: string }; reply: undefined };
+
   // Its own: answers to what it asked, and timers.
   placed: { body: Omit<Answer, 'type'>; reply: undefined };
   addressed: { body: Omit<Answer, 'type'>; reply: undefined };
   claimed: { body: Omit<Answer, 'type'>; reply: undefined };
   ran: { body: Omit<Answer, 'type'>; reply: undefined };
+  hostStood: { body: Omit<Answer, 'type'>; reply: undefined };
+  checkHost: { body: { tag: string }; reply: undefined };
   retry: { body: { tag: string }; reply: undefined };
 };
 

@@ -21,7 +21,7 @@ import {
 } from '../model/parse.ts';
 import type { Caller, InstanceChanges, InstanceProtocol, ListChange, MapChange, Verb } from './messages.ts';
 
-type FromOthers = 'get' | 'act' | 'update' | 'wake' | 'guestSeen';
+type FromOthers = 'get' | 'act' | 'update' | 'wake' | 'guestSeen' | 'hostLost';
 
 /** Names in one change; what the limits of a server let be is less. */
 const CHANGES_MAX = 1_024;
@@ -34,6 +34,7 @@ const VERB = z.discriminatedUnion('name', [
   z.strictObject({ name: z.literal('stop') }),
   z.strictObject({ name: z.literal('reboot'), kind: z.enum(['soft', 'hard']) }),
   z.strictObject({ name: z.literal('delete') }),
+  z.strictObject({ name: z.literal('evacuate'), target: WORD.nullable(), force: z.boolean(), stopped: z.boolean() }),
 ]) satisfies z.ZodType<Verb>;
 
 const names = listUpTo(CHANGES_MAX, NAME);
@@ -68,6 +69,7 @@ const BODIES = {
   wake: NO_BODY,
   // A driver may name a guest that was never placed: generation 0.
   guestSeen: z.strictObject({ host: WORD, generation: SMALL_COUNT, power: POWER }),
+  hostLost: z.strictObject({ host: WORD }),
 } satisfies Bodies<InstanceProtocol, FromOthers>;
 
 export const parseInstanceMessage: NonNullable<ActorKind<InstanceProtocol>['parse']> = parserOf('instance', BODIES);

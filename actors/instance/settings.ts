@@ -15,6 +15,8 @@ export type InstanceSettings = {
   /** Hosts that may fail a create before it ends in error. */
   readonly attemptsMax: number;
   readonly schedulerSlices: number;
+  /** Nobody who deletes waits for a host that is silent for longer. */
+  readonly hostSilentMs: number;
 };
 
 export const INSTANCE_DEFAULTS: InstanceSettings = {
@@ -27,4 +29,5 @@ export const INSTANCE_DEFAULTS: InstanceSettings = {
   verbWaitMs: 20_000,
   attemptsMax: 3,
   schedulerSlices: 1,
+  hostSilentMs: 15_000,
 };

@@ -35,9 +35,11 @@ export type Soft = {
   readonly nicsLeft: number;
   /** The host that is being asked for a claim. */
   readonly asked: Bid | null;
+  /** When the schedulers first said that they know no host at all, until one is known. */
+  readonly noHostsMs: number | null;
 };
 
-export const NO_SOFT: Soft = { round: 0, slicesLeft: 0, bids: [], explanation: null, refusals: [], nics: [], nicsLeft: 0, asked: null };
+export const NO_SOFT: Soft = { round: 0, slicesLeft: 0, bids: [], explanation: null, refusals: [], nics: [], nicsLeft: 0, asked: null, noHostsMs: null };
 
 export type InstanceState = {
   readonly id: string;

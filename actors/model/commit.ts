@@ -11,7 +11,9 @@ export type ClaimChange =
   /** The guest of that generation is gone for certain. */
   | { readonly op: 'drop'; readonly generation: number }
   /** The guest may still be there; the host has to confirm that it is gone. */
-  | { readonly op: 'doom'; readonly generation: number };
+  | { readonly op: 'doom'; readonly generation: number }
+  /** The same, and the instance goes on elsewhere: refused (`hostNotProved`) unless something proves now that the guests of that host are dead. */
+  | { readonly op: 'evacuate'; readonly generation: number; readonly host: string };
 
 export type AddressTake = { readonly networkId: string; readonly address: string; readonly mac: string };
 
@@ -27,4 +29,4 @@ export type InstanceParts = {
 };
 
 /** Why the store refuses a commit; `epoch` and `version` are fences, the rest are for the actor to decide on. */
-export type RefusedWhy = 'epoch' | 'version' | 'hostEpoch' | 'hostFull' | 'hostGone' | 'addressTaken' | 'quota';
+export type RefusedWhy = 'epoch' | 'version' | 'hostEpoch' | 'hostFull' | 'hostGone' | 'hostNotProved' | 'addressTaken' | 'quota';

@@ -4,7 +4,7 @@
  */
 import type { FaultRecord, Json } from '../../runtime/base/fault.ts';
 
-export const OPERATIONS = ['create', 'delete', 'start', 'stop', 'reboot'] as const;
+export const OPERATIONS = ['create', 'delete', 'start', 'stop', 'reboot', 'evacuate'] as const;
 export type OperationName = (typeof OPERATIONS)[number];
 
 export type Operation = {
@@ -55,6 +55,7 @@ const ACTION_EVENT: Record<OperationName, string> = {
   start: 'compute_start_instance',
   stop: 'compute_stop_instance',
   reboot: 'compute_reboot_instance',
+  evacuate: 'compute_rebuild_instance',
 };
 
 /** The history entry of an operation that begins. */

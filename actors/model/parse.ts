@@ -68,8 +68,9 @@ function isStorable(text: string): boolean {
   return !text.includes('\u0000') && text.isWellFormed();
 }
 
+/** Not by `max`: that asks any object that says it has a length, which may be no number. */
 export function textUpTo(max: number): z.ZodType<string> {
-  return z.string().max(max).refine(isStorable);
+  return z.string().refine((text) => text.length <= max && isStorable(text));
 }
 
 /** A list that is too long is refused before anybody looks at its items: a million wrong ones would be a million issues. */

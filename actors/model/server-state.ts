@@ -32,6 +32,9 @@ export const TASK_STATES = [
   'rebooting_hard',
   'reboot_pending_hard',
   'reboot_started_hard',
+  'rebuilding',
+  'rebuild_block_device_mapping',
+  'rebuild_spawning',
   'deleting',
   'soft-deleting',
 ] as const;
@@ -119,6 +122,8 @@ export type Rule = {
   readonly lock: boolean;
 };
 
+const TASKS_OF_A_HOST = TASK_STATES.filter((task) => !/delet|rebuild/.test(task));
+
 export const ALLOWED = {
   start: { vm: ['stopped'], task: 'none', launched: true, lock: true },
   stop: { vm: ['active', 'error'], task: 'none', launched: true, lock: true },
@@ -129,6 +134,8 @@ export const ALLOWED = {
     launched: true,
     lock: true,
   },
+  // Whatever else runs was running on a host that is dead; but a delete wins, and an evacuation is not begun twice.
+  evacuate: { vm: ['active', 'stopped', 'error'], task: TASKS_OF_A_HOST, launched: true, lock: false },
   delete: { vm: 'any', task: 'any', launched: false, lock: true },
   update: { vm: 'any', task: 'any', launched: false, lock: true },
   metadata: { vm: ['active', 'paused', 'suspended', 'stopped'], task: 'any', launched: false, lock: true },

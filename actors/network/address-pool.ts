@@ -28,22 +28,22 @@ export class AddressPool {
   }
 
   /** The same instance asked again gets the same. undefined: no address is left. */
-  propose(instanceId: string, nowMs: number): string | undefined {
+  propose(instanceId: string, upMs: number): string | undefined {
     const before = this.#proposed.get(instanceId);
     if (before) return toText(before.address);
-    const address = this.#free() ?? (this.#forget(nowMs) ? this.#free() : undefined);
+    const address = this.#free() ?? (this.#forget(upMs) ? this.#free() : undefined);
     if (address === undefined) return undefined;
-    this.#take(instanceId, address, nowMs);
+    this.#take(instanceId, address, upMs);
     return toText(address);
   }
 
   /** This very address, when it is inside and free. */
-  proposeThis(instanceId: string, wanted: string, nowMs: number): boolean {
+  proposeThis(instanceId: string, wanted: string, upMs: number): boolean {
     const address = toNumber(wanted);
     const before = this.#proposed.get(instanceId);
     if (before?.address === address) return true;
     if (Number.isNaN(address) || address < this.#first || address > this.#last || this.#taken.has(address)) return false;
-    this.#take(instanceId, address, nowMs);
+    this.#take(instanceId, address, upMs);
     return true;
   }
 
@@ -53,9 +53,9 @@ export class AddressPool {
     this.#next = Math.min(this.#next, this.#last);
   }
 
-  #take(instanceId: string, address: number, nowMs: number): void {
+  #take(instanceId: string, address: number, upMs: number): void {
     this.#taken.add(address);
-    this.#proposed.set(instanceId, { address, atMs: nowMs });
+    this.#proposed.set(instanceId, { address, atMs: upMs });
   }
 
   #free(): number | undefined {
@@ -69,10 +69,10 @@ export class AddressPool {
   }
 
   /** Old proposals may have been used or not: the store's constraint tells when they are proposed again. */
-  #forget(nowMs: number): boolean {
+  #forget(upMs: number): boolean {
     let some = false;
     for (const [instanceId, { address, atMs }] of this.#proposed) {
-      if (nowMs - atMs < PROPOSAL_MS) continue;
+      if (upMs - atMs < PROPOSAL_MS) continue;
       this.#proposed.delete(instanceId);
       this.#taken.delete(address);
       some = true;

@@ -29,7 +29,7 @@ export function decide(state: NetworkState, message: MessageOf<NetworkProtocol>,
 function propose(state: NetworkState, { instanceId, wanted }: { instanceId: string; wanted: string | null }, facts: Facts): Next<NetworkState> {
   if (!state.network) return refuse(state, 'notFound', 'network.unknown', `Network ${state.id} could not be found.`);
   const { network, pool } = state;
-  const address = wanted === null ? pool.propose(instanceId, facts.nowMs) : pool.proposeThis(instanceId, wanted, facts.nowMs) ? wanted : undefined;
+  const address = wanted === null ? pool.propose(instanceId, facts.upMs) : pool.proposeThis(instanceId, wanted, facts.upMs) ? wanted : undefined;
   if (address === undefined) {
     const why = wanted === null ? `No address is left on network ${network.label}.` : `Address ${wanted} is not free on network ${network.label}.`;
     return refuse(state, 'conflict', 'network.noAddress', why);

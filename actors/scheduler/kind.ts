@@ -1,4 +1,5 @@
 /** Joins the room's files. */
+import type { Effect } from '../../runtime/actor/effect.ts';
 import { defineKind, type ActorKind } from '../../runtime/actor/kind.ts';
 import { decide } from './decide.ts';
 import { FILTERS } from './filters/all.ts';
@@ -15,10 +16,15 @@ export type SchedulerSettings = {
   readonly withoutFilters: readonly string[];
   /** Multiplier by weigher; 0 switches it off. Others keep their usual one. */
   readonly weights: { readonly [weigher: string]: number };
+  /** Between reports of hosts. */
+  readonly tickMs?: number;
 };
+
+const TICK_MS = 5_000;
 
 export function schedulerKind(settings: SchedulerSettings = { withoutFilters: [], weights: {} }): ActorKind {
   const choice = choiceOf(settings);
+  const tick: Effect = { do: 'wake', inMs: settings.tickMs ?? TICK_MS, message: { type: 'tick' }, tag: 'tick' };
   return defineKind<SchedulerProtocol, SchedulerState>({
     kind: 'scheduler',
     home: 'node',
@@ -26,7 +32,11 @@ export function schedulerKind(settings: SchedulerSettings = { withoutFilters: []
     passivateAfterMs: Number.POSITIVE_INFINITY,
     parse: parseSchedulerMessage,
     load: () => NO_HOSTS,
-    decide: (state, message, facts) => decide(state, message, facts, choice),
+    recover: (state) => ({ state, effects: [tick] }),
+    decide(state, message, facts) {
+      const next = decide(state, message, facts, choice);
+      return message.type === 'tick' ? { ...next, effects: [...next.effects, tick] } : next;
+    },
   });
 }
 

@@ -10,6 +10,8 @@ export type SchedulerProtocol = {
   report: { body: { report: HostReport; granted: string | null }; reply: undefined };
   /** A claim ended otherwise than bid: the host is fuller, or the bid is free again. */
   unclaimed: { body: { host: string; instanceId: string }; reply: undefined };
+  /** Its own: time goes on, and hosts that do not report any more are not bid. */
+  tick: { body: object; reply: undefined };
 };
 
 export function schedulerRef(slice: number): Ref<SchedulerProtocol> {

@@ -1,6 +1,6 @@
 /**
- * What other nodes may say to a scheduler: requests of instances, reports of hosts. All of its messages; the reading is
- * strict, see model/parse.ts.
+ * What other nodes may say to a scheduler: requests of instances, reports of hosts. Its tick is its own. The
+ * reading is strict, see model/parse.ts.
  */
 import { z } from 'zod';
 import type { ActorKind } from '../../runtime/actor/kind.ts';
@@ -14,6 +14,6 @@ const BODIES = {
   place: z.strictObject({ request: PLACEMENT_REQUEST, wanted: z.int().min(1).max(WANTED_MAX) }),
   report: z.strictObject({ report: HOST_REPORT, granted: UUID_TEXT.nullable() }),
   unclaimed: z.strictObject({ host: WORD, instanceId: UUID_TEXT }),
-} satisfies Bodies<SchedulerProtocol, keyof SchedulerProtocol>;
+} satisfies Bodies<SchedulerProtocol, Exclude<keyof SchedulerProtocol, 'tick'>>;
 
 export const parseSchedulerMessage: NonNullable<ActorKind<SchedulerProtocol>['parse']> = parserOf('scheduler', BODIES);

@@ -9,6 +9,10 @@ export type SchedulerState = {
   readonly hosts: ReadonlyMap<string, HostReport>;
   /** By instance. */
   readonly open: ReadonlyMap<string, OpenBid>;
+  /** Counts this slice's own ticks: silence is told by them, not by a clock that may be set. */
+  readonly round: number;
+  /** The round of each host's last report. */
+  readonly heard: ReadonlyMap<string, number>;
 };
 
-export const NO_HOSTS: SchedulerState = { hosts: new Map(), open: new Map() };
+export const NO_HOSTS: SchedulerState = { hosts: new Map(), open: new Map(), round: 0, heard: new Map() };

@@ -17,7 +17,7 @@ export type ServiceAccount = {
   readonly projectDomain: string;
 };
 
-export type ServiceToken = { readonly token: string; endpoint(type: string): string | undefined };
+export type ServiceToken = { readonly token: string; readonly expiresAtMs: number; endpoint(type: string): string | undefined };
 
 /** A token this close to its end is not used any more. */
 const RENEW_BEFORE_MS = 60_000;
@@ -33,7 +33,7 @@ const answerShape = z.object({
 export class ServiceSession {
   readonly #account: ServiceAccount;
   readonly #clock: Clock;
-  #current: { token: ServiceToken; endsMs: number } | undefined;
+  #current: ServiceToken | undefined;
   #asking: Promise<ServiceToken> | undefined;
 
   constructor(account: ServiceAccount, clock: Clock) {
@@ -43,7 +43,7 @@ export class ServiceSession {
 
   /** Faults: `unavailable` (identity does not answer), `unauthorized` (the account is refused). */
   async token(): Promise<ServiceToken> {
-    if (this.#current && this.#clock.wallMs() < this.#current.endsMs - RENEW_BEFORE_MS) return this.#current.token;
+    if (this.#current && this.#clock.wallMs() < this.#current.expiresAtMs - RENEW_BEFORE_MS) return this.#current;
     this.#asking ??= this.#ask().finally(() => (this.#asking = undefined));
     return this.#asking;
   }
@@ -66,18 +66,26 @@ export class ServiceSession {
     }).catch((error: unknown) => {
       throw new Fault('unavailable', 'identity.away', 'The identity service does not answer.', { cause: error });
     });
-    const text = await answer.body.text();
+    const text = await answer.body.text().catch(() => '');
     if (answer.statusCode === 401) throw new Fault('unauthorized', 'identity.account', 'The identity service refuses the service account.');
     if (answer.statusCode !== 201) throw new Fault('unavailable', 'identity.failed', `The identity service answered ${answer.statusCode}.`);
     const token = answer.headers['x-subject-token'];
-    const parsed = answerShape.safeParse(JSON.parse(text));
+    const parsed = answerShape.safeParse(parse(text));
     if (typeof token !== 'string' || !parsed.success) throw new Fault('unavailable', 'identity.failed', 'The identity service gave no token.');
     const { catalog, expires_at: expiresAt } = parsed.data.token;
     const endpoint = (type: string): string | undefined => {
       const found = catalog.filter((service) => service.type === type).flatMap((service) => service.endpoints);
       return (found.find((entry) => entry.interface === 'internal') ?? found.find((entry) => entry.interface === 'public'))?.url;
     };
-    this.#current = { token: { token, endpoint }, endsMs: Date.parse(expiresAt) };
-    return this.#current.token;
+    this.#current = { token, endpoint, expiresAtMs: Date.parse(expiresAt) };
+    return this.#current;
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }

@@ -17,7 +17,9 @@ import type { FaultScript, Verb } from './faults.ts';
 import { fileDisk } from './file-disk.ts';
 import { openGate } from './gate.ts';
 import type { Call, Gate } from './gate.ts';
+import { fencedGuests, reopenFence } from './fence.ts';
 import { openGuests } from './guests.ts';
+import type { Guests } from './guests.ts';
 import { DEFAULT_CAPACITY, toInventory } from './limits.ts';
 import type { Capacity } from './limits.ts';
 import { drawMs, withDefaults } from './latency.ts';
@@ -36,6 +38,8 @@ export type SimulatedOptions = {
   readonly latency?: Partial<Latencies>;
   readonly faults?: FaultScript;
   readonly capacity?: Capacity;
+  /** A guard may stop the guests in `directory` from outside: see fence.ts. */
+  readonly selfFence?: boolean;
   /** Where guests outlive the driver; files under `directory` when left out. */
   readonly disk?: GuestDisk;
 };
@@ -46,7 +50,9 @@ export async function openSimulatedDriver(options: SimulatedOptions): Promise<Hy
   const latency = withDefaults(options.latency);
   const drawn = (name: keyof Latencies): number => drawMs(latency[name], random);
   const shelf = await (options.disk ?? fileDisk(options.directory)).take();
-  const guests = openGuests(shelf, options.log ?? silentLog);
+  const readGuests = (): Guests => openGuests(shelf, options.log ?? silentLog);
+  if (options.selfFence) reopenFence(options.directory);
+  const guests = options.selfFence ? fencedGuests(options.directory, readGuests) : readGuests();
   const machine = openMachine({ host, guests, clock, capacity });
   const gate = openGate(clock, faults);
   const watchers = new Set<(event: GuestEvent | null) => void>();

@@ -76,7 +76,8 @@ export function openMachine(parts: { host: string; guests: Guests; clock: Clock;
     const slot = find(guest);
     if (slot.power !== 'running') {
       admit(slot.memoryMiB, 0);
-      guests.put(log({ ...guests.read(slot), power: 'running' }, 'boot'));
+      const { fenced: _, ...record } = guests.read(slot);
+      guests.put(log({ ...record, power: 'running' }, 'boot'));
     }
     return { power: 'running' };
   }

@@ -29,6 +29,8 @@ const guestRecord = z.object({
   imageId: z.string(),
   nics: z.array(z.object({ mac: z.string(), address: z.string() })),
   console: z.array(consoleEntry),
+  /** A guard stopped it, since the lease of its host had ended; until it is started again. */
+  fenced: z.literal(true).exactOptional(),
 });
 
 export type ConsoleEntry = z.infer<typeof consoleEntry>;

@@ -45,6 +45,8 @@ export type ComputeSettings = {
   readonly bodyMaxBytes: number;
   /** A placement that found nobody for so long has failed. */
   readonly placeLimitMs: number;
+  /** A host is down when its beat is older. */
+  readonly hostDownMs: number;
 };
 
 export const COMPUTE_DEFAULTS: ComputeSettings = {
@@ -58,6 +60,7 @@ export const COMPUTE_DEFAULTS: ComputeSettings = {
   pageMax: PAGE_MAX,
   bodyMaxBytes: BODY_MAX,
   placeLimitMs: 30_000,
+  hostDownMs: 60_000,
 };
 
 /** Counts and times of served requests; filled by `http/health.ts`. */

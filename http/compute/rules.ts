@@ -64,6 +64,7 @@ export const RULES = {
   'servers:stop': 'member',
   'servers:reboot': 'member',
   'os-console-output': 'member',
+  'os-evacuate': 'admin',
   'server-metadata:index': 'reader',
   'server-metadata:show': 'reader',
   'server-metadata:create': 'member',

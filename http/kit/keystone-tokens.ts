@@ -5,12 +5,20 @@
  */
 import { z } from 'zod';
 import type { Clock } from '../../runtime/base/clock.ts';
+import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
 import type { Dispatcher } from 'undici';
 import { hashToken } from './auth.ts';
 import type { Caller, TokenChecker } from './auth.ts';
 import { askOutside, serviceDown } from './outside-json.ts';
-import type { ServiceToken } from './service-token.ts';
+
+/** Port: the token of our own account, renewed before it ends. */
+export interface ServiceToken {
+  /** Fault `unavailable` or `unauthorized` when identity gives none. */
+  get(): Promise<string>;
+  /** The one we have was refused. */
+  forget(): void;
+}
 
 export type KeystoneOptions = {
   /** With its version: `http://127.0.0.1:5000/v3`. */
@@ -87,10 +95,10 @@ export function openKeystoneTokens(options: KeystoneOptions): TokenChecker {
 
 async function askKeystone(token: string, hash: string, options: KeystoneOptions): Promise<Caller | null> {
   const { serviceToken } = options;
-  let answer = await askOnce(token, options, serviceToken === undefined ? token : await serviceToken.get());
+  let answer = await askOnce(token, options, serviceToken === undefined ? token : await ours(serviceToken));
   if (answer.status === 401 && serviceToken !== undefined) {
     serviceToken.forget(); // ours has ended early: once more with a new one
-    answer = await askOnce(token, options, await serviceToken.get());
+    answer = await askOnce(token, options, await ours(serviceToken));
   }
   if (answer.status === 404) return null;
   if (answer.status === 401 || answer.status === 403) {
@@ -101,6 +109,13 @@ async function askKeystone(token: string, hash: string, options: KeystoneOptions
   const parsed = answerShape.safeParse(answer.body);
   if (answer.status !== 200 || !parsed.success) throw serviceDown('identity', `not understood, status ${answer.status}`);
   return callerOf(parsed.data.token, hash);
+}
+
+/** A refusal of our account is not one of the caller's. */
+async function ours(serviceToken: ServiceToken): Promise<string> {
+  return serviceToken.get().catch((error: unknown) => {
+    throw Fault.is(error, 'unauthorized') ? serviceDown('identity', 'our account is refused') : error;
+  });
 }
 
 function askOnce(token: string, options: KeystoneOptions, asker: string) {

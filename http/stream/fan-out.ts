@@ -219,9 +219,11 @@ export class FanOut {
   }
 
   async #askWhereTheCellStands(): Promise<void> {
+    const seen = this.ring.through;
     const { revision, oldest, incarnation } = await this.#parts.actors.ask(CONDUCTOR, { type: 'revision' }, { timeoutMs: ASK_MS });
     if (this.#closed) return;
-    const isOther = this.#incarnation !== undefined && this.#incarnation !== incarnation;
+    // A store that stands below what was told before it was asked has lost that, under whatever name.
+    const isOther = this.#incarnation !== undefined && (this.#incarnation !== incarnation || revision < seen);
     this.#incarnation = incarnation;
     this.#oldest = oldest;
     if (isOther) return this.#startAnew(revision, oldest);

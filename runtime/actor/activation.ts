@@ -40,6 +40,8 @@ export type Delivery = {
   readonly senderEpoch: number | undefined;
   /** Absent for a tell. Called once. */
   readonly reply: ((outcome: Outcome) => void) | undefined;
+  /** Counts the tries of one ask, from 0. */
+  readonly attempt?: number;
 };
 
 /** The right to run: the shard's number and epoch, or undefined when it is lost. Asked after every await. */
@@ -102,7 +104,7 @@ export class Activation {
     this.lastUsedMs = this.#parts.clock.monotonicMs();
     if (!this.#draining) {
       this.#draining = true;
-      this.#parts.turns.give(this.kind.kind, this.id, () => this.#drain());
+      this.#parts.turns.give(this.kind.kind, () => this.#drain());
     }
     return true;
   }
@@ -302,6 +304,7 @@ export class Activation {
     const { clock, random } = this.#parts;
     return {
       nowMs: clock.wallMs(),
+      upMs: clock.monotonicMs(),
       newId: () => random.uuid(),
       chance: () => random.next(),
       senderEpoch: delivery?.senderEpoch,

@@ -13,7 +13,10 @@ import type { Commit } from './store.ts';
 
 /** What a decision may know besides state and message. The same input decides the same. */
 export type Facts = {
+  /** By the wall clock: for what is stored or shown. It jumps when the machine's clock is set. */
   readonly nowMs: number;
+  /** By the node's monotonic clock, whose zero means nothing: for how long something is remembered in memory. Never stored. */
+  readonly upMs: number;
   /** Uuids drawn for this turn, in order. */
   readonly newId: () => string;
   /** 0 ≤ x < 1, drawn for this turn. */
@@ -67,6 +70,8 @@ export type ServiceKind<P extends Protocol = Protocol> = {
   readonly home: 'node';
   readonly mailboxMax: number;
   readonly concurrency: number;
+  /** Messages that do no harm when they come twice: only these are sent again when no answer comes. */
+  readonly repeatable?: ReadonlySet<string>;
   readonly parse?: (type: string, body: unknown) => MessageOf<P>;
   readonly serve: { readonly [T in keyof P & string]: (message: { readonly type: T } & P[T]['body'], context: ServeContext) => Promise<ReplyOf<P, T>> };
 };

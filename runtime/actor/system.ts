@@ -1,7 +1,8 @@
 /**
  * Tell and ask by address. Looks up who answers: a service or an actor of this node, an activation of a shard that
  * this node owns, or another node through the mesh. Delivery is at most once per try; `ask` tries again, with the same
- * command id, while the owner moves, until its deadline. A `tell` is a hint and may be lost.
+ * command id, while the owner moves and when another node does not answer, until its deadline. A `tell` is a hint and
+ * may be lost.
  */
 import { Fault, type FaultRecord } from '../base/fault.ts';
 import type { Clock } from '../base/clock.ts';
@@ -19,6 +20,9 @@ import { Service } from './service.ts';
 /** Pause between tries while an owner moves. */
 const RETRY_MS = 20;
 const RETRY_MAX_MS = 500;
+/** A frame may be lost without a word: what was not answered in this part of its time is sent again, if it may be. */
+const RESENDS = 4;
+const RESEND_MIN_MS = 250;
 
 /** Activations of shards; filled by runtime/shard. */
 export interface ShardDoor {
@@ -55,9 +59,10 @@ export class ActorSystem implements Actors {
     this.#remote = doors.remote ?? this.#remote;
   }
 
-  register(kind: AnyKind): void {
+  /** `isHere` false: this node knows the kind, others answer for it. */
+  register(kind: AnyKind, isHere = true): void {
     this.#kinds.set(kind.kind, kind);
-    if (kind.sort === 'service') this.#services.set(kind.kind, new Service(kind));
+    if (kind.sort === 'service' && isHere) this.#services.set(kind.kind, new Service(kind));
   }
 
   kind(name: string): AnyKind | undefined {
@@ -67,7 +72,7 @@ export class ActorSystem implements Actors {
   tell(to: Address, message: AnyMessage): void {
     this.counts.tells++;
     const taken = this.deliver(to, { message, commandId: undefined, senderEpoch: undefined, reply: undefined }, DEFAULT_ASK_MS);
-    if (taken !== 'taken') this.counts.lostTells++;
+    if (taken === 'full' || taken === 'absent') this.counts.lostTells++;
   }
 
   ask(to: Address, message: AnyMessage, options: AskOptions = {}): Promise<never> {
@@ -76,13 +81,13 @@ export class ActorSystem implements Actors {
     return new Promise((resolve, reject) => new Ask(this, this.#parts, { to, message, timeoutMs, options, resolve, reject }).start());
   }
 
-  /** To whoever answers here or elsewhere. `absent`: nobody is known to answer now. */
-  deliver(to: Address, delivery: Delivery, leftMs: number): Taken {
+  /** To whoever answers here or elsewhere. `sent`: to another node, it may get lost. `absent`: nobody is known to answer now. */
+  deliver(to: Address, delivery: Delivery, leftMs: number): Taken | 'sent' {
     const { kind: name } = parseAddress(to);
     const kind = this.#kinds.get(name);
     const here = kind ? this.#deliverHere(kind, to, delivery) : 'absent';
     if (here !== 'absent') return here;
-    return this.#remote?.send(to, delivery, leftMs) ? 'taken' : 'absent';
+    return this.#remote?.send(to, delivery, leftMs) ? 'sent' : 'absent';
   }
 
   /** Only to this node: what the mesh brings. */
@@ -125,7 +130,10 @@ class Ask {
   readonly #deadlineMs: number;
   readonly #timer: { cancel(): void };
   readonly #aborted: () => void;
+  readonly #isRepeatable: boolean;
   #retryMs = RETRY_MS;
+  #attempt = 0;
+  #next: { cancel(): void } | undefined;
   #ended = false;
 
   constructor(system: ActorSystem, parts: SystemParts, request: AskRequest) {
@@ -135,6 +143,7 @@ class Ask {
     const kind = system.kind(parseAddress(request.to).kind);
     const remembers = kind?.sort === 'actor' && kind.withCommands !== undefined;
     this.#commandId = request.options.commandId ?? (remembers ? parts.random.uuid() : undefined);
+    this.#isRepeatable = kind?.sort !== 'service' || (kind.repeatable?.has(request.message.type) ?? false);
     this.#deadlineMs = parts.clock.monotonicMs() + request.timeoutMs;
     this.#timer = parts.clock.after(request.timeoutMs, () => {
       system.counts.timeouts++;
@@ -155,6 +164,7 @@ class Ask {
       commandId: this.#commandId,
       senderEpoch: options.senderEpoch,
       reply: (outcome) => this.#answered(outcome),
+      attempt: this.#attempt++,
     };
     const leftMs = this.#deadlineMs - this.#parts.clock.monotonicMs();
     const taken = this.#system.deliver(to, delivery, leftMs);
@@ -162,6 +172,7 @@ class Ask {
       this.#system.counts.overloaded++;
       this.#end({ ok: false, fault: new Fault('overloaded', 'mailbox.full', 'Too many requests are waiting there; try again later.').toRecord() });
     } else if (taken === 'absent') this.#again();
+    else if (taken === 'sent' && this.#isRepeatable) this.#later(Math.max(RESEND_MIN_MS, this.#request.timeoutMs / RESENDS));
   }
 
   #answered(outcome: Outcome): void {
@@ -172,14 +183,20 @@ class Ask {
   #again(): void {
     if (this.#ended) return;
     this.#system.counts.retries++;
-    this.#parts.clock.after(this.#retryMs, () => this.start());
+    this.#later(this.#retryMs);
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
+  }
+
+  #later(inMs: number): void {
+    this.#next?.cancel();
+    this.#next = this.#parts.clock.after(inMs, () => this.start());
   }
 
   #end(outcome: Outcome): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#timer.cancel();
+    this.#next?.cancel();
     this.#request.options.signal?.removeEventListener('abort', this.#aborted);
     if (outcome.ok) this.#request.resolve(outcome.value as never);
     else this.#request.reject(Fault.fromRecord(outcome.fault));

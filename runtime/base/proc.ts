@@ -28,6 +28,20 @@ export function seenProcess(pid: number): SeenProcess | undefined {
   return { pid, startTicks, command, cwd: linkOf(`/proc/${pid}/cwd`) };
 }
 
+/**
+ * Milliseconds since this machine started, its sleep counted; the same for all of its processes, so that one may tell
+ * another until when. Undefined on machines without /proc.
+ */
+export function uptimeMs(): number | undefined {
+  const [seconds = ''] = textOf('/proc/uptime').split(' ');
+  return seconds === '' ? undefined : Math.round(Number(seconds) * 1_000);
+}
+
+/** Names this start of the machine; empty without /proc. */
+export function machineBoot(): string {
+  return textOf('/proc/sys/kernel/random/boot_id').trim();
+}
+
 /** Numbers of all processes that this account sees. */
 export function allPids(): number[] {
   try {

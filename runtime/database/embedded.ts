@@ -39,6 +39,8 @@ export type EmbeddedOptions = {
   readonly within?: string;
   /** Names the socket; a TCP port only with `listen`. */
   readonly port: number;
+  /** That share it; one by default. */
+  readonly nodes?: number;
   /** Loopback address to listen on as well, for tools. None by default. */
   readonly listen?: string;
   readonly log: Log;
@@ -81,6 +83,18 @@ export async function openEmbeddedPostgres(options: EmbeddedOptions): Promise<Em
   const server = new Server(options, folder, binaries);
   await server.open();
   return server;
+}
+
+/** The URL of a server that runs on this folder, for tools beside its node. Fault `unavailable` when none does. */
+export function embeddedUrl(dataDir: string): string {
+  const folder = openStoreFolder(dataDir);
+  const running = readLockFile(folder.storePath);
+  if (!running?.ready) throw new Fault('unavailable', 'store.stopped', `No database runs in ${dataDir}: start its node first, or name the database of the cluster.`);
+  return urlOf(folder, running, DATABASE);
+}
+
+function urlOf(folder: StoreFolder, { socketDir, port }: { socketDir: string; port: number }, database: string): string {
+  return `postgresql://${ROLE}:${readPassword(folder)}@${encodeURIComponent(socketDir)}:${port}/${database}`;
 }
 
 class Server implements EmbeddedPostgres {
@@ -142,7 +156,7 @@ class Server implements EmbeddedPostgres {
 
   /** Takes over a living server of this store when it is as we would start it; ends it otherwise. True when taken. */
   async #adopt(): Promise<boolean> {
-    const { clock, log, port, listen } = this.#options;
+    const { clock, log, port, listen, nodes = 1 } = this.#options;
     const { storePath } = this.#folder;
     const found = readLockFile(storePath);
     if (found === undefined) return false;
@@ -153,7 +167,7 @@ class Server implements EmbeddedPostgres {
       return false;
     }
 
-    const place = { storePath, socketDir: found.socketDir, port: found.port, listen };
+    const place = { storePath, socketDir: found.socketDir, port: found.port, listen, nodes };
     const asWished = found.port === port && words.slice(1).join('\0') === serverArguments(place).join('\0');
     if (asWished && (await gone(() => readLockFile(storePath)?.ready === true, clock, CONNECT_MS, this.#options.signal)) && (await this.#serves(place))) {
       this.#settle(found.pid, place, !place.socketDir.startsWith(this.#folder.dir));
@@ -196,11 +210,11 @@ class Server implements EmbeddedPostgres {
   }
 
   async #start(signal: AbortSignal): Promise<void> {
-    const { clock, port, listen, progress } = this.#options;
+    const { clock, port, listen, nodes = 1, progress } = this.#options;
     const account = this.#ownAccount();
     if (this.#place === undefined) {
       const { socketDir, temporary } = openSocketDir(this.#folder, port, account);
-      this.#place = { storePath: this.#folder.storePath, socketDir, port, listen };
+      this.#place = { storePath: this.#folder.storePath, socketDir, port, listen, nodes };
       this.#temporary = temporary;
     }
     const { postgres } = this.#binaries;
@@ -256,8 +270,7 @@ class Server implements EmbeddedPostgres {
   }
 
   #urlOf(place: ServerPlace | undefined, database: string): string {
-    const host = encodeURIComponent(place?.socketDir ?? '');
-    return `postgresql://${ROLE}:${readPassword(this.#folder)}@${host}:${place?.port ?? 0}/${database}`;
+    return urlOf(this.#folder, { socketDir: place?.socketDir ?? '', port: place?.port ?? 0 }, database);
   }
 }
 

@@ -3,13 +3,14 @@
  * with short session timeouts so that a paused or cut-off node cannot hold the cell's row.
  *
  * A statement that the server answered with an error has done nothing. One that lost its connection has an unknown
- * outcome (OutcomeUnknown). While no connection can be had, statements fail with Fault `unavailable`.
+ * outcome (OutcomeUnknown), and so has one that was committed without the standby that it waited for. While no connection can be had, statements fail with Fault `unavailable`.
  */
 import pg from 'pg';
 import { OutcomeUnknown } from './batch.ts';
 import type { Clock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
 import type { Log } from '../base/log.ts';
+import { reach } from './primary.ts';
 
 export type SessionTimeouts = { readonly statementMs: number; readonly idleInTransactionMs: number; readonly connectMs: number };
 /** Must be shorter than the control lease. */
@@ -17,19 +18,25 @@ export const SESSION_TIMEOUTS: SessionTimeouts = { statementMs: 2_000, idleInTra
 
 const RECONNECT_MIN_MS = 20;
 const RECONNECT_MAX_MS = 500;
+/** The server's routine that waits for its standby after a commit, as its notices name it. */
+const SYNC_WAIT = 'SyncRepWaitForLSN';
+const READ_ONLY = '25006';
 
 export function openPool(options: { url: string; max: number; log: Log; timeouts?: SessionTimeouts }): pg.Pool {
   const { statementMs, idleInTransactionMs, connectMs } = options.timeouts ?? SESSION_TIMEOUTS;
   const pool = new pg.Pool({
-    connectionString: options.url,
+    ...reach(options.url),
     max: options.max,
     connectionTimeoutMillis: connectMs,
     statement_timeout: statementMs * 5, // reads may take longer; they hold no row
+    query_timeout: statementMs * 5 + 1_000, // a server that is cut off answers nothing at all
     idle_in_transaction_session_timeout: idleInTransactionMs,
     keepAlive: true,
     application_name: 'novact-read',
   });
   pool.on('error', (error) => options.log.warn('database connection lost', { error: error.message }));
+  // One that is lost while it is lent, between two statements, tells only itself: unheard, it would end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }
 
@@ -38,6 +45,8 @@ export class Session {
   readonly #options: { url: string; name: string; clock: Clock; log: Log; timeouts?: SessionTimeouts };
   #client: pg.Client | undefined;
   #opening: Promise<pg.Client> | undefined;
+  /** Of the statement that came last: the next one waits for its end. */
+  #last: Promise<void> = Promise.resolve();
   #closed = false;
   #backoffMs = RECONNECT_MIN_MS;
 
@@ -47,16 +56,41 @@ export class Session {
 
   /** Runs a named (prepared) statement. Throws pg.DatabaseError (nothing happened), OutcomeUnknown, Fault `unavailable`. */
   async run<Row extends pg.QueryResultRow>(name: string, text: string, values: unknown[]): Promise<pg.QueryResult<Row>> {
-    const client = await this.#connected();
+    const before = this.#last;
+    const { promise: last, resolve: ended } = Promise.withResolvers<void>();
+    this.#last = last;
+    await before;
     try {
-      return await client.query<Row>({ name, text, values });
+      return await this.#runNow<Row>(name, text, values);
+    } finally {
+      ended();
+    }
+  }
+
+  async #runNow<Row extends pg.QueryResultRow>(name: string, text: string, values: unknown[]): Promise<pg.QueryResult<Row>> {
+    const client = await this.#connected();
+    const waited = { inVain: false };
+    const hear = (notice: pg.DatabaseError | { routine?: string | undefined }): void => {
+      // In every language of the server's: committed there, and maybe on no standby.
+      if (notice.routine === SYNC_WAIT) waited.inVain = true;
+    };
+    client.on('notice', hear);
+    try {
+      const result = await client.query<Row>({ name, text, values });
+      if (!waited.inVain) return result;
+      this.#drop(client);
+      throw new OutcomeUnknown(new Error('the wait for the standby was cancelled: the commit may be lost with this server'));
     } catch (error) {
+      if (error instanceof OutcomeUnknown) throw error;
+      if (error instanceof pg.DatabaseError && error.code === READ_ONLY) this.#drop(client); // a primary no more: the next one is looked for
       if (error instanceof pg.DatabaseError && isPassing(error)) {
         throw new Fault('unavailable', 'store.busy', 'The database is busy.', { cause: error, detail: error.code ?? null });
       }
       if (error instanceof pg.DatabaseError && !isConnectionEnd(error)) throw error;
       this.#drop(client);
       throw new OutcomeUnknown(error);
+    } finally {
+      client.off('notice', hear);
     }
   }
 
@@ -77,8 +111,9 @@ export class Session {
   async #open(): Promise<pg.Client> {
     const { url, name, log } = this.#options;
     const { statementMs, idleInTransactionMs, connectMs } = this.#options.timeouts ?? SESSION_TIMEOUTS;
-    const client = new pg.Client({
-      connectionString: url,
+    const { Client, connectionString } = reach(url);
+    const client = new Client({
+      connectionString,
       application_name: `novact-${name}`,
       connectionTimeoutMillis: connectMs,
       statement_timeout: statementMs,
@@ -113,7 +148,7 @@ export class Session {
 /** Nothing was done, and trying again may do better: a timeout behind a held row, a deadlock, no room, a standby. */
 function isPassing(error: pg.DatabaseError): boolean {
   const code = error.code ?? '';
-  return ['57014', '55P03', '40001', '40P01', '25006'].includes(code) || code.startsWith('53');
+  return ['57014', '55P03', '40001', '40P01', READ_ONLY].includes(code) || code.startsWith('53');
 }
 
 /** The server ended the session (shutdown, crash of another backend): what it did last is not known from this. */

@@ -2,9 +2,9 @@
  * Whether the PostgreSQL server that was named can be used, asked once before anything is built on it. Its complaints
  * name server, database and account, never the password.
  */
-import pg from 'pg';
 import type { Clock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
+import { reach, serverUrls } from './primary.ts';
 
 /** Older ones lack what the statements use. */
 export const POSTGRES_MIN = 15;
@@ -26,8 +26,9 @@ export async function checkDatabaseUrl(options: { url: string; clock: Clock; sig
     try {
       return await ask(url);
     } catch (error) {
-      if (error instanceof Fault) throw error;
-      if (!MAY_COME.has(codeOf(error)) || clock.monotonicMs() - begun >= waitMs) throw explain(url, error);
+      const isElecting = Fault.is(error, 'unavailable'); // servers that answer, and none of them is the primary yet
+      if (error instanceof Fault && !(isElecting && clock.monotonicMs() - begun < waitMs)) throw error;
+      if ((!isElecting && !MAY_COME.has(codeOf(error))) || clock.monotonicMs() - begun >= waitMs) throw explain(url, error);
       await clock.sleep(RETRY_MS, signal);
     }
   }
@@ -35,6 +36,8 @@ export async function checkDatabaseUrl(options: { url: string; clock: Clock; sig
 
 /** `server:port/database as account`, fit for people. */
 export function placeOf(url: string): string {
+  const urls = serverUrls(url);
+  if (urls.length > 1) return urls.map((one, i) => (i < urls.length - 1 ? placeOf(one).replace(/\/[^/]* as .*$/, '') : placeOf(one))).join(', ');
   try {
     const { hostname, port, pathname, username, searchParams } = new URL(url);
     const host = searchParams.get('host') ?? decodeURIComponent(hostname);
@@ -45,7 +48,8 @@ export function placeOf(url: string): string {
 }
 
 async function ask(url: string): Promise<{ version: string }> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_MS, query_timeout: CONNECT_MS, application_name: 'novact-check' });
+  const { Client, connectionString } = reach(url);
+  const client = new Client({ connectionString, connectionTimeoutMillis: CONNECT_MS, query_timeout: CONNECT_MS, application_name: 'novact-check' });
   client.on('error', () => undefined); // a lost connection fails the query that runs
   try {
     await client.connect();

@@ -24,7 +24,7 @@ export type ShardTable = {
   giveUp(owner: string, boot: string, shards?: readonly number[]): Promise<void>;
 };
 
-export function shardTable(session: Session): ShardTable {
+export function shardTable(session: Pick<Session, 'run'>): ShardTable {
   const read = async (name: string, text: string, values: unknown[]): Promise<OwnedShard[]> => {
     const { rows } = await session.run<{ id: number; epoch: string }>(name, text, values);
     return rows.map((row) => ({ shard: row.id, epoch: Number(row.epoch) }));
@@ -50,9 +50,12 @@ const SET = 'update shard set owner = $1, boot = $2, epoch = shard.epoch + 1 fro
 
 const TAKE_BACK = `${CELL} ${SET} where shard.owner = $1 returning id, epoch`;
 const TAKE_FREE = `${CELL} ${SET} where shard.owner is null and shard.id in (select id from shard where owner is null order by id limit $3) returning id, epoch`;
-const TAKE_FROM = `${CELL} ${SET}
+/** The beat is looked at with a lock, after the cell's row was waited for: without one it would be the beat of before the wait. */
+const TAKE_FROM = `${CELL},
+  former as materialized (select node.name from node, cell_row where node.name = $4 and node.boot = $5 and node.beat = $6 for share of node)
+  ${SET}
   where shard.owner = $4 and shard.boot = $5 and shard.id in (select id from shard where owner = $4 and boot = $5 order by id limit $3)
-    and exists (select from node where name = $4 and boot = $5 and beat = $6)
+    and exists (select from former)
   returning id, epoch`;
 const GIVE_UP = `${CELL} update shard set owner = null, boot = null, epoch = shard.epoch + 1 from cell_row
   where shard.owner = $1 and shard.boot = $2 and ($3::integer[] is null or shard.id = any($3))`;

@@ -44,5 +44,16 @@ create table if not exists event (
 create table if not exists event_0 partition of event for values from (0) to (1000000);
 `;
 
+/** Keys of nodes that hold no credentials of the store. The cluster's own number keeps apart what must not meet. */
+export const NODE_KEY_SCHEMA = `
+create table if not exists node_key (
+  name text primary key,
+  public_key text not null unique,
+  roles text[] not null,
+  created_at timestamptz not null default clock_timestamp()
+);
+alter table cell add column if not exists cluster uuid not null default gen_random_uuid();
+`;
+
 /** Revisions per partition; old partitions are dropped whole. */
 export const EVENT_PARTITION = 1_000_000;

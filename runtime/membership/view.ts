@@ -54,6 +54,14 @@ export class MembershipView {
     return [...this.#seen.values()].filter((seen) => !this.#isAlive(seen)).map(({ row }) => ({ name: row.name, boot: row.boot, beat: row.beat }));
   }
 
+  /** Milliseconds until the first of the living is over for us, if its beat moves no more; undefined when there is no other. */
+  get lapseInMs(): number | undefined {
+    const { self, clock, settings } = this.#parts;
+    const others = [...this.#seen.values()].filter((seen) => seen.row.name !== self && this.#isAlive(seen));
+    if (others.length === 0) return undefined;
+    return Math.min(...others.map(({ movedMs }) => movedMs)) + settings.leaseMs + settings.marginMs - clock.monotonicMs();
+  }
+
   /** Every node in the table, alive or not. */
   all(): NodeRow[] {
     return [...this.#seen.values()].map(({ row }) => row);

@@ -149,7 +149,9 @@ export class Gate {
       return false;
     }
     this.#world.heard(greeted.from.node, greeted.from.boot);
-    if (frame.kind !== 'beat') this.#deliver(greeted.from, frame);
+    if (frame.kind === 'beat')
+      this.#say(id, true); // nobody else would tell that this connection lives
+    else this.#deliver(greeted.from, frame);
     return true;
   }
 
@@ -236,9 +238,7 @@ function openRouter({ context, keys, limits }: MeshWorld, bind: string): Router 
     maxMessageSize: messageBytesMax(limits),
     sendHighWaterMark: limits.highWaterMark,
     receiveHighWaterMark: limits.highWaterMark,
-    heartbeatInterval: limits.heartbeatMs,
-    heartbeatTimeout: limits.heartbeatTimeoutMs,
-    heartbeatTimeToLive: limits.heartbeatTimeoutMs,
+    heartbeatInterval: 0, // deadly, see limits.ts
     handshakeInterval: limits.greetMaxMs,
     ipv6: bind.includes('['),
   });

@@ -19,11 +19,13 @@ export type MeshLimits = {
   readonly ageMaxMs: number;
   /** ZeroMQ's own queue per connection and direction, in messages: small, so that waiting happens where it is counted. */
   readonly highWaterMark: number;
-  /** How often each event loop shows that it turns. */
+  /** How often each event loop shows that it turns; each beat is answered on its connection. */
   readonly beatMs: number;
-  /** ZeroMQ's heartbeats, answered by its I/O thread: they find dead machines, not blocked event loops. */
-  readonly heartbeatMs: number;
-  readonly heartbeatTimeoutMs: number;
+  /**
+   * A connection on which no answer came for so long is made anew. ZeroMQ's own heartbeats are off: libzmq 4.3.5 aborts
+   * the process when one is due or answered on a connection that broke while its queue was full.
+   */
+  readonly silenceMs: number;
   /** A greeting that gets no answer for this long is tried again on a new connection. */
   readonly greetMaxMs: number;
   /** First and longest wait before a lost or refused connection is tried again. */
@@ -42,17 +44,16 @@ const MIB = 1024 * KIB;
 
 export const MESH_LIMITS: MeshLimits = {
   framesMax: 8_192,
-  bytesMax: 16 * MIB,
+  bytesMax: 32 * MIB,
   urgentFramesMax: 1_024,
   urgentBytesMax: 4 * MIB,
-  frameBytesMax: MIB,
+  frameBytesMax: 8 * MIB,
   batchFramesMax: 256,
   batchBytesMax: 128 * KIB,
   ageMaxMs: 5_000,
   highWaterMark: 8,
   beatMs: 1_000,
-  heartbeatMs: 500,
-  heartbeatTimeoutMs: 1_500,
+  silenceMs: 4_000,
   greetMaxMs: 5_000,
   reconnectMs: 100,
   reconnectMaxMs: 1_000,

@@ -47,6 +47,7 @@ export class PeerLink {
   #pumping: Dealer | undefined;
   #routingId = '';
   #greetingSinceMs = 0;
+  #answeredMs = 0;
   #helloDue = false;
   #beatDue = false;
   #retry: Timer | undefined;
@@ -87,6 +88,7 @@ export class PeerLink {
     const nowMs = this.#world.clock.monotonicMs();
     this.#outbox.dropOld(nowMs);
     if (this.#state === 'greeting' && nowMs - this.#greetingSinceMs > this.#world.limits.greetMaxMs) return this.#reconnect();
+    if (this.#state === 'open' && nowMs - this.#answeredMs > this.#world.limits.silenceMs) return this.#reconnect();
     this.#helloDue = this.#state === 'greeting';
     this.#beatDue = this.#state === 'open';
     this.#flush();
@@ -169,6 +171,7 @@ export class PeerLink {
       if (this.#state === 'open') this.#startGreeting();
       return;
     }
+    this.#answeredMs = this.#world.clock.monotonicMs();
     this.#state = 'open';
     this.#retryMs = this.#world.limits.reconnectMs;
     this.#flush();
@@ -236,9 +239,7 @@ function openDealer({ context, keys, limits }: MeshWorld, peer: PeerKey, routing
     sendTimeout: limits.ageMaxMs,
     sendHighWaterMark: limits.highWaterMark,
     receiveHighWaterMark: limits.highWaterMark,
-    heartbeatInterval: limits.heartbeatMs,
-    heartbeatTimeout: limits.heartbeatTimeoutMs,
-    heartbeatTimeToLive: limits.heartbeatTimeoutMs,
+    heartbeatInterval: 0, // deadly, see limits.ts
     handshakeInterval: limits.greetMaxMs,
     reconnectInterval: limits.reconnectMs,
     reconnectMaxInterval: limits.reconnectMaxMs,

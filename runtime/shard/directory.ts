@@ -4,7 +4,7 @@
  * more, since only the owner's fence lets anything happen.
  */
 import { parseAddress, type Address } from '../actor/address.ts';
-import type { Locate } from '../actor/locate.ts';
+import type { Locate, Owners } from '../actor/locate.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import type { NodeName } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
@@ -15,9 +15,10 @@ const READ_MS = 1_000;
 const HINT_MS = 100;
 
 export type DirectoryParts = {
-  readonly owners: () => Promise<readonly { readonly shard: number; readonly owner: string | null }[]>;
-  /** Where an actor of a node kind lives: looked up by its room. */
-  readonly nodeKinds: { readonly [kind: string]: (id: string) => string | undefined };
+  /** Reads the table; null: it is still the one of `known`. */
+  readonly owners: (known: string | null) => Promise<Owners | null>;
+  /** Where an actor of a node kind lives: looked up by its room. `attempt` counts the tries of one ask. */
+  readonly nodeKinds: { readonly [kind: string]: (id: string, attempt: number) => string | undefined };
   /** What else is read at the same time. */
   readonly refresh: () => Promise<void>;
   readonly clock: Clock;
@@ -26,7 +27,7 @@ export type DirectoryParts = {
 
 export class Directory implements Locate {
   readonly #parts: DirectoryParts;
-  #owners: (string | null)[] = [];
+  #owners: Owners | null = null;
   #timer: Timer | undefined;
   #hinted = false;
   #closed = false;
@@ -35,11 +36,16 @@ export class Directory implements Locate {
     this.#parts = parts;
   }
 
-  nodeOf(address: Address): NodeName | undefined {
+  nodeOf(address: Address, attempt: number): NodeName | undefined {
     const { kind, id } = parseAddress(address);
     const ofNode = this.#parts.nodeKinds[kind];
-    const node = ofNode ? ofNode(id) : this.#owners[shardOf(address)];
+    const node = ofNode ? ofNode(id, attempt) : this.#owners?.names[this.#owners.shards[shardOf(address)] ?? -1];
     return (node ?? undefined) as NodeName | undefined;
+  }
+
+  /** The table as last read; null when that is the one of `known`, or none was read yet. */
+  owners(known: string | null): Owners | null {
+    return this.#owners?.version === known ? null : this.#owners;
   }
 
   /** A guess was wrong, or nobody is known: look soon. */
@@ -69,14 +75,34 @@ export class Directory implements Locate {
 
   async #read(): Promise<void> {
     try {
-      await this.#parts.refresh();
-      const owners: (string | null)[] = [];
-      for (const { shard, owner } of await this.#parts.owners()) owners[shard] = owner;
-      this.#owners = owners;
+      const refreshed = this.#parts.refresh();
+      refreshed.catch(() => undefined); // told below; what is read beside it counts all the same
+      this.#owners = (await this.#parts.owners(this.#owners?.version ?? null)) ?? this.#owners;
+      await refreshed;
     } catch (error) {
       this.#parts.log.warn('the owner table cannot be read', { error });
     }
   }
+}
+
+/** A table of rows in its small form. */
+export function ownersOf(rows: readonly { readonly shard: number; readonly owner: string | null }[]): Owners {
+  const names: string[] = [];
+  const places = new Map<string, number>();
+  const shards: number[] = [];
+  for (const { shard, owner } of rows) {
+    if (owner !== null && !places.has(owner)) places.set(owner, names.push(owner) - 1);
+    shards[shard] = owner === null ? -1 : (places.get(owner) ?? -1);
+  }
+  for (let shard = 0; shard < shards.length; shard++) shards[shard] ??= -1;
+  const text = `${names.join(' ')}\n${shards.join(' ')}`;
+  return { version: `${mix(text)}.${mix(`${text} `)}`, names, shards };
+}
+
+/** These nodes in an order that each `key` has for itself, so that many keys spread over all of them. */
+export function rendezvousOrder(key: string, nodes: readonly string[]): string[] {
+  const weighed = nodes.map((node) => ({ node, weight: mix(`${key} ${node}`) }));
+  return weighed.toSorted((a, b) => b.weight - a.weight || (a.node < b.node ? -1 : 1)).map(({ node }) => node);
 }
 
 /** The node that a slice belongs to: the same on every node that sees the same members. Highest random weight. */

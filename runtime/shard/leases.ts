@@ -34,6 +34,8 @@ export type LeaseParts = {
 
 /** Rounds after which the table is read again although nothing failed: a shard may have been taken by a hair’s breadth. */
 const LOOK_ROUNDS = 5;
+/** A timer may come so much too early. */
+const TIMER_GRAIN_MS = 1;
 
 export class Leases {
   readonly #parts: LeaseParts;
@@ -42,6 +44,7 @@ export class Leases {
   #held = false;
   #timer: Timer | undefined;
   #watch: Timer | undefined;
+  #lapse: Timer | undefined;
   #closed = false;
   #rounds = 0;
   #settling = false;
@@ -83,6 +86,7 @@ export class Leases {
   async close(): Promise<void> {
     this.#closed = true;
     this.#timer?.cancel();
+    this.#lapse?.cancel();
     this.#lose('the node is stopping');
     await this.#parts.shards.giveUp(this.#parts.node, this.#parts.boot);
   }
@@ -111,8 +115,7 @@ export class Leases {
   async #settle(beforeMs: number | undefined): Promise<void> {
     this.#settling = true;
     try {
-      const isUnsure = !this.#held || this.#unsure || ++this.#rounds % LOOK_ROUNDS === 0;
-      if (isUnsure && beforeMs !== undefined) await this.#agree(beforeMs);
+      if (beforeMs !== undefined && (!this.#held || this.#unsure || ++this.#rounds % LOOK_ROUNDS === 0)) await this.#agree(beforeMs);
       await this.#parts.view.look();
       if (this.#held) await this.#share();
     } catch (error) {
@@ -120,6 +123,18 @@ export class Leases {
       this.#parts.log.warn('shards cannot be shared', { error });
     }
     this.#settling = false;
+    this.#lookAtLapse();
+  }
+
+  /** A node that moves no more is over for us between two rounds: looked at then, and not up to a beat later. */
+  #lookAtLapse(): void {
+    this.#lapse?.cancel();
+    const { clock, settings, view } = this.#parts;
+    const lapseMs = view.lapseInMs;
+    if (this.#closed || lapseMs === undefined || lapseMs >= settings.beatMs) return;
+    this.#lapse = clock.after(lapseMs + TIMER_GRAIN_MS, () => {
+      if (!this.#closed && !this.#settling) void this.#settle(undefined);
+    });
   }
 
   #beat(): Promise<boolean> {

@@ -7,13 +7,21 @@ import type { Store } from '../actor/store.ts';
 import type { Address } from '../actor/address.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
+import { shardOf } from './ring.ts';
 
 const SCAN_MS = 1_000;
 const PAGE = 500;
 /** Between pages of open operations, so that a takeover of many does not fill every mailbox at once. */
 const PAGE_PAUSE_MS = 20;
 
-export type TakeoverParts = { readonly store: Store; readonly actors: Actors; readonly clock: Clock; readonly log: Log };
+export type TakeoverParts = {
+  readonly store: Store;
+  readonly actors: Actors;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Actors without open work that are to be there all the same, wherever their shard is. */
+  readonly standing?: readonly Address[];
+};
 
 export class Takeover {
   readonly #parts: TakeoverParts;
@@ -70,6 +78,7 @@ export class Takeover {
   }
 
   async #scan(): Promise<void> {
+    this.#wake((this.#parts.standing ?? []).filter((address) => this.#shards.has(shardOf(address))));
     try {
       if (this.#shards.size > 0) this.#wake(await this.#parts.store.due([...this.#shards], this.#parts.clock.wallMs(), PAGE));
     } catch (error) {

@@ -1,4 +1,5 @@
 /** What the Compute API really says to instances, hosts and conductors: requests over HTTP, in front of a cloud in memory. */
+import type { HostStanding } from '../../actors/model/host-standing.ts';
 import { HOST_ID, hostView, NETWORK_ID } from '../http/compute/memory-cloud.ts';
 import { IMAGE_ID, openRig, PROJECT, type AskOptions } from '../http/compute/rig.ts';
 import type { Sent } from './crossing.ts';
@@ -61,6 +62,7 @@ function requestsOf(id: string): Request[] {
     action({ 'os-start': null }),
     action({ reboot: { type: 'SOFT' } }),
     action({ reboot: { type: 'HARD' } }),
+    ['POST', `${server}/action`, { ...ADMIN, version: '2.14', body: { evacuate: { host: 'host2' } } }],
     ['GET', '/v2.1/flavors?minRam=1&minDisk=1&sort_key=name&marker=1&limit=1'],
     ['GET', '/v2.1/flavors/2'],
     [
@@ -99,6 +101,10 @@ function requestsOf(id: string): Request[] {
   ];
 }
 
+export function standingOf(host: string, more: Partial<HostStanding & { silentMs: number }> = {}): HostStanding & { silentMs: number } {
+  return { host, node: 'n1', epoch: 1, mark: '1', forcedDown: false, selfFenceMs: null, proof: null, claims: 1, silentMs: 0, ...more };
+}
+
 export async function saidByDoors(): Promise<Sent[]> {
   const rig = await openRig();
   const sent: Sent[] = [];
@@ -112,6 +118,7 @@ export async function saidByDoors(): Promise<Sent[]> {
     cloud.hosts = [{ ...hostView('host1', 1), uuid: HOST_ID }];
     await rig.ask('POST', '/v2.1/os-keypairs', { body: { keypair: { name: 'one', public_key: KEY } } });
     const id = await rig.server();
+    for (const host of ['host1', 'host2']) cloud.standings.set(host, standingOf(host, { proof: 'fence' }));
     for (const [method, path, options] of requestsOf(id)) {
       const { status, text } = await rig.ask(method, path, options);
       if (status >= 300) throw new Error(`${method} ${path}: ${status} ${text}`);

@@ -6,5 +6,5 @@ export const NOW_MS = Date.UTC(2026, 0, 1, 12);
 export function factsAt(nowMs: number = NOW_MS, more: Partial<Facts> = {}): Facts {
   let drawn = 0;
   let held = 0;
-  return { nowMs, newId: () => `id-${++drawn}`, chance: () => 0, senderEpoch: 1, commandId: undefined, holdReply: () => ++held, ...more };
+  return { nowMs, upMs: nowMs, newId: () => `id-${++drawn}`, chance: () => 0, senderEpoch: 1, commandId: undefined, holdReply: () => ++held, ...more };
 }

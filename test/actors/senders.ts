@@ -1,10 +1,12 @@
 /** What instances and hosts really say to others: their own decisions and jobs are run, and what they send is kept. */
+import { CONDUCTOR } from '../../actors/conductor/messages.ts';
 import { decide as decideInstance, recover } from '../../actors/instance/decide.ts';
 import type { InstanceProtocol, Verb } from '../../actors/instance/messages.ts';
 import { INSTANCE_DEFAULTS } from '../../actors/instance/settings.ts';
 import { NO_PARTS, NO_SOFT, type InstanceState } from '../../actors/instance/state.ts';
 import { decide as decideHost } from '../../actors/host/decide.ts';
 import type { HostProtocol } from '../../actors/host/messages.ts';
+import { HostLease } from '../../actors/host/lease.ts';
 import { hostJobs } from '../../actors/host/perform.ts';
 import { HOST_DEFAULTS, type HostSettings } from '../../actors/host/settings.ts';
 import { newHost, type HostState } from '../../actors/host/state.ts';
@@ -36,7 +38,7 @@ const NEED = { vcpus: 1, memoryMiB: 512, diskGiB: 1 };
 function factsAt(nowMs: number): Facts {
   const random = seededRandom(7);
   let handle = 0;
-  return { nowMs, newId: () => random.uuid(), chance: () => random.next(), senderEpoch: 3, holdReply: () => ++handle, commandId: undefined };
+  return { nowMs, upMs: nowMs, newId: () => random.uuid(), chance: () => random.next(), senderEpoch: 3, holdReply: () => ++handle, commandId: undefined };
 }
 
 /** With everything that a record may have, so that what is made of it has it too. */
@@ -165,8 +167,13 @@ export async function saidByHost(): Promise<Sent[]> {
     say({ type: 'guestChanged', event: { ...guest, power: 'crashed' } });
     say({ type: 'release', ...guest });
     say({ type: 'tick' }, LATER_MS);
+    await jobs['beat']?.({ host: HOST, epoch: 3 } as never, signal);
+    await new HostLease({ host: HOST, leaseMs: 15_000, clock: systemClock, actors: answering(sent) }).leave();
     await jobs['look']?.({ host: HOST } as never, signal);
     await jobs['clear']?.({ host: HOST, doomed: [guest], strays: [{ ...guest, generation: 0 }] } as never, signal);
+    // Its driver's way to images, as the node plugs it.
+    const ticket = { type: 'hostImageTicket', host: HOST, imageId: INSTANCE_ID, again: false };
+    sent.push({ to: CONDUCTOR, message: ticket });
   } finally {
     await driver.close();
   }

@@ -29,6 +29,7 @@ describe('the cluster’s configuration', () => {
     expect(hostsOf(config, (host) => `/d/${host}`)).toHaveLength(8);
     expect(hostsOf(config, (host) => `/d/${host}`)[7]).toEqual({
       name: 'host-8',
+      selfFence: false,
       group: 0,
       driver: { kind: 'simulated', directory: '/d/host-8', capacity: { vcpus: 64, memoryMiB: 262_144, diskGiB: 4_096 } },
     });

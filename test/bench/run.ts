@@ -1,24 +1,23 @@
 /**
- * `npm run bench [NAME…] [--json FILE] [--n N] [--c 16]`: measures and prints. Only figures that were taken in this run,
+ * `npm run bench [NAME…] [--json FILE] [--n N] [--c 16] [--seconds N]`: measures and prints. Only figures that were taken in this run,
  * with the machine they were taken on. A benchmark that fails is told and the others go on; the exit code tells too.
  */
-import { execFile } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { z } from 'zod';
 import { boots } from './boots.ts';
+import { claims } from './claims.ts';
+import { cluster } from './cluster.ts';
 import { event } from './event.ts';
+import { failover } from './failover.ts';
 import { cold, memory } from './footprint.ts';
+import { many } from './many.ts';
 import { get, list } from './reads.ts';
 import { closeClouds } from './rig/cloud.ts';
 import { asText, type Figures, type Result } from './rig/figures.ts';
 import { load1, machineOf, versionsOf } from './rig/machine.ts';
+import { endPrograms, runProgram } from './rig/program.ts';
 import type { Benchmark, Options } from './rig/subject.ts';
 import { deletes, multi, quota } from './writes.ts';
-
-const PROGRAM_MS = 120_000;
-const REPORT = z.object({ results: z.array(z.object({ name: z.string(), value: z.number(), unit: z.string() })) });
 
 const BENCHMARKS: { readonly [name: string]: Benchmark } = {
   boots,
@@ -30,17 +29,31 @@ const BENCHMARKS: { readonly [name: string]: Benchmark } = {
   quota,
   memory,
   cold,
-  mesh: () => program('mesh.ts'),
-  stream: () => program('stream.ts'),
+  messages: (options) => runProgram('messages.ts', options),
+  remote: (options) => runProgram('remote.ts', options),
+  mesh: (options) => runProgram('mesh.ts', options),
+  sockets: (options) => runProgram('sockets.ts', options),
+  stream: (options) => runProgram('stream.ts', options),
+  leases: (options) => runProgram('leases.ts', options),
+  actors: (options) => runProgram('actors.ts', options),
+  failover,
+  cluster,
+  many,
+  claims,
 };
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void closeClouds().then(() => process.exit(130)));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, end);
 process.exitCode = await main();
+
+function end(): void {
+  endPrograms();
+  void closeClouds().then(() => process.exit(130));
+}
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { json: { type: 'string' }, n: { type: 'string' }, c: { type: 'string', default: '16' } },
+    options: { json: { type: 'string' }, n: { type: 'string' }, c: { type: 'string', default: '16' }, seconds: { type: 'string' } },
   });
   const names = positionals.length > 0 ? positionals : Object.keys(BENCHMARKS);
   const unknown = names.filter((name) => !Object.hasOwn(BENCHMARKS, name));
@@ -57,7 +70,7 @@ async function main(): Promise<number> {
   for (const name of names) {
     const progress = (line: string): void => void process.stderr.write(`${name}: ${line}\n`);
     const loadBefore = load1();
-    const figures = await run(name, { n: values.n === undefined ? undefined : Number(values.n), c: Number(values.c), progress });
+    const figures = await run(name, { n: optional(values.n), c: Number(values.c), seconds: optional(values.seconds), progress });
     failed ||= 'failed' in figures;
     const result = { name, ...figures, loadBefore };
     results.push(result);
@@ -76,14 +89,6 @@ async function run(name: string, options: Options): Promise<Figures> {
   }
 }
 
-/** A benchmark that is a program of its own and prints {results: [{name, value, unit}]} as its last line. */
-async function program(file: string): Promise<Figures> {
-  const path = join(import.meta.dirname, file);
-  if (!existsSync(path)) return { skipped: `${file} is not there` };
-  const text = await new Promise<string>((resolve, reject) => {
-    const child = execFile(process.execPath, [path], { timeout: PROGRAM_MS }, (error, out) => (error === null ? resolve(out) : reject(error)));
-    child.stderr?.pipe(process.stderr);
-  });
-  const { results } = REPORT.parse(JSON.parse(text.trim().split('\n').at(-1) ?? ''));
-  return Object.fromEntries(results.map(({ name, value, unit }) => [`${name} (${unit})`, value]));
+function optional(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text);
 }

@@ -172,6 +172,6 @@ function wrongEnd(cloud: Cloud, order: Given, { vm_state, record }: Row, what: s
 }
 
 function bootsOf(cloud: Cloud, serverId: string): number {
-  const guest = guestsOf(cloud.dataDir).find(({ instanceId }) => instanceId === serverId);
+  const guest = guestsOf(cloud).find(({ instanceId }) => instanceId === serverId);
   return guest?.console.filter(({ what }) => what === 'boot').length ?? 0;
 }

@@ -63,8 +63,8 @@ const INVENTORY = {
 };
 export const NO_CHANGES: Omit<InstanceParts, 'event'> = { claims: [], takeAddresses: [], dropAddresses: false, quota: null };
 
-export function startHost(store: CellStore, host: string, capacity: Resources = CAPACITY): ReturnType<CellStore['hostStart']> {
-  return store.hostStart({ host, node: 'n1', driver: 'simulated', inventory: INVENTORY, capacity, zone: 'nova' });
+export function startHost(store: CellStore, host: string, capacity: Resources = CAPACITY, selfFenceMs: number | null = null): ReturnType<CellStore['hostStart']> {
+  return store.hostStart({ host, node: 'n1', driver: 'simulated', inventory: INVENTORY, capacity, zone: 'nova', selfFenceMs });
 }
 
 const CREATING: Operation = {
@@ -197,8 +197,12 @@ export function broken(dump: CellDump): string[] {
       );
   }
   expectSame(
-    'addresses of the deleted',
-    dump.fixedIps.filter(({ instanceId }) => dump.instances.some(({ id, deleted }) => id === instanceId && deleted)),
+    'addresses of the deleted whose guests are gone',
+    dump.fixedIps.filter(
+      ({ instanceId }) =>
+        dump.instances.some(({ id, deleted }) => id === instanceId && deleted) &&
+        !dump.claims.some((claim) => claim.instanceId === instanceId && claim.role === 'doomed'),
+    ),
     [],
   );
   const revisions = [...new Set(dump.events.map((event) => event.revision))];

@@ -5,6 +5,7 @@ import type { EventBatch } from '../../actors/model/event.ts';
 import { eventOf } from '../../actors/model/events-of.ts';
 import { shardOf } from '../../runtime/shard/ring.ts';
 import { uuidOf } from '../actors/conductor/rows.ts';
+import { storeProofContract } from './store-proof.ts';
 import { storeQuotaContract } from './store-quota.ts';
 import { after, broken, building, CAPACITY, commit, create, deletion, macFor, NETWORK, orderOf, placedOn, startHost, type StoreRig } from './store-rig.ts';
 import { storeStress } from './store-stress.ts';
@@ -110,9 +111,17 @@ export function storeContract(name: string, openRig: () => Promise<StoreRig>): v
         expect(instances.map(({ version }) => version)).toEqual([2, 1, 2]);
       });
 
-      it('an order whose id is in use fails, and its neighbours are accepted', async () => {
+      it('an order that comes again is answered with the instances of then, also in one batch, and counts once', async () => {
         await create(store, [1]);
-        const ends = await Promise.allSettled([1, 2].map((nth) => store.accept(orderOf([building(nth)]))));
+        const answers = await Promise.all([1, 2, 2].map((nth) => store.accept(orderOf([building(nth)]))));
+        expect(answers).toMatchObject([{ is: 'seen', ids: [building(1).id] }, { is: 'accepted' }, { is: 'seen', ids: [building(2).id] }]);
+        expect((await rig.dump()).quota).toContainEqual({ project: 'blue', user: '', instances: 2, cores: 2, ram: 1_024 });
+      });
+
+      it('an order whose id another project uses fails, and its neighbours are accepted', async () => {
+        await create(store, [1]);
+        const strange = { ...orderOf([{ ...building(1), projectId: 'red' }]), projectId: 'red' };
+        const ends = await Promise.allSettled([store.accept(strange), store.accept(orderOf([building(2)]))]);
         expect(ends.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
         expect((await rig.dump()).quota).toContainEqual({ project: 'blue', user: '', instances: 2, cores: 2, ram: 1_024 });
       });
@@ -159,6 +168,17 @@ export function storeContract(name: string, openRig: () => Promise<StoreRig>): v
         expect((await rig.dump()).hosts).toMatchObject([{ claims: 1, used: { vcpus: 1 } }]);
         await Promise.all([1, 2, 3].map(() => store.hostConfirmGone('h1', placed.record.id, 1)));
         expect((await rig.dump()).hosts).toMatchObject([{ claims: 0, used: { vcpus: 0 } }]);
+      });
+
+      it('an address stays taken while a doomed guest may still use it, and is free once its host confirms', async () => {
+        const { epoch } = await startHost(store, 'h1');
+        const [server, other] = await create(store, [1, 2]);
+        const placing = placedOn(server!, 'h1', epoch, '10.20.0.5');
+        const placed = after(server!, placing, await commit(store, server!, placing));
+        await commit(store, placed, deletion(placed, 'doom'));
+        expect(await commit(store, other!, placedOn(other!, 'h1', epoch, '10.20.0.5'))).toEqual({ is: 'refused', why: 'addressTaken' });
+        await store.hostConfirmGone('h1', placed.record.id, 1);
+        expect(await commit(store, other!, placedOn(other!, 'h1', epoch, '10.20.0.5'))).toMatchObject({ is: 'done' });
       });
 
       it('grants exactly what fits in one batch, by each resource', async () => {
@@ -281,6 +301,7 @@ export function storeContract(name: string, openRig: () => Promise<StoreRig>): v
       });
     });
 
+    storeProofContract(() => ({ rig, store }));
     storeQuotaContract(() => ({ rig, store }));
     storeStress(() => ({ rig, store }));
   });

@@ -18,6 +18,7 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Agent, request } from 'undici';
+import { parse as parseYaml } from 'yaml';
 import { systemClock } from '../../runtime/base/clock.ts';
 import { seenProcess } from '../../runtime/base/proc.ts';
 import { gone, provenServer, readLockFile } from '../../runtime/database/embedded/postmaster.ts';
@@ -334,8 +335,7 @@ class RunningCloud implements Cloud {
   #token(user: 'admin' | 'demo', project: string): Promise<string> {
     let token = this.#tokens.get(user);
     if (token === undefined) {
-      const secrets = JSON.parse(readFileSync(join(this.dataDir, 'secrets.json'), 'utf8')) as { admin: string; demo: string };
-      token = this.login({ user, password: secrets[user], project });
+      token = this.login({ user, password: passwordsOf(this.dataDir)[user], project });
       this.#tokens.set(user, token);
       token.catch(() => this.#tokens.delete(user));
     }
@@ -345,6 +345,12 @@ class RunningCloud implements Cloud {
   #storePath(): string {
     return join(realOr(this.dataDir), 'postgres/data');
   }
+}
+
+/** Of the first accounts, as the files for clients say them. */
+export function passwordsOf(dataDir: string): { readonly admin: string; readonly demo: string } {
+  const file = parseYaml(readFileSync(join(dataDir, 'clouds.yaml'), 'utf8')) as { clouds: { [cloud: string]: { auth: { password: string } } } };
+  return { admin: file.clouds['novact-admin']?.auth.password ?? '', demo: file.clouds['novact']?.auth.password ?? '' };
 }
 
 /** Ends a process of this test by its number and waits for its end. */

@@ -15,12 +15,26 @@ import { zeroCounters } from '../../runtime/mesh/mesh.ts';
 import type { FrameSender, Mesh, MeshCounters, PeerKey, PeerView, Receive } from '../../runtime/mesh/mesh.ts';
 import { Outbox } from '../../runtime/mesh/outbox.ts';
 
-/** What may happen to each message (a batch of frames) of a link. */
-export type Weather = { readonly lossChance: number; readonly minDelayMs: number; readonly maxDelayMs: number };
-export type MemorySelf = { readonly node: NodeName; readonly boot: BootId; readonly roles?: readonly string[]; readonly limits?: Partial<MeshLimits> };
+/**
+ * What may happen to each message (a batch of frames) of a link. `againChance`: an ask is sent a second time at once, in
+ * order, as one whose answer is waited for in vain, under an id that nobody waits for.
+ */
+export type Weather = { readonly lossChance: number; readonly minDelayMs: number; readonly maxDelayMs: number; readonly againChance?: number };
+export type MemorySelf = {
+  readonly node: NodeName;
+  readonly boot: BootId;
+  /** As the receivers are told, when they don't look it up by the key. */
+  readonly roles?: readonly string[];
+  readonly limits?: Partial<MeshLimits>;
+  readonly publicKey?: string;
+  /** Which node (and roles) a key stands for; asked for each message. Without it everybody is let in. */
+  readonly isAllowed?: (publicKey: string) => PeerKey | undefined;
+};
 
 const CALM: Weather = { lossChance: 0, minDelayMs: 0.1, maxDelayMs: 1 };
 const BEAT = '{"kind":"beat"}';
+/** Ids of asks that are sent again: nobody waits for them. */
+const AGAIN_ID = 2 ** 40;
 
 export class MemoryNetwork {
   readonly clock: Clock;
@@ -28,6 +42,8 @@ export class MemoryNetwork {
   readonly #open = new Map<NodeName, MemoryMesh>();
   readonly #links = new Map<string, Link>();
   #everywhere: Weather;
+  /** Messages that were lost so far, beats too. */
+  lost = 0;
 
   constructor(options: { readonly clock: Clock; readonly random: Random; readonly weather?: Weather }) {
     this.clock = options.clock;
@@ -91,8 +107,8 @@ export class MemoryNetwork {
   }
 
   /** Carries one message; `landed` is called when it is no longer in flight, whatever became of it. */
-  carry(from: FrameSender, to: MemoryMesh, text: string, landed: () => void): void {
-    const link = this.#link(from.node, to.self.node);
+  carry(from: MemoryMesh, to: MemoryMesh, text: string, landed: () => void): void {
+    const link = this.#link(from.self.node, to.self.node);
     const { lossChance, minDelayMs, maxDelayMs } = link.weather ?? this.#everywhere;
     const isLost = lossChance > 0 && this.#random.next() < lossChance;
     const spreadMs = maxDelayMs - minDelayMs;
@@ -107,8 +123,15 @@ export class MemoryNetwork {
     });
   }
 
+  /** Draws whether an ask is sent again. */
+  isSentAgain(from: NodeName, to: NodeName): boolean {
+    const { againChance = 0 } = this.#link(from, to).weather ?? this.#everywhere;
+    return againChance > 0 && this.#random.next() < againChance;
+  }
+
   #land({ from, to, text, landed, isLost }: InFlight): void {
-    if (!isLost && this.#open.get(to.self.node) === to) to.arrive(from, text);
+    if (isLost) this.lost++;
+    if (!isLost && this.#open.get(to.self.node) === to) to.arrive(from.sender, text, from.publicKey);
     landed();
   }
 
@@ -124,7 +147,7 @@ export class MemoryNetwork {
   }
 }
 
-type InFlight = { readonly from: FrameSender; readonly to: MemoryMesh; readonly text: string; readonly landed: () => void; isLost: boolean };
+type InFlight = { readonly from: MemoryMesh; readonly to: MemoryMesh; readonly text: string; readonly landed: () => void; isLost: boolean };
 type Link = { isCut: boolean; weather: Weather | undefined; arrivalMs: number; readonly inFlight: InFlight[] };
 type Peer = { readonly node: NodeName; readonly outbox: Outbox; inFlight: number; isFlushing: boolean };
 
@@ -132,7 +155,9 @@ class MemoryMesh implements Mesh {
   readonly self: Mesh['self'];
   readonly #network: MemoryNetwork;
   readonly #limits: MeshLimits;
-  readonly #sender: FrameSender;
+  readonly sender: FrameSender;
+  readonly publicKey: string;
+  readonly #isAllowed: MemorySelf['isAllowed'];
   readonly #peers = new Map<NodeName, Peer>();
   readonly #heard = new Map<NodeName, { readonly boot: BootId; readonly atMs: number }>();
   readonly #counters: MeshCounters = zeroCounters();
@@ -140,11 +165,13 @@ class MemoryMesh implements Mesh {
   #isOpen = true;
   #beat: Timer;
 
-  constructor(network: MemoryNetwork, { node, boot, roles, limits }: MemorySelf) {
+  constructor(network: MemoryNetwork, { node, boot, roles, limits, publicKey, isAllowed }: MemorySelf) {
     this.self = { node, boot, endpoint: `memory://${node}` };
     this.#network = network;
     this.#limits = { ...MESH_LIMITS, ...limits };
-    this.#sender = { node, boot, roles: roles ?? [] };
+    this.sender = { node, boot, roles: roles ?? [] };
+    this.publicKey = publicKey ?? '';
+    this.#isAllowed = isAllowed;
     this.#beat = this.#nextBeat();
   }
 
@@ -152,7 +179,10 @@ class MemoryMesh implements Mesh {
     const peer = this.#peers.get(to);
     const taken = peer !== undefined && peer.outbox.push(frame, this.#nowMs()) === 'queued';
     if (!taken) this.#counters.refused++;
-    else this.#flushSoon(peer);
+    else {
+      this.#flushSoon(peer);
+      if (frame.kind === 'ask' && this.#network.isSentAgain(this.self.node, to)) peer.outbox.push({ ...frame, id: AGAIN_ID + frame.id }, this.#nowMs());
+    }
     return taken;
   }
 
@@ -204,7 +234,10 @@ class MemoryMesh implements Mesh {
   }
 
   /** For the network: a message has come. */
-  arrive(from: FrameSender, text: string): void {
+  arrive(claimed: FrameSender, text: string, publicKey: string): void {
+    const peer = this.#isAllowed?.(publicKey);
+    if (this.#isAllowed && (peer === undefined || peer.node !== claimed.node)) return void this.#counters.untrusted++;
+    const from = peer ? { ...claimed, roles: peer.roles } : claimed;
     const message = parseMessage(Buffer.from(text));
     this.#counters.messagesIn++;
     this.#heard.set(from.node, { boot: from.boot, atMs: this.#nowMs() });
@@ -245,7 +278,7 @@ class MemoryMesh implements Mesh {
     peer.inFlight++;
     this.#counters.messagesOut++;
     this.#counters.framesOut += texts.length;
-    this.#network.carry(this.#sender, target, encodeMessage(texts), () => {
+    this.#network.carry(this, target, encodeMessage(texts), () => {
       peer.inFlight--;
       if (peer.outbox.queued > 0) this.#flushSoon(peer);
     });
@@ -254,7 +287,7 @@ class MemoryMesh implements Mesh {
 
   #sendBeat(peer: Peer): void {
     const target = this.#network.reach(this.self.node, peer.node);
-    if (target) this.#network.carry(this.#sender, target, encodeMessage([BEAT]), () => undefined);
+    if (target) this.#network.carry(this, target, encodeMessage([BEAT]), () => undefined);
   }
 
   #nextBeat(): Timer {

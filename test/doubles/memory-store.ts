@@ -9,11 +9,9 @@ import type { Address } from '../../runtime/actor/address.ts';
 import { parseAddress } from '../../runtime/actor/address.ts';
 import type { Commit, CommitAnswer, Loaded } from '../../runtime/actor/store.ts';
 import { check } from '../../runtime/base/check.ts';
-import type { Clock } from '../../runtime/base/clock.ts';
 import { Fault } from '../../runtime/base/fault.ts';
-import type { Random } from '../../runtime/base/random.ts';
 import { OutcomeUnknown, WriteBatch } from '../../runtime/database/batch.ts';
-import type { CellStore } from '../../actors/conductor/store.ts';
+import { hostTaken, type CellStore } from '../../actors/conductor/store.ts';
 import type { OrderAnswer, WriteAnswer, WriteItem } from '../../actors/conductor/write/item.ts';
 import { packBatch, unpackBatch } from '../../actors/conductor/write/pack.ts';
 import type { HostStart } from '../../actors/host/messages.ts';
@@ -23,31 +21,17 @@ import type { InstanceRecord } from '../../actors/model/instance.ts';
 import type { Claim } from '../../actors/model/placement.ts';
 import { NOTHING } from '../../actors/model/resources.ts';
 import { QUOTA_DEFAULTS, type QuotaLimits } from '../../actors/model/quota.ts';
+import { openFlight, type FlightOptions } from './memory-flight.ts';
+import { memoryStandings } from './memory-standings.ts';
 import { memoryTables, type HostRow, type MemoryTables, type StoredInstance } from './memory-tables.ts';
 import { memoryWrite } from './memory-write.ts';
 
 const BATCH_MAX_ROWS = 200;
 const WAITING_MAX_ITEMS = 4_000;
 
-/**
- * What befalls one statement. `unknown`: the asker can't tell whether it was applied, is not, or will be, since the
- * connection was lost and the server works on (`lateMs`). `never`: the process that asks is dead.
- */
-export type Misfortune =
-  | { readonly is: 'unknown'; readonly applied: boolean; readonly lateMs?: number }
-  | { readonly is: 'away' }
-  | { readonly is: 'slow'; readonly ms: number }
-  | { readonly is: 'never' };
-
-export type MemoryStoreOptions = {
+export type MemoryStoreOptions = FlightOptions & {
   readonly tables?: MemoryTables;
   readonly quotas?: QuotaLimits;
-  /** With it, every statement takes `latencyMs`, evenly drawn. */
-  readonly clock?: Clock;
-  readonly random?: Random;
-  readonly latencyMs?: { readonly fromMs: number; readonly toMs: number };
-  /** Asked for each statement. */
-  readonly misfortune?: (statement: 'write' | 'read') => Misfortune | undefined;
   /** Told of each batch in the moment in which it is applied. */
   readonly onApplied?: (items: readonly WriteItem[], answers: readonly WriteAnswer[]) => void;
 };
@@ -57,32 +41,9 @@ export type MemoryStore = CellStore & { readonly tables: MemoryTables };
 export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
   const { tables = memoryTables(), quotas = QUOTA_DEFAULTS } = options;
   const listeners: ((batch: EventBatch) => void)[] = [];
-
-  /** One flight to the database and back. */
-  async function flight<T>(statement: 'write' | 'read', work: () => T): Promise<T> {
-    const fate = options.misfortune?.(statement);
-    if (fate?.is === 'never') return new Promise(() => {});
-    await pause(fate?.is === 'slow' ? fate.ms : drawnMs());
-    if (fate?.is === 'away') throw new Fault('unavailable', 'store.away', 'The database does not answer.');
-    if (fate?.is === 'unknown' && !fate.applied) {
-      if (fate.lateMs !== undefined) options.clock?.after(fate.lateMs, () => void work());
-      throw lost(statement);
-    }
-    const answer = work();
-    if (fate?.is === 'unknown') throw lost(statement);
-    await pause(drawnMs());
-    return answer;
-  }
-
-  function drawnMs(): number {
-    const { latencyMs, random } = options;
-    return latencyMs && random ? latencyMs.fromMs + random.next() * (latencyMs.toMs - latencyMs.fromMs) : 0;
-  }
-
-  async function pause(ms: number): Promise<void> {
-    if (ms > 0 && options.clock) await options.clock.sleep(ms);
-    else await Promise.resolve();
-  }
+  const flight = openFlight(options);
+  const wallMs = (): number => options.clock?.wallMs() ?? 0;
+  const standings = memoryStandings(tables, wallMs);
 
   const batch = new WriteBatch<WriteItem, WriteAnswer>({
     maxSize: BATCH_MAX_ROWS,
@@ -90,12 +51,16 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     sizeOf: (item) => (item.is === 'commit' ? 1 : item.order.instances.length),
     onPoison: () => {},
     run: (items) =>
-      flight('write', () => {
-        const { answers, written } = unpackBatch(items, memoryWrite(tables, packBatch(items), quotas));
-        options.onApplied?.(items, answers);
-        if (written.events.length > 0) for (const listener of listeners) listener(written);
-        return answers;
-      }),
+      flight(
+        'write',
+        () => {
+          const { answers, written } = unpackBatch(items, memoryWrite(tables, packBatch(items), quotas));
+          options.onApplied?.(items, answers);
+          if (written.events.length > 0) for (const listener of listeners) listener(written);
+          return answers;
+        },
+        true,
+      ),
   });
 
   async function commit(request: Parameters<CellStore['commit']>[0]): Promise<CommitAnswer> {
@@ -127,6 +92,7 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
       const taken = [...tables.fixedIps.values()].filter((fixed) => fixed.networkId === id).map((fixed) => fixed.address);
       return network && { record: { network, taken }, version: 1, revision: 0 };
     }
+    if (kind === 'recovery') return undefined;
     check(kind === 'instance', `no rows of kind ${kind}`);
     const row = tables.instances.get(id);
     return row && toLoaded(row);
@@ -136,11 +102,15 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     return [...tables.claims.values()].filter((claim) => claim.host === host && (instanceId === null || claim.instanceId === instanceId));
   }
 
-  function hostStart(start: Parameters<CellStore['hostStart']>[0]): HostStart {
+  function hostStart(start: Parameters<CellStore['hostStart']>[0], alive: readonly string[] = []): HostStart {
     const before = tables.hosts.get(start.host);
+    if (before && before.node !== start.node && (before.claims > 0 || alive.includes(before.node))) throw hostTaken(start.host);
     const fresh = { name: start.host, node: start.node, epoch: 0, disabled: false, zone: start.zone, used: NOTHING, claims: 0, beats: 0 };
     const row: HostRow = { ...(before ?? fresh), capacity: start.capacity };
-    const raised = { ...row, node: start.node, epoch: row.epoch + 1, beats: row.beats + 1 };
+    const { selfFence: _, proof: __, ...begun } = row;
+    const epoch = row.epoch + 1;
+    const watched = start.selfFenceMs === null ? {} : { selfFence: { ms: start.selfFenceMs, epoch } };
+    const raised: HostRow = { ...begun, ...watched, node: start.node, epoch, beats: row.beats + 1, beatMs: wallMs() };
     tables.hosts.set(start.host, raised);
     return { ...toHostStart(raised), claims: hostClaims(start.host, null) };
   }
@@ -154,13 +124,9 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     const used = { vcpus: vcpus - claim.need.vcpus, memoryMiB: memoryMiB - claim.need.memoryMiB, diskGiB: diskGiB - claim.need.diskGiB };
     tables.claims.delete(key);
     tables.hosts.set(name, { ...host, used, claims: host.claims - 1 });
-  }
-
-  function hostBeats(beats: readonly { host: string; epoch: number }[]): void {
-    for (const { host, epoch } of beats) {
-      const row = tables.hosts.get(host);
-      if (row?.epoch === epoch) tables.hosts.set(host, { ...row, beats: row.beats + 1 });
-    }
+    if ([...tables.claims.values()].some((other) => other.instanceId === instanceId && other.role === 'doomed')) return;
+    const kept = tables.instances.get(instanceId)?.row.addresses ?? [];
+    for (const [place, fixed] of tables.fixedIps) if (fixed.instanceId === instanceId && !kept.includes(fixed.address)) tables.fixedIps.delete(place);
   }
 
   function hostRow(host: string): Omit<HostStart, 'claims'> {
@@ -200,16 +166,21 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     tables,
     commit,
     accept,
-    load: (address) => flight('read', () => load(address)),
-    hostStart: (start) => flight('read', () => hostStart(start)),
-    hostClaims: (host, instanceId) => flight('read', () => hostClaims(host, instanceId)),
-    hostRow: (host) => flight('read', () => hostRow(host)),
-    hostConfirmGone: (host, instanceId, generation) => flight('read', () => hostConfirmGone(host, instanceId, generation)),
-    hostStrays: (guests) => flight('read', () => strays(guests)),
-    hostNodes: () => flight('read', () => [...tables.hosts].map(([host, row]) => ({ host, node: row.node }))),
-    hostBeats: (beats) => flight('read', () => hostBeats(beats)),
-    open: (shards, limit, after) => flight('read', () => open(shards, limit, after)),
-    due: (shards, nowMs, limit) => flight('read', () => due(shards, nowMs, limit)),
+    load: (address) => flight('load', () => load(address)),
+    hostStart: (start, alive) => flight('hostStart', () => hostStart(start, alive)),
+    hostClaims: (host, instanceId) => flight('hostClaims', () => hostClaims(host, instanceId)),
+    hostRow: (host) => flight('hostRow', () => hostRow(host)),
+    hostConfirmGone: (host, instanceId, generation) => flight('hostConfirmGone', () => hostConfirmGone(host, instanceId, generation)),
+    hostStrays: (guests) => flight('hostStrays', () => strays(guests)),
+    hostNodes: () => flight('hostNodes', () => [...tables.hosts].map(([host, row]) => ({ host, node: row.node }))),
+    hostBeats: (beats) => flight('hostBeats', () => standings.hostBeats(beats)),
+    hostLeave: (host, epoch) => flight('hostLeave', () => standings.hostLeave(host, epoch)),
+    hostStandings: () => flight('hostStandings', () => standings.hostStandings()),
+    hostStanding: (host) => flight('hostStanding', () => standings.hostStanding(host)),
+    hostProve: (prove) => flight('hostProve', () => standings.hostProve(prove)),
+    serversOn: (host, limit) => flight('serversOn', () => standings.serversOn(host, limit)),
+    open: (shards, limit, after) => flight('open', () => open(shards, limit, after)),
+    due: (shards, nowMs, limit) => flight('due', () => due(shards, nowMs, limit)),
     onWritten: (listener) => void listeners.push(listener),
     close: () => batch.close(),
   };
@@ -229,10 +200,5 @@ export function toLoaded(row: StoredInstance): Loaded & { record: InstanceRecord
 }
 
 function toHostStart(row: HostRow): Omit<HostStart, 'claims'> {
-  return { epoch: row.epoch, enabled: !row.disabled, zone: row.zone, aggregates: [] };
-}
-
-function lost(statement: 'write' | 'read'): Error {
-  const cause = new Error('connection lost');
-  return statement === 'write' ? new OutcomeUnknown(cause) : new Fault('unavailable', 'store.read', 'The database does not answer.', { cause });
+  return { epoch: row.epoch, enabled: !row.disabled && !row.forcedDown, zone: row.zone, aggregates: [] };
 }

@@ -4,9 +4,11 @@
  */
 import type { InstanceRow } from '../../actors/conductor/tables/instance-row.ts';
 import type { NetworkRecord } from '../../actors/model/addressing.ts';
+import type { HostProof } from '../../actors/model/host-standing.ts';
 import type { Claim } from '../../actors/model/placement.ts';
 import type { CountedQuota } from '../../actors/model/quota.ts';
 import type { Resources } from '../../actors/model/resources.ts';
+import type { NodeKey, NodeRow } from '../../runtime/database/node-table.ts';
 import { SHARD_COUNT } from '../../runtime/shard/ring.ts';
 
 export type StoredInstance = {
@@ -32,16 +34,32 @@ export type HostRow = {
   readonly used: Resources;
   readonly claims: number;
   readonly beats: number;
+  readonly beatMs?: number;
+  readonly forcedDown?: boolean;
+  readonly selfFence?: { readonly ms: number; readonly epoch: number };
+  readonly proof?: { readonly by: HostProof; readonly epoch: number };
 };
+
+/** What proves the guests of a host dead now. */
+export function provedBy({ epoch, proof }: HostRow): HostProof | null {
+  return proof?.epoch === epoch ? proof.by : null;
+}
 
 export type QuotaUse = { [name in CountedQuota]: number };
 export type FixedIp = { readonly networkId: string; readonly address: string; readonly instanceId: string; readonly mac: string };
 export type EventRow = { readonly revision: number; readonly ord: number; readonly id: string; readonly projectId: string; readonly body: object };
 
+/** Who runs a shard. */
+export type ShardHolder = { readonly owner: string; readonly boot: string };
+
 export type MemoryTables = {
   readonly cell: { revision: number; lastNumber: number };
   /** Epoch by shard. */
   readonly shards: Map<number, number>;
+  /** By shard; those that nobody owns are left out. Changed by memory-lease.ts alone. */
+  readonly owners: Map<number, ShardHolder>;
+  readonly nodes: Map<string, NodeRow>;
+  readonly nodeKeys: Map<string, NodeKey>;
   readonly instances: Map<string, StoredInstance>;
   readonly hosts: Map<string, HostRow>;
   /** By `<instance id>/<generation>`. */
@@ -60,6 +78,9 @@ export function memoryTables(): MemoryTables {
   return {
     cell: { revision: 0, lastNumber: 0 },
     shards: new Map(Array.from({ length: SHARD_COUNT }, (_, shard) => [shard, 0])),
+    owners: new Map(),
+    nodes: new Map(),
+    nodeKeys: new Map(),
     instances: new Map(),
     hosts: new Map(),
     claims: new Map(),

@@ -8,7 +8,7 @@ import type { InstanceRow } from '../../actors/conductor/tables/instance-row.ts'
 import { COUNTED } from '../../actors/model/quota.ts';
 import { VM_STATES } from '../../actors/model/server-state.ts';
 import { must } from '../../runtime/base/check.ts';
-import { Journal, quotaKey, type HostRow, type MemoryTables, type QuotaUse } from './memory-tables.ts';
+import { Journal, provedBy, quotaKey, type HostRow, type MemoryTables, type QuotaUse } from './memory-tables.ts';
 
 type Limits = { readonly instances: number; readonly cores: number; readonly ram: number };
 type CommitRow = InstanceRow & {
@@ -23,7 +23,7 @@ type CommitRow = InstanceRow & {
 };
 type ClaimRow = {
   ord: number;
-  op: 'add' | 'drop' | 'doom';
+  op: 'add' | 'drop' | 'doom' | 'evacuate';
   instance_id: string;
   generation: number;
   host: string;
@@ -34,7 +34,7 @@ type ClaimRow = {
 };
 type TakeRow = { ord: number; network_id: string; address: string; instance_id: string; mac: string };
 type UseRow = { ord: number; project_id: string; user_id: string } & Limits;
-type OrderRow = { ord: number; project_id: string; user_id: string; count: number; min_count: number; key: string | null; body_hash: string | null } & Limits;
+type OrderRow = { ord: number; first: string | null; project_id: string; user_id: string; count: number; min_count: number; key: string | null; body_hash: string | null } & Limits;
 type NewRow = InstanceRow & { ord: number; idx: number; shard: number; open: boolean; due_at_ms: number | null; event: { id: string } };
 type Batch = { commits: CommitRow[]; claims: ClaimRow[]; takes: TakeRow[]; uses: UseRow[]; orders: OrderRow[]; rows: NewRow[] };
 
@@ -99,6 +99,7 @@ class Write {
     this.#checkFences();
     this.#checkClaims();
     this.#checkAddresses();
+    this.#checkOrders();
     this.#checkKeys();
     this.#checkQuota();
     this.#writeCommits();
@@ -131,9 +132,13 @@ class Write {
 
   #checkClaims(): void {
     const run = new Map<string, { v: number; m: number; d: number }>();
-    const wanted = this.#batch.claims.filter((claim) => claim.op === 'add' && !this.#isRefused(claim.ord));
+    const wanted = this.#batch.claims.filter((claim) => (claim.op === 'add' || claim.op === 'evacuate') && !this.#isRefused(claim.ord));
     for (const claim of wanted.sort((a, b) => compare(a.host, b.host) || a.ord - b.ord)) {
       const host = this.#tables.hosts.get(claim.host);
+      if (claim.op === 'evacuate') {
+        if (!host || provedBy(host) === null) this.#refuse(claim.ord, 'hostNotProved');
+        continue;
+      }
       const sum = run.get(claim.host) ?? { v: 0, m: 0, d: 0 };
       run.set(claim.host, sum);
       if (!host) this.#refuse(claim.ord, 'hostGone');
@@ -157,10 +162,22 @@ class Write {
     }
   }
 
+  #checkOrders(): void {
+    const spoken = new Set<string>();
+    for (const { ord, first, project_id } of this.#batch.orders) {
+      if (first === null) continue;
+      if (this.#tables.instances.get(first)?.row.project_id === project_id) {
+        this.#refuse(ord, 'seen');
+        this.#seen[ord - 1] = this.#batch.rows.filter((row) => row.ord === ord && this.#tables.instances.has(row.id)).map((row) => row.id);
+      } else if (spoken.has(first)) this.#refuse(ord, 'again');
+      spoken.add(first);
+    }
+  }
+
   #checkKeys(): void {
     const spoken = new Set<string>();
     for (const { ord, project_id, key, body_hash } of this.#batch.orders) {
-      if (key === null) continue;
+      if (key === null || this.#isRefused(ord)) continue;
       const name = `${project_id} ${key}`;
       const before = this.#tables.idempotency.get(name);
       if (before) {
@@ -222,11 +239,12 @@ class Write {
   #writeClaims(): void {
     const wanted = this.#batch.claims.filter((claim) => !this.#isRefused(claim.ord));
     const { claims } = this.#tables;
-    for (const { op, instance_id, generation } of wanted) {
+    for (const { op, instance_id, generation, host: leftHost } of wanted) {
       const key = `${instance_id}/${generation}`;
       const held = claims.get(key);
       if (op === 'add' || !held) continue;
-      if (op === 'doom') this.#journal.set(claims, key, { ...held, role: 'doomed' as const });
+      if (op === 'evacuate' && held.host !== leftHost) continue;
+      if (op === 'doom' || op === 'evacuate') this.#journal.set(claims, key, { ...held, role: 'doomed' as const });
       else {
         this.#journal.delete(claims, key);
         this.#countHost(held.host, held.need, -1);
@@ -258,6 +276,7 @@ class Write {
     const { fixedIps, networks } = this.#tables;
     for (const commit of this.#batch.commits) {
       if (!commit.drop_addresses || this.#isRefused(commit.ord)) continue;
+      if ([...this.#tables.claims.values()].some((claim) => claim.instanceId === commit.id && claim.role === 'doomed')) continue;
       for (const [key, fixed] of fixedIps) if (fixed.instanceId === commit.id) this.#journal.delete(fixedIps, key);
     }
     for (const { ord, network_id: networkId, address, instance_id: instanceId, mac } of this.#batch.takes) {

@@ -59,7 +59,7 @@ export async function postgresRig(url: string): Promise<StoreRig & { readonly ur
   };
 }
 
-const EMPTY = `truncate instance, host, claim, quota_use, quota_limit, quota_class, network, fixed_ip, idempotency, event;
+const EMPTY = `truncate instance, host, host_beat, claim, quota_use, quota_limit, quota_class, network, fixed_ip, idempotency, event;
   update cell set revision = 0, last_number = 0; update shard set epoch = 0;`;
 
 /** One snapshot of everything, so that it can be taken while others write. */

@@ -16,6 +16,7 @@ const REAL = {
 };
 /** A world in which something spins for ever at one moment is stopped after so many events. */
 const EVENTS_AT_ONCE_MAX = 1_000_000;
+const EVENTS_PER_REAL_TURN = 1_000;
 
 type Event = { readonly atMs: number; readonly turn: number; readonly entry: number; run: (() => void) | undefined };
 
@@ -50,7 +51,7 @@ export class VirtualWorld {
     wallMs: () => this.#startMs + Math.floor(this.#nowMs),
     monotonicMs: () => this.#nowMs,
     after: (delayMs, run) => this.after(delayMs, run),
-    sleep: (delayMs, signal) => sleep(this.clock, delayMs, signal),
+    sleep: (delayMs, signal) => sleepOn(this.clock, delayMs, signal),
   };
 
   after(delayMs: number, run: () => void): Timer {
@@ -92,6 +93,7 @@ export class VirtualWorld {
       event.run = undefined;
       run();
       await microtasks();
+      if (this.events % EVENTS_PER_REAL_TURN === 0) await realTurn();
       return true;
     }
   }
@@ -119,12 +121,18 @@ function withUnref(timer: Timer): Timer & { unref(): Timer; ref(): Timer } {
   return Object.assign(timer, { unref: () => timer, ref: () => timer });
 }
 
-/** A turn of the real loop: everything that only waits for promises has run by then. */
+/** Everything that only waits for promises has run by then: ticks come when no microtask is left. */
 function microtasks(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve));
+}
+
+/** A turn of the real loop, for whoever else lives in this process. */
+function realTurn(): Promise<void> {
   return new Promise((resolve) => REAL.setImmediate(resolve));
 }
 
-function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+/** The sleep of any clock that has timers. */
+export function sleepOn(clock: Pick<Clock, 'after'>, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
     const stop = (): void => {

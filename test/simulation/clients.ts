@@ -9,7 +9,7 @@ import type { VmState } from '../../actors/model/server-state.ts';
 import { quotaNeed } from '../../actors/model/quota.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import { pick, seededRandom, type Random } from '../../runtime/base/random.ts';
-import { INSTANCE_SETTINGS } from './node.ts';
+import { INSTANCE_SETTINGS } from './settings.ts';
 import { newInstance } from './records.ts';
 import type { World } from './world.ts';
 
@@ -21,6 +21,8 @@ export type Ack = { readonly id: string; readonly requestId: string; readonly ve
 export class Acks {
   readonly created: { readonly key: string; readonly ids: readonly string[]; readonly least: number }[] = [];
   readonly done: Ack[] = [];
+  /** States that were shown, by instance and revision. */
+  readonly shown: { readonly id: string; readonly version: number; readonly revision: number }[] = [];
 }
 
 export type Action = 'create' | 'multi' | 'burst' | 'start' | 'stop' | 'soft' | 'hard' | 'delete' | 'get';
@@ -60,7 +62,7 @@ export class Client {
       case 'burst':
         return void (await Promise.all([1, 2, 3, 4].map(() => this.create(1, 1))));
       case 'get':
-        return this.#onSome(async (id) => void (await this.#try(`get ${id}`, (actors) => actors.ask(instanceRef(id), { type: 'get' }, { timeoutMs: 5_000 }))));
+        return this.#onSome((id) => this.#look(id));
       case 'soft':
       case 'hard':
         return this.#onSome((id) => this.act(id, { name: 'reboot', kind: action }), ['active']);
@@ -110,6 +112,11 @@ export class Client {
     if (!answer) return;
     this.#world.acks.done.push({ id, requestId, verb: verb.name });
     this.#world.faults.note(`${this.#name}: accepted ${verb.name} of ${id} as ${requestId}`);
+  }
+
+  async #look(id: string): Promise<void> {
+    const shown = await this.#try(`get ${id}`, (actors) => actors.ask(instanceRef(id), { type: 'get' }, { timeoutMs: 5_000 }));
+    if (shown) this.#world.acks.shown.push({ id, version: shown.version, revision: shown.revision });
   }
 
   /** On one of the servers, most times on one in such a state when there is one. */

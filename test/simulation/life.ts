@@ -2,12 +2,15 @@
  * One incarnation of a node, from its start to its crash. Everything that a node does goes through its life: when it
  * has ended, no timer of it fires, nothing it asked for comes back, and nothing it does reaches the outside. What was
  * already on its way (a statement in flight, a verb at the hypervisor) goes on without it, as in the world.
+ *
+ * A life that is paused (SIGSTOP, a long collection of garbage) runs nothing at all: what should have run waits in its
+ * line and runs in that order when it goes on, while its monotonic clock has gone on all the time.
  */
 import type { Address } from '../../runtime/actor/address.ts';
 import type { Actors, AskOptions } from '../../runtime/actor/ask.ts';
 import { openTurns, type Turns } from '../../runtime/actor/turn.ts';
 import type { Clock } from '../../runtime/base/clock.ts';
-import type { VirtualWorld } from '../doubles/virtual-clock.ts';
+import { sleepOn, type VirtualWorld } from '../doubles/virtual-clock.ts';
 
 /** What decides, at each named point that a life reaches, whether it ends there; and what gets lost or late. */
 export interface Fate {
@@ -16,7 +19,17 @@ export interface Fate {
   delayMs(): number;
 }
 
+export type LifeParts = {
+  readonly name: string;
+  readonly number: number;
+  readonly world: VirtualWorld;
+  readonly fate: Fate;
+  /** How far the machine's wall clock is off now. */
+  readonly wallOffMs: () => number;
+};
+
 export class Life {
+  readonly name: string;
   readonly number: number;
   readonly clock: Clock;
   readonly turns: Turns;
@@ -24,19 +37,27 @@ export class Life {
   readonly #fate: Fate;
   /** When the last message to an address comes out of its line: messages to one address keep their order. */
   readonly #lines = new Map<Address, number>();
+  /** What waits for the end of a pause. */
+  readonly #late: (() => void)[] = [];
+  #isPaused = false;
+  #isCatchingUp = false;
   #alive = true;
 
-  constructor(number: number, world: VirtualWorld, fate: Fate) {
+  constructor({ name, number, world, fate, wallOffMs }: LifeParts) {
+    this.name = name;
     this.number = number;
     this.#world = world;
     this.#fate = fate;
-    const turns = openTurns(`n1-${number}`);
-    this.turns = { give: (group, name, drain) => this.#alive && turns.give(group, name, drain), close: () => turns.close() };
+    const turns = openTurns(`${name}-${number}`);
+    this.turns = {
+      give: (group, drain) => this.#alive && turns.give(group, () => (this.isAwake ? drain() : this.#onTime().then(drain))),
+      close: () => turns.close(),
+    };
     this.clock = {
-      wallMs: () => world.clock.wallMs(),
+      wallMs: () => world.clock.wallMs() + wallOffMs(),
       monotonicMs: () => world.clock.monotonicMs(),
-      after: (delayMs, run) => world.after(delayMs, () => this.#alive && run()),
-      sleep: (delayMs, signal) => this.#held(world.clock.sleep(delayMs, signal)),
+      after: (delayMs, run) => this.#timer(delayMs, run),
+      sleep: (delayMs, signal) => sleepOn(this.clock, delayMs, signal),
     };
   }
 
@@ -44,10 +65,34 @@ export class Life {
     return this.#alive;
   }
 
+  /** It runs now: neither ended nor paused. */
+  get isAwake(): boolean {
+    return this.#alive && !this.#isPaused && !this.#isCatchingUp;
+  }
+
   end(): void {
     if (!this.#alive) return;
     this.#alive = false;
+    this.#late.length = 0;
     this.turns.close();
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  goOn(): void {
+    this.#isPaused = false;
+    if (this.#isCatchingUp) return;
+    this.#isCatchingUp = true;
+    this.#catchUp();
+  }
+
+  /** Runs it now, or when the pause is over, or never. In the order of asking. */
+  whenAwake(run: () => void): void {
+    if (!this.#alive) return;
+    if (this.isAwake) run();
+    else this.#late.push(run);
   }
 
   /** A point at which the life may end. */
@@ -82,6 +127,27 @@ export class Life {
     return { tell, ask } as Actors;
   }
 
+  #timer(delayMs: number, run: () => void): { cancel(): void } {
+    let isOver = false;
+    const timer = this.#world.after(delayMs, () => this.whenAwake(() => isOver || run()));
+    const cancel = (): void => {
+      isOver = true;
+      timer.cancel();
+    };
+    return { cancel };
+  }
+
+  /** One after the other, each with a turn of its own; what comes meanwhile waits behind. */
+  #catchUp(): void {
+    this.#world.after(0, () => {
+      if (!this.#alive || this.#isPaused) return void (this.#isCatchingUp = false);
+      const run = this.#late.shift();
+      if (!run) return void (this.#isCatchingUp = false);
+      run();
+      this.#catchUp();
+    });
+  }
+
   #inLine(to: Address, send: () => void): void {
     const { nowMs } = this.#world;
     const delayMs = this.#fate.delayMs();
@@ -96,8 +162,13 @@ export class Life {
     try {
       return await work;
     } finally {
-      if (!this.#alive) await never();
+      if (!this.isAwake) await this.#onTime();
     }
+  }
+
+  async #onTime(): Promise<void> {
+    if (!this.#alive) return never();
+    if (!this.isAwake) await new Promise<void>((resolve) => this.#late.push(resolve));
   }
 }
 

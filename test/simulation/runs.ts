@@ -5,7 +5,16 @@ import { Client, type Action } from './clients.ts';
 import { drawPlan, NO_FAULTS } from './faults.ts';
 import { World } from './world.ts';
 
-export type RunResult = { readonly problems: readonly string[]; readonly world: World };
+/** `cpuMs`: what the run took of this process. */
+export type RunResult = { readonly problems: readonly string[]; readonly world: World; readonly cpuMs?: number };
+
+/** Runs the world and measures it. */
+async function measured(world: World, work: () => Promise<void>, more: (world: World) => readonly string[] = () => []): Promise<RunResult> {
+  const before = process.cpuUsage();
+  const problems = await world.run(work);
+  const { user, system } = process.cpuUsage(before);
+  return { problems: [...problems, ...more(world)], world, cpuMs: (user + system) / 1_000 };
+}
 
 const UNLIMITED = { instances: -1, cores: -1, ram: -1 };
 const ACTIONS: readonly Action[] = ['create', 'create', 'multi', 'burst', 'start', 'stop', 'stop', 'soft', 'hard', 'delete', 'delete', 'get'];
@@ -14,24 +23,27 @@ const ACTIONS: readonly Action[] = ['create', 'create', 'multi', 'burst', 'start
 export async function randomRun(seed: number): Promise<RunResult> {
   const random = seededRandom(seed ^ 0x2545f491);
   const quota = random.next() < 0.3 ? { instances: 2 + Math.floor(random.next() * 4), cores: -1, ram: -1 } : UNLIMITED;
+  const nodes = pick(random, [1, 1, 2, 2, 3, 3, 4, 5]);
+  const computes = random.next() < 0.3 ? 1 + Math.floor(random.next() * 3) : 0;
   const world = new World({
     seed,
-    hosts: 1 + Math.floor(random.next() * 4),
+    nodes,
+    computes,
+    hosts: Math.max(computes, 1 + Math.floor(random.next() * 4)),
     vcpusPerHost: 1 + Math.floor(random.next() * 8),
-    plan: drawPlan(random),
+    plan: drawPlan(random, nodes + computes),
     cidr: pick(random, ['10.20.0.0/29', '10.20.0.0/28', '10.20.0.0/26']),
     quota,
   });
-  const pauseMs = pick(random, [200, 2_000, 20_000]);
+  const pauseMs = pick(random, [500, 10_000, 30_000, 40_000]);
   const clients = 1 + Math.floor(random.next() * 3);
-  const problems = await world.run(async () => {
+  return measured(world, async () => {
     const lives = Array.from({ length: clients }, (_, i) => {
-      const actions = Array.from({ length: 3 + Math.floor(random.next() * 8) }, () => pick(random, ACTIONS));
+      const actions = Array.from({ length: 5 + Math.floor(random.next() * 10) }, () => pick(random, ACTIONS));
       return new Client(world, `c${i + 1}`, i === 0 ? 'ann' : 'bob').live(['create', ...actions], pauseMs);
     });
     await Promise.all(lives);
   });
-  return { problems, world };
 }
 
 /** What is done after a server was created, each with the crash somewhere in it. */
@@ -54,10 +66,10 @@ export function isScenario(name: string): name is Scenario {
 /** Longer than any of a scenario's verbs takes here. */
 const VERB_MS = 9_000;
 
-/** One client, one crash: at the point of this number, or none. */
-export async function crashRun(scenario: Scenario, crashAt: number | null): Promise<RunResult> {
-  const world = new World({ seed: 1, hosts: 2, vcpusPerHost: 4, plan: { ...NO_FAULTS, crashAt }, cidr: '10.20.0.0/26', quota: UNLIMITED });
-  const problems = await world.run(async () => {
+/** One client, one crash: of whichever node reaches it, at the point of this number, or none. */
+export async function crashRun(scenario: Scenario, crashAt: number | null, nodes = 1): Promise<RunResult> {
+  const world = new World({ seed: 1, nodes, hosts: 2, vcpusPerHost: 4, plan: { ...NO_FAULTS, crashAt }, cidr: '10.20.0.0/26', quota: UNLIMITED });
+  const work = async (): Promise<void> => {
     const client = new Client(world, 'c1');
     await client.do('create');
     for (const action of SCENARIOS[scenario]) {
@@ -65,12 +77,12 @@ export async function crashRun(scenario: Scenario, crashAt: number | null): Prom
       await client.do(action);
     }
     await client.pause(VERB_MS);
-  });
-  return { problems: [...problems, ...withoutGoal(world)], world };
+  };
+  return measured(world, work, withoutGoal);
 }
 
 /** What ended in a fault: a crash alone, with all time that is needed, must not keep anything from its goal. */
-function withoutGoal(world: World): string[] {
+export function withoutGoal(world: World): string[] {
   return [...world.tables.instances.values()].flatMap((row) => {
     const { fault, actions } = toLoaded(row).record;
     const faults = [fault, ...actions.flatMap((action) => action.events.map((event) => event.fault))];
@@ -79,9 +91,9 @@ function withoutGoal(world: World): string[] {
 }
 
 /** A crash at the first point, at the second, … until a run ends without having reached its point. */
-export async function* crashRuns(scenario: Scenario): AsyncGenerator<{ at: number; result: RunResult }> {
+export async function* crashRuns(scenario: Scenario, nodes = 1): AsyncGenerator<{ at: number; result: RunResult }> {
   for (let at = 1; ; at++) {
-    const result = await crashRun(scenario, at);
+    const result = await crashRun(scenario, at, nodes);
     yield { at, result };
     if (!result.world.met.has('node: crashed')) return;
   }

@@ -1,35 +1,41 @@
 /**
- * The simulated cell: what outlives a node (the store's tables, the hypervisors' disks), virtual time, and one node at
- * a time that runs it all, sometimes two, when one has not noticed yet that it was deposed. Everything comes from one
- * seed. A run has a busy time with clients and faults, then a quiet time, at whose end everything must be settled.
- *
- * More nodes are more lives at once, each with its share of the shards and a door to the others.
+ * The simulated cluster: what outlives a process (the store's tables, the hypervisors' disks, the network), virtual
+ * time, and machines whose nodes run it all. Everything comes from one seed. A run has a busy time with clients and
+ * faults, then a quiet time, at whose end everything must be settled.
  */
 import type { CommitItem, WriteAnswer, WriteItem } from '../../actors/conductor/write/item.ts';
-import { memoryDisk, type GuestDisk, type GuestShelf } from '../../drivers/simulated/disk.ts';
-import { writeFaultScript } from '../../drivers/simulated/faults.ts';
+import type { BootId, NodeName } from '../../runtime/base/ids.ts';
+import type { PeerKey } from '../../runtime/mesh/mesh.ts';
 import { silentLog, type Log } from '../../runtime/base/log.ts';
 import { seededRandom, type Random } from '../../runtime/base/random.ts';
-import { openMemoryStore, takeShards } from '../doubles/memory-store.ts';
+import { MemoryNetwork } from '../doubles/memory-mesh.ts';
 import { memoryTables, quotaKey, type MemoryTables } from '../doubles/memory-tables.ts';
 import { VirtualWorld } from '../doubles/virtual-clock.ts';
 import { CHECKERS } from './checkers/all.ts';
+import type { Checker } from './checkers/checker.ts';
 import { Acks } from './clients.ts';
 import { Faults, type FaultPlan } from './faults.ts';
 import { Life } from './life.ts';
-import { SimNode, type SimHost } from './node.ts';
+import { Machine, newHost, type SeenGuest, type SimHost } from './machine.ts';
+import { Misfortunes } from './misfortunes.ts';
+import { keyOf, SimNode } from './node.ts';
 import { NETWORK } from './records.ts';
+import { openStoreLine } from './store-line.ts';
+import { StreamReader } from './stream-reader.ts';
 
-const RESTART_MS = { from: 100, to: 4_000 };
-const MINUTE_MS = 60_000;
+/** A process that ended starts again so soon; some later than a lease, so that others take over. */
+const RESTART_MS = { from: 100, to: 4_000, late: 15_000 };
+const LATE_SHARE = 0.3;
 /** Everything open must have ended so long after the last fault. */
 const QUIET_LIMIT_MS = 600_000;
 const LOOK_MS = 5_000;
-const STAY_MS = 30_000;
+const STAY_MS = 25_000;
+const SAMPLE_MS = 500;
 const RUN_LIMIT_MS = 3_600_000;
 const PROBLEMS_MAX = 5;
+/** How long clients wait for a first node. */
+const UP_LIMIT_MS = 15_000;
 
-export type SeenGuest = { readonly host: string; readonly instanceId: string; readonly generation: number; readonly power: string };
 export type WorldOptions = {
   readonly seed: number;
   readonly hosts: number;
@@ -37,16 +43,25 @@ export type WorldOptions = {
   readonly plan: FaultPlan;
   readonly cidr: string;
   readonly quota: Partial<{ instances: number; cores: number; ram: number }>;
+  /** Control nodes; one when left out. */
+  readonly nodes?: number;
+  /** Nodes without a database, which then drive all hosts. */
+  readonly computes?: number;
 };
+
+/** A time in which something was not reachable, in virtual milliseconds. */
+export type Outage = { readonly what: string; readonly fromMs: number; toMs: number };
 
 export class World {
   readonly options: WorldOptions;
   readonly time: VirtualWorld;
+  readonly network: MemoryNetwork;
   readonly tables: MemoryTables = memoryTables();
   readonly faults: Faults;
   readonly acks = new Acks();
   readonly random: Random;
   readonly problems: string[] = [];
+  readonly machines: readonly Machine[];
   readonly hosts: readonly SimHost[];
   /** What stands on the disks now, by host and instance. */
   readonly guests = new Map<string, SeenGuest>();
@@ -54,42 +69,82 @@ export class World {
   readonly applied = new Map<string, { readonly version: number; readonly epoch: number }[]>();
   /** What the run has met, counted: a simulation that meets nothing proves nothing. */
   readonly met = new Map<string, number>();
-  readonly #nodes = new Set<SimNode>();
+  readonly outages: Outage[] = [];
+  readonly misfortunes: Misfortunes;
+  /** One for each control node. */
+  readonly readers: readonly StreamReader[];
   #lives = 0;
-  #starting = false;
 
   constructor(options: WorldOptions) {
+    const { seed, plan, cidr, quota, nodes = 1, computes = 0 } = options;
     this.options = options;
-    this.random = seededRandom(options.seed);
-    this.time = new VirtualWorld({ ties: seededRandom(options.seed ^ 0x5bd1) });
-    this.faults = new Faults(options.plan, seededRandom(options.seed ^ 0x9e37), (life) => this.#crash(life));
-    this.tables.networks.set(NETWORK.id, { ...NETWORK, cidr: options.cidr });
-    this.tables.quotaLimits.set(quotaKey('blue', ''), options.quota);
-    this.hosts = Array.from({ length: options.hosts }, (_, i) => this.#newHost(`h${i + 1}`));
+    this.random = seededRandom(seed);
+    this.time = new VirtualWorld({ ties: seededRandom(seed ^ 0x5bd1) });
+    const weather = { lossChance: plan.loss, minDelayMs: 0.1, maxDelayMs: plan.delayMs, againChance: plan.again };
+    this.network = new MemoryNetwork({ clock: this.time.clock, random: seededRandom(seed ^ 0x1ce4), weather });
+    const nowMs = (): number => this.time.nowMs;
+    this.faults = new Faults({
+      plan,
+      random: seededRandom(seed ^ 0x9e37),
+      nowMs,
+      crash: (life) => this.#crash(life),
+      meet: (what) => this.meet(what),
+    });
+    this.misfortunes = new Misfortunes(this, seededRandom(seed ^ 0x3c6f));
+    this.tables.networks.set(NETWORK.id, { ...NETWORK, cidr });
+    this.tables.quotaLimits.set(quotaKey('blue', ''), quota);
+    this.hosts = Array.from({ length: options.hosts }, (_, i) => newHost(`h${i + 1}`, options.vcpusPerHost, (seen) => this.#seen(seen)));
+    const drivers = computes || nodes;
+    const own = (i: number): SimHost[] => this.hosts.filter((_host, place) => place % drivers === i);
+    this.machines = [
+      ...Array.from({ length: nodes }, (_, i) => new Machine(`n${i + 1}`, CONTROL_ROLES, computes === 0 ? own(i) : [])),
+      ...Array.from({ length: computes }, (_, i) => new Machine(`k${i + 1}`, ['compute'], own(i))),
+    ];
+    const controls = this.machines.filter((machine) => machine.hasDatabase);
+    this.readers = controls.map(({ name }, i) => new StreamReader(this, name, seededRandom(seed ^ (0x7a31 + i))));
+    for (const { name, roles, hasDatabase } of this.machines) if (!hasDatabase) this.tables.nodeKeys.set(name, { name, publicKey: keyOf(name), roles });
   }
 
-  /** The node that clients reach now; none while it is down. */
+  /** A node that clients reach now; none while all are down. */
   get node(): SimNode | undefined {
-    const alive = [...this.#nodes].filter((node) => node.life.alive);
-    return alive.length === 0 ? undefined : alive[Math.floor(this.random.next() * alive.length)];
+    const up = this.nodes.filter((node) => node.isUp && node.isControl);
+    return up.length === 0 ? undefined : up[Math.floor(this.random.next() * up.length)];
+  }
+
+  /** Processes that run now, paused ones too. */
+  get nodes(): readonly SimNode[] {
+    return this.machines.flatMap(({ node }) => (node?.life.alive ? [node] : []));
+  }
+
+  /** The host is driven by a node that has crashed for good. */
+  isLost(host: string): boolean {
+    return this.machines.some((machine) => machine.isGone && machine.hosts.some((own) => own.name === host));
   }
 
   /** Runs the clients' work under faults, then the quiet time. Answers with what broke, at most a few. */
   async run(work: (world: World) => Promise<void>): Promise<readonly string[]> {
     const body = async (): Promise<void> => {
-      await this.#start();
-      void this.#misfortunes();
+      for (const machine of this.machines) this.start(machine);
+      await this.#firstUp();
+      void this.misfortunes.happen();
+      void this.#sample();
+      for (const reader of this.readers) void reader.live();
       await work(this);
-      this.faults.becomeQuiet(this.hosts);
+      this.#becomeQuiet();
       await this.#settle();
       for (const problem of await this.#unsettled()) this.problem(problem);
     };
+    // A process of a product would end of it.
+    const unheard = (error: unknown): void => this.problem(`a rejection that nobody heard: ${error instanceof Error ? error.stack : String(error)}`);
+    process.on('unhandledRejection', unheard);
     try {
       await this.time.run(body, RUN_LIMIT_MS);
     } catch (error) {
       this.problem(`the run did not end: ${error instanceof Error ? error.message : String(error)}`);
     } finally {
-      for (const node of this.#nodes) node.life.end();
+      process.off('unhandledRejection', unheard);
+      if (this.network.lost > 0) this.met.set('message: lost', this.network.lost);
+      for (const node of this.nodes) node.life.end();
     }
     return this.problems;
   }
@@ -103,9 +158,113 @@ export class World {
     this.met.set(what, (this.met.get(what) ?? 0) + 1);
   }
 
+  /** Something is out of reach from now on; answers with what ends that. */
+  outage(what: string): () => void {
+    const outage: Outage = { what, fromMs: this.time.nowMs, toMs: Number.POSITIVE_INFINITY };
+    this.outages.push(outage);
+    return () => {
+      outage.toMs = Math.min(outage.toMs, this.time.nowMs);
+    };
+  }
+
+  /** Starts a process on the machine, on the data folder of the former one. */
+  start(machine: Machine): void {
+    if (machine.isGone || machine.node?.life.alive) return;
+    machine.endOutage ??= this.outage(`${machine.name} is down`);
+    this.#lives += 1;
+    const { random, time, network, tables, faults } = this;
+    const life = new Life({ name: machine.name, number: this.#lives, world: time, fate: faults, wallOffMs: () => machine.wallOffMs });
+    const store = openStoreLine({
+      tables,
+      time,
+      random,
+      misfortune: (statement) => (life.alive ? faults.misfortune(statement) : { is: 'never' }),
+      isCut: () => machine.isCutOff || this.misfortunes.isStoreAway,
+      onGiven: (shard, holder) => this.#given(shard, holder?.owner),
+      onApplied: (items, answers) => this.#applied(items, answers),
+    });
+    const node = new SimNode({
+      life,
+      name: machine.name,
+      boot: random.uuid() as BootId,
+      roles: machine.roles,
+      worldClock: time.clock,
+      random,
+      log: this.#log(life),
+      network,
+      store,
+      seeds: this.machines.filter((other) => other.hasDatabase && other !== machine).map(toPeer),
+      onLetIn: (from, message) => this.#check((checker) => checker.atLetIn?.(this, from, message)),
+      slices: this.machines.length === 1 ? 1 : SLICES,
+      hosts: machine.hosts,
+    });
+    machine.node = node;
+    this.meet('node: started');
+    faults.note(`${life.name}#${life.number}: START`);
+    node.start().then(
+      () => {
+        machine.endOutage?.();
+        machine.endOutage = undefined;
+        faults.note(`${life.name}#${life.number}: UP`);
+      },
+      (error: unknown) => {
+        // As a keeper of processes does: one that cannot start is started again.
+        faults.note(`${life.name}#${life.number}: START FAILED ${String(error)}`);
+        this.kill(machine);
+      },
+    );
+  }
+
+  /** Ends the process without a word; another one starts later, unless it is gone for good. */
+  kill(machine: Machine): void {
+    const life = machine.node?.life;
+    if (!life?.alive) return;
+    life.end();
+    this.network.crash(life.name as never);
+    machine.endOutage ??= this.outage(`${machine.name} is down`);
+    this.startLater(machine);
+  }
+
+  startLater(machine: Machine): void {
+    if (machine.isGone || machine.isStarting) return;
+    machine.isStarting = true;
+    const isLate = this.machines.length > 1 && this.random.next() < LATE_SHARE;
+    const { from, to, late } = RESTART_MS;
+    this.time.after(from + this.random.next() * ((isLate ? late : to) - from), () => {
+      machine.isStarting = false;
+      this.start(machine);
+    });
+  }
+
+  #crash(life: Life): void {
+    const machine = this.machines.find(({ node }) => node?.life === life);
+    if (!machine) return;
+    this.meet('node: crashed');
+    const others = this.machines.filter((other) => other !== machine && other.hasDatabase && !other.isGone);
+    if (this.faults.plan.gone > 0 && others.length > 0 && this.random.next() < this.faults.plan.gone) {
+      machine.isGone = true;
+      this.meet('node: gone');
+      this.faults.note(`${machine.name}: GONE`);
+    }
+    this.kill(machine);
+  }
+
+  async #firstUp(): Promise<void> {
+    const limitMs = this.time.nowMs + UP_LIMIT_MS;
+    while (this.time.nowMs < limitMs && !this.nodes.some((node) => node.isUp)) await this.time.clock.sleep(50);
+  }
+
+  #becomeQuiet(): void {
+    this.misfortunes.end();
+    this.network.healAll();
+    this.network.setWeather({ lossChance: 0, minDelayMs: 0.1, maxDelayMs: 1 });
+    this.faults.becomeQuiet(this.hosts.filter((host) => host.wasOpened()));
+    for (const machine of this.machines) if (!machine.node?.life.alive) this.startLater(machine);
+  }
+
   /** What is not yet as it must be in the end. */
   async #unsettled(): Promise<readonly string[]> {
-    const problems: string[] = this.node === undefined ? ['no node is up'] : [];
+    const problems = this.machines.filter(({ isGone, node }) => !isGone && !(node?.life.alive && node.isUp)).map(({ name }) => `P2 node ${name} is not up`);
     for (const checker of CHECKERS) for (const problem of (await checker.atEnd?.(this)) ?? []) problems.push(`${checker.promise} ${problem}`);
     return problems;
   }
@@ -120,79 +279,20 @@ export class World {
     }
   }
 
-  async #start(): Promise<void> {
-    this.#lives += 1;
-    const life = new Life(this.#lives, this.time, this.faults);
-    const epochs = takeShards(this.tables);
-    const { random } = this;
-    const store = openMemoryStore({
-      tables: this.tables,
-      clock: this.time.clock,
-      random,
-      latencyMs: { fromMs: 0.5, toMs: 4 },
-      misfortune: (statement) => (life.alive ? this.faults.misfortune(statement) : { is: 'never' }),
-      onApplied: (items, answers) => this.#applied(items, answers),
-    });
-    const node = new SimNode({ life, worldClock: this.time.clock, random, log: this.#log(life), store, epochs, hosts: this.hosts });
-    this.#nodes.add(node);
-    this.meet('node: started');
-    this.faults.note(`${life.number}: START`);
-    await node.start();
-  }
-
-  #crash(life: Life): void {
-    this.meet('node: crashed');
-    life.end();
-    for (const node of this.#nodes) if (node.life === life) this.#nodes.delete(node);
-    if (this.#nodes.size > 0 || this.#starting) return;
-    this.#starting = true;
-    this.time.after(RESTART_MS.from + this.random.next() * (RESTART_MS.to - RESTART_MS.from), () => {
-      this.#starting = false;
-      void this.#start();
-    });
-  }
-
-  /** Hypervisors that fail and leases that are lost, at drawn moments, until the quiet time. */
-  async #misfortunes(): Promise<void> {
-    const { plan } = this.faults;
-    const rate = plan.hypervisor + plan.lease;
-    if (rate === 0) return;
+  async #sample(): Promise<void> {
     for (;;) {
-      await this.time.clock.sleep((-Math.log(1 - this.random.next()) * MINUTE_MS) / rate);
-      if (this.faults.isQuiet) return;
-      if (this.random.next() * rate < plan.hypervisor) this.#strikeHost();
-      else if (this.random.next() < 0.5) await this.#blink();
-      else await this.#depose();
+      await this.time.clock.sleep(SAMPLE_MS);
+      this.#check((checker) => checker.atSample?.(this));
     }
   }
 
-  /** A lease that is lost for a moment, sometimes while commits wait behind a slow one. */
-  async #blink(): Promise<void> {
-    if (this.random.next() < 0.5) {
-      this.faults.slowNext();
-      await this.time.clock.sleep(this.random.next() * 1_500);
-    }
-    void this.node?.blink(this.random.next() ** 4 * 2_000);
+  #given(shard: number, owner: string | undefined): void {
+    this.meet(owner === undefined ? 'shard: given up' : 'shard: taken');
+    this.#check((checker) => checker.atShard?.(this, shard, owner));
   }
 
-  #strikeHost(): void {
-    const host = this.hosts[Math.floor(this.random.next() * this.hosts.length)];
-    if (!host || !this.node) return;
-    const guests = [...this.guests.values()].filter((guest) => guest.host === host.name).map((guest) => guest.instanceId);
-    this.faults.strike(host, (ms, run) => this.time.after(ms, run), guests);
-  }
-
-  /** Another node takes everything over, and the former one goes on for a while before it notices. */
-  async #depose(): Promise<void> {
-    const former = this.node;
-    if (!former || this.#nodes.size > 1) return;
-    this.faults.note(`${former.life.number}: DEPOSED`);
-    this.time.after(this.random.next() * 3_000, () => {
-      former.life.end();
-      this.#nodes.delete(former);
-      if (this.#nodes.size === 0 && !this.#starting) void this.#start();
-    });
-    await this.#start();
+  #check(of: (checker: Checker) => readonly string[] | undefined): void {
+    for (const checker of CHECKERS) for (const problem of of(checker) ?? []) this.problem(`${checker.promise} at ${this.time.nowMs.toFixed(1)} ms: ${problem}`);
   }
 
   #applied(items: readonly WriteItem[], answers: readonly WriteAnswer[]): void {
@@ -206,48 +306,21 @@ export class World {
       if (item.record.fault) this.meet(`fault: ${item.record.fault.reason}`);
       if (item.record.operation) this.meet(`step: ${item.record.operation.name}/${item.record.operation.step}`);
     });
-    for (const checker of CHECKERS)
-      for (const problem of checker.atCommit?.(this, commits) ?? []) this.problem(`${checker.promise} at ${this.time.nowMs.toFixed(1)} ms: ${problem}`);
+    this.#check((checker) => checker.atCommit?.(this, commits));
   }
 
-  #newHost(name: string): SimHost {
-    return { name, disk: this.#watched(name), script: writeFaultScript(), capacity: { vcpus: this.options.vcpusPerHost, memoryMiB: 65_536, diskGiB: 1_000 } };
-  }
-
-  /** The disk of a hypervisor, with each change told to the checkers. */
-  #watched(host: string): GuestDisk {
-    const disk = memoryDisk();
-    const changed = (): void => {
-      for (const checker of CHECKERS)
-        for (const problem of checker.atGuest?.(this) ?? []) this.problem(`${checker.promise} at ${this.time.nowMs.toFixed(1)} ms: ${problem}`);
-    };
-    return {
-      take: async () => {
-        const shelf = await disk.take();
-        const watched: GuestShelf = {
-          ...shelf,
-          write: (stem, text) => {
-            shelf.write(stem, text);
-            const { instanceId, generation, power } = JSON.parse(text) as SeenGuest;
-            this.guests.set(`${host} ${stem}`, { host, instanceId, generation, power });
-            changed();
-          },
-          remove: (stem) => {
-            shelf.remove(stem);
-            this.guests.delete(`${host} ${stem}`);
-            changed();
-          },
-        };
-        return watched;
-      },
-    };
+  #seen(seen: SeenGuest | { readonly host: string; readonly gone: string }): void {
+    if ('gone' in seen) this.guests.delete(`${seen.host} ${seen.gone}`);
+    else this.guests.set(`${seen.host} ${seen.instanceId}`, seen);
+    this.#check((checker) => checker.atGuest?.(this));
   }
 
   /** A crash of an actor is a bug, whatever went wrong outside. */
   #log(life: Life): Log {
+    const who = `${life.name}#${life.number}`;
     const log: Log = {
       ...silentLog,
-      warn: (event, fields) => this.faults.note(`${life.number}: ${event} ${JSON.stringify(fields)}`),
+      warn: (event, fields) => this.faults.note(`${who}: ${event} ${JSON.stringify(fields)}`),
       error: (event, fields) => {
         const { error } = fields ?? {};
         const why = error instanceof Error ? error.message : String(error ?? '');
@@ -258,3 +331,12 @@ export class World {
     return log;
   }
 }
+
+const CONTROL_ROLES = ['control', 'api', 'compute'];
+
+function toPeer({ name, roles }: Machine): PeerKey {
+  return { node: name as NodeName, endpoint: `memory://${name}`, publicKey: keyOf(name), roles };
+}
+
+/** Of the schedulers, where there is more than one node. */
+const SLICES = 3;

@@ -76,6 +76,10 @@ export type ImageFilter = {
 };
 export type TimeBound = { readonly compare: 'gt' | 'gte' | 'lt' | 'lte' | 'eq' | 'neq'; readonly atMs: number };
 
+/** A node's Image API, without `/v2`. */
+export type ImageDoor = { readonly node: string; readonly url: string; readonly holds: boolean };
+export type ImageBytes = { readonly id: string; readonly hash: string; readonly sizeBytes: number };
+
 export type ImageProtocol = {
   /** Fault `conflict` for a used id. */
   imageCreate: { body: { record: ImageRecord }; reply: ImageRecord };
@@ -91,18 +95,34 @@ export type ImageProtocol = {
   /** One status to another, if it has one of `from`. Fault `conflict` else. */
   imageSetStatus: { body: { id: string; from: readonly ImageStatus[]; to: ImageStatus; nowMs: number }; reply: ImageRecord };
   /** queued → saving, for one uploader. Fault `conflict` when it is not queued. */
-  imageBeginUpload: { body: { id: string; uploadId: string; nowMs: number }; reply: ImageRecord };
-  /** saving → active. Fault `conflict` when this upload is no longer the one (it was deleted, or reset). */
+  imageBeginUpload: { body: { id: string; uploadId: string; node: string; nowMs: number }; reply: ImageRecord };
+  /** saving → active, with the bytes at that node. Fault `conflict` when this upload is no longer the one (it was deleted, or reset). */
   imageEndUpload: {
-    body: { id: string; uploadId: string; sizeBytes: number; checksum: string; hash: string; nowMs: number };
+    body: { id: string; uploadId: string; node: string; sizeBytes: number; checksum: string; hash: string; nowMs: number };
     reply: ImageRecord;
   };
   /** saving → queued, if this upload is still the one. */
   imageAbortUpload: { body: { id: string; uploadId: string; nowMs: number }; reply: undefined };
-  /** At start: nobody uploads any more. Says how many were saving. */
-  imageResetUploads: { body: { nowMs: number }; reply: number };
-  /** Of these ids, those whose bytes belong to a record. */
-  imageWithBytes: { body: { ids: readonly string[] }; reply: readonly string[] };
+  /** saving → queued for uploads of the node that do not run, and of nodes that were not seen for long. Says how many. */
+  imageResetUploads: { body: { node: string; running: readonly string[]; nowMs: number }; reply: number };
+  /** Of these hashes, those of bytes that belong to a record. */
+  imageWithBytes: { body: { hashes: readonly string[] }; reply: readonly string[] };
+  /** Which bytes images of these ids have. */
+  imageHashes: { body: { ids: readonly string[] }; reply: readonly { readonly id: string; readonly hash: string }[] };
+
+  /** The node answers the Image API at `url` and holds of all bytes after one hash and up to another (null: the last) exactly these. Said before it serves. */
+  imageDoorOpen: { body: { node: string; url: string; hashes: readonly string[]; after: string; upTo: string | null }; reply: undefined };
+  /** It still does. */
+  imageDoorSeen: { body: { node: string; url: string }; reply: undefined };
+  /** It holds these bytes too. False when no image has them any more. */
+  imageCopied: { body: { node: string; hash: string }; reply: boolean };
+  /** It will remove them, unless an image has them. `recorded`: it was known to hold them; `unknown`: nobody knows of them. */
+  imageDropCopy: { body: { node: string; hash: string }; reply: 'used' | 'recorded' | 'unknown' };
+  /** Where an image is served, without `except`: holders of its bytes first, then nodes that were seen lately, both in random order. */
+  imageDoors: { body: { hash: string | null; except: string | null }; reply: readonly ImageDoor[] };
+  /** Images that the node holds not, but others that were seen lately, at least one and fewer than `copies`; oldest first. */
+  imageLacking: { body: { node: string; copies: number; limit: number }; reply: readonly ImageBytes[] };
+
   /** Removes record, tags and members; the bytes go after. Fault `conflict` (reason `image.protected`) for a protected one. */
   imageDelete: { body: { id: string }; reply: undefined };
 

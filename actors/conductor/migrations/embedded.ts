@@ -1,5 +1,5 @@
 /**
- * The tables of the embedded Identity and Image services. Every statement can be run again.
+ * The tables of the embedded Identity and Image services, and of what their nodes share. Every statement can be run again.
  *
  * The schema is the contract: names are unique where the services promise it, and what hangs on a user, project or
  * image goes with it. A grant points at its project or domain by its own column, so that both have foreign keys.
@@ -125,6 +125,7 @@ create table if not exists image (
   tags text[] not null default '{}',
   properties jsonb not null default '{}' check (jsonb_typeof(properties) = 'object'),
   upload_id text,
+  upload_node text,
   created_at timestamptz not null,
   updated_at timestamptz not null,
   version bigint not null default 1,
@@ -134,6 +135,7 @@ create table if not exists image (
 create index if not exists image_created on image (created_at, id);
 create index if not exists image_owner on image (owner);
 create index if not exists image_name on image (name);
+create index if not exists image_hash on image (hash) where hash is not null;
 create index if not exists image_tags on image using gin (tags);
 create index if not exists image_properties on image using gin (properties jsonb_path_ops);
 
@@ -146,4 +148,24 @@ create table if not exists image_member (
   primary key (image_id, project_id)
 );
 create index if not exists image_member_project on image_member (project_id, status);
+
+-- Nodes that answer the Image API, and which bytes (by their SHA-512) lie in whose folder.
+create table if not exists image_door (
+  node text primary key,
+  url text not null,
+  seen_at timestamptz not null default clock_timestamp()
+) with (fillfactor = 50);
+
+create table if not exists image_copy (
+  hash text not null,
+  node text not null,
+  primary key (hash, node)
+);
+create index if not exists image_copy_node on image_copy (node);
+
+-- Passwords and keys that the nodes of one cloud share: made once, by whichever comes first.
+create table if not exists cell_secret (
+  name text primary key,
+  value text not null
+);
 `;

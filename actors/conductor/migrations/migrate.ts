@@ -14,6 +14,7 @@ import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { Fault } from '../../../runtime/base/fault.ts';
 import { silentLog, type Log } from '../../../runtime/base/log.ts';
+import { reach } from '../../../runtime/database/primary.ts';
 import { COMPUTE_SCHEMA } from '../tables/compute.ts';
 import { LIMIT_FUNCTIONS, WRITE_FUNCTION } from '../write/function.ts';
 import { EMBEDDED_SCHEMA } from './embedded.ts';
@@ -100,7 +101,8 @@ function isCurrent(state: State | undefined): boolean {
 }
 
 async function connected(url: string): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: url, application_name: 'novact-schema', connectionTimeoutMillis: CONNECT_MS });
+  const { Client, connectionString } = reach(url);
+  const client = new Client({ connectionString, application_name: 'novact-schema', connectionTimeoutMillis: CONNECT_MS });
   client.on('error', () => undefined); // the statement that waits for it fails, that is enough
   try {
     await client.connect();

@@ -7,6 +7,7 @@ import { MikroORM } from '@mikro-orm/postgresql';
 import { must } from '../../../runtime/base/check.ts';
 import { silentLog, type Log } from '../../../runtime/base/log.ts';
 import { SESSION_TIMEOUTS } from '../../../runtime/database/open.ts';
+import { reach } from '../../../runtime/database/primary.ts';
 import { RECORD_ENTITIES } from '../records/entities.ts';
 import { IDENTITY_ENTITIES } from '../tables/identity.ts';
 import { IMAGE_ENTITIES } from '../tables/image.ts';
@@ -21,7 +22,7 @@ export async function openOrm(url: string, log: Log = silentLog): Promise<MikroO
     entities: [...RECORD_ENTITIES, ...IDENTITY_ENTITIES, ...IMAGE_ENTITIES],
     pool: { min: 0, max: CONNECTIONS_MAX },
     driverOptions: {
-      connectionString: url, // read by the driver alone, so that sockets and certificates work as they do elsewhere
+      ...reach(url), // read by the driver alone, so that sockets and certificates work as they do elsewhere
       application_name: 'novact-records',
       statement_timeout: SESSION_TIMEOUTS.statementMs,
       idle_in_transaction_session_timeout: SESSION_TIMEOUTS.idleInTransactionMs,
@@ -36,5 +37,5 @@ export async function openOrm(url: string, log: Log = silentLog): Promise<MikroO
 
 /** The database that a connection by this url would open. */
 export function databaseOf(url: string): string {
-  return must(new pg.Client({ connectionString: url }).database, 'the url of a store names its database');
+  return must(new pg.Client({ connectionString: reach(url).connectionString }).database, 'the url of a store names its database');
 }

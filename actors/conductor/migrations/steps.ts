@@ -5,19 +5,26 @@
 import type { Constructor } from '@mikro-orm/core';
 import { Migrator, type Migration } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
+import { reach } from '../../../runtime/database/primary.ts';
 import { FirstSchema } from './first-schema.ts';
+import { HostProof } from './host-proof.ts';
+import { ManyDoors } from './many-doors.ts';
+import { NodeKeys } from './node-keys.ts';
 import { databaseOf } from './orm.ts';
 import { STEP_NAMES, type StepName } from './step-names.ts';
 
 const STEPS: { readonly [name in StepName]: Constructor<Migration> } = {
   '001-first-schema': FirstSchema,
+  '002-node-keys': NodeKeys,
+  '003-host-proof': HostProof,
+  '004-many-doors': ManyDoors,
 };
 
 /** The caller holds the lock that lets one node at a time in here. */
 export async function applySteps(url: string): Promise<void> {
   const orm = await MikroORM.init({
     dbName: databaseOf(url),
-    driverOptions: { connectionString: url },
+    driverOptions: { ...reach(url) },
     entities: [],
     discovery: { warnWhenNoEntities: false },
     extensions: [Migrator],

@@ -24,12 +24,15 @@ type HostRead = {
   forced_down: boolean;
   beat_at: Date;
   silent_ms: number;
+  /** Something proves its guests dead. */
+  is_proved: boolean;
 };
 
-const HOSTS = `select name, id, uuid, service_id, service_uuid, driver, zone, inventory, used_vcpus, used_memory_mib, used_disk_gib,
-    claims, disabled, disabled_reason, forced_down, beat_at,
-    (extract(epoch from clock_timestamp() - beat_at) * 1000)::float8 as silent_ms
-  from host where $1 or not deleted order by id limit ${HOSTS_MAX}`;
+const HOSTS = `select h.name, id, uuid, service_id, service_uuid, driver, zone, inventory, used_vcpus, used_memory_mib, used_disk_gib,
+    claims, disabled, disabled_reason, forced_down, greatest(h.beat_at, b.beat_at) as beat_at,
+    (extract(epoch from clock_timestamp() - greatest(h.beat_at, b.beat_at)) * 1000)::float8 as silent_ms,
+    coalesce(h.proof is not null and h.proof_epoch = h.epoch, false) as is_proved
+  from host h left join host_beat b on b.name = h.name where $1 or not deleted order by id limit ${HOSTS_MAX}`;
 
 const ZONES = `select zone as name, bool_or(not disabled) as available, array_agg(name order by name) as hosts
   from host where not deleted group by zone order by zone`;
@@ -54,7 +57,7 @@ function toHostView(row: HostRead, serviceDownMs: number): HostView {
     host: row.name,
     zone: row.zone,
     enabled: !row.disabled,
-    up: !row.forced_down && row.silent_ms < serviceDownMs,
+    up: !row.forced_down && !row.is_proved && row.silent_ms < serviceDownMs,
     updatedAt: row.beat_at.toISOString(),
     disabledReason: row.disabled_reason,
     forcedDown: row.forced_down,

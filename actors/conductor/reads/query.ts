@@ -47,9 +47,9 @@ export async function fromStore<T>(read: () => Promise<T>): Promise<T> {
 export function isAway(error: unknown): boolean {
   if (!(error instanceof Error) || error instanceof Fault) return false;
   const code = codeOf(error);
-  // Classes 08, 53, 57 and timeouts of the server; system errors; what the driver says without a code.
+  // Classes 08, 53, 57 and timeouts of the server; a standby; system errors; no primary; what the driver says without a code.
   return (
-    /^(08|53|57)...$|^(25P03|40P01|55P03)$|^E[A-Z]{3,}$/.test(code) ||
+    /^(08|53|57)...$|^(25P03|25006|40P01|55P03)$|^E[A-Z]{3,}$|^unavailable$/.test(code) ||
     /^(Connection terminated|timeout exceeded|Client has encountered|Query read timeout)/.test(error.message)
   );
 }

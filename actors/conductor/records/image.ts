@@ -8,11 +8,12 @@ import { Fault } from '../../../runtime/base/fault.ts';
 import { ImageMemberRow, ImageRow } from '../tables/image.ts';
 import type { EmbeddedStore, Serve } from './embedded-store.ts';
 import { changedBy, gone, guarded, inTransaction, rowsOf } from './embedded-store.ts';
+import { ADD_COPY, copyServe, SEEN_LATELY } from './image-copies.ts';
 import { COLUMNS, listImages, visibleTo } from './image-list.ts';
 
 /** For the conductor's `serve` table. */
 export function imageServe(store: EmbeddedStore): Serve<ImageProtocol> {
-  return guarded({ ...recordServe(store), ...uploadServe(store), ...tagServe(store), ...memberServe(store) });
+  return guarded({ ...recordServe(store), ...uploadServe(store), ...copyServe(store), ...tagServe(store), ...memberServe(store) });
 }
 
 type Records = 'imageCreate' | 'imageShow' | 'imageList' | 'imageReplace' | 'imageSetStatus' | 'imageDelete';
@@ -52,37 +53,37 @@ function recordServe(store: EmbeddedStore): Serve<Pick<ImageProtocol, Records>> 
   };
 }
 
-type Uploads = 'imageBeginUpload' | 'imageEndUpload' | 'imageAbortUpload' | 'imageResetUploads' | 'imageWithBytes';
+type Uploads = 'imageBeginUpload' | 'imageEndUpload' | 'imageAbortUpload' | 'imageResetUploads';
 function uploadServe(store: EmbeddedStore): Serve<Pick<ImageProtocol, Uploads>> {
   return {
-    imageBeginUpload: ({ id, uploadId, nowMs }) =>
+    imageBeginUpload: ({ id, uploadId, node, nowMs }) =>
       inTransaction(store, 'image', async (em) => {
-        const done = await em.nativeUpdate(ImageRow, { id, status: 'queued' }, { status: 'saving', uploadId, updatedAt: new Date(nowMs) });
+        const done = await em.nativeUpdate(ImageRow, { id, status: 'queued' }, { status: 'saving', uploadId, uploadNode: node, updatedAt: new Date(nowMs) });
         if (done === 0) throw await whyNot(em, id, 'image.status', 'The image has its bytes already, or is getting them.');
         return one(em, id);
       }),
-    imageEndUpload: ({ id, uploadId, sizeBytes, checksum, hash, nowMs }) =>
+    imageEndUpload: ({ id, uploadId, node, sizeBytes, checksum, hash, nowMs }) =>
       inTransaction(store, 'image', async (em) => {
-        const change = { status: 'active', uploadId: null, sizeBytes, checksum, hash, updatedAt: new Date(nowMs) };
+        const change = { status: 'active', uploadId: null, uploadNode: null, sizeBytes, checksum, hash, updatedAt: new Date(nowMs) };
         const done = await em.nativeUpdate(ImageRow, { id, status: 'saving', uploadId }, change);
         if (done === 0) throw await whyNot(em, id, 'image.upload', 'The upload is no longer wanted.');
+        await changedBy(em, ADD_COPY, [hash, node]);
         return one(em, id);
       }),
     async imageAbortUpload({ id, uploadId, nowMs }) {
       const em = store.orm.em.fork();
-      await em.nativeUpdate(ImageRow, { id, status: 'saving', uploadId }, { status: 'queued', uploadId: null, updatedAt: new Date(nowMs) });
+      await em.nativeUpdate(ImageRow, { id, status: 'saving', uploadId }, { status: 'queued', uploadId: null, uploadNode: null, updatedAt: new Date(nowMs) });
       return undefined;
     },
-    imageResetUploads: ({ nowMs }) =>
-      store.orm.em.fork().nativeUpdate(ImageRow, { status: 'saving' }, { status: 'queued', uploadId: null, updatedAt: new Date(nowMs) }),
-    async imageWithBytes({ ids }) {
-      const rows = await store.orm.em
-        .fork()
-        .find(ImageRow, { id: { $in: [...ids] }, status: { $in: ['active', 'deactivated'] } }, { fields: ['id'], disableIdentityMap: true });
-      return rows.map((row) => row.id);
-    },
+    imageResetUploads: ({ node, running, nowMs }) => changedBy(store.orm.em.fork(), RESET_UPLOADS, [new Date(nowMs), node, node, JSON.stringify(running)]),
   };
 }
+
+/** Of a node that was not seen lately nobody waits for the rest of an upload. */
+const RESET_UPLOADS = `update image i set status = 'queued', upload_id = null, upload_node = null, updated_at = ?
+  where i.status = 'saving' and case
+    when coalesce(i.upload_node, ?) = ? then i.upload_id not in (select jsonb_array_elements_text(?::jsonb))
+    else not exists (select from image_door d where d.node = i.upload_node and ${SEEN_LATELY}) end`;
 
 function tagServe(store: EmbeddedStore): Serve<Pick<ImageProtocol, 'imageAddTag' | 'imageRemoveTag'>> {
   return {

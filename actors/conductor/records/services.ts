@@ -9,6 +9,7 @@ import { Fault } from '../../../runtime/base/fault.ts';
 import type { RecordProtocol } from '../messages/record.ts';
 import { readNodeServices } from '../reads/node-services.ts';
 import { isUuid, type Query } from '../reads/query.ts';
+import { FORCE_DOWN, FORCE_UP } from '../standings.ts';
 import { ServiceHostRow } from './entities.ts';
 import { inCell } from './in-cell.ts';
 
@@ -24,6 +25,8 @@ export function serviceServe(parts: Parts): ServiceServe {
       if (update.uuid !== null) await refuseNodeService(parts, update.uuid, 'updated');
       return inCell(orm, async (em) => {
         const row = await found(em, update);
+        // Said again of a host that has come back since: it counts again.
+        if (update.forcedDown === true || (update.forcedDown === false && row.forcedDown)) await force(em, row.name, update.forcedDown);
         apply(row, update);
         row.updatedAt = new Date(clock.wallMs());
         await em.flush();
@@ -49,6 +52,20 @@ function apply(row: ServiceRow, { enabled, disabledReason, forcedDown }: Update)
   if (disabledReason !== undefined) row.disabledReason = disabledReason;
   else if (enabled === true) row.disabledReason = null; // an old reason would explain nothing
   if (forcedDown !== undefined) row.forcedDown = forcedDown;
+}
+
+/** An operator's word that a host is dead, or that it is not; what is proved by it changes in the same transaction. */
+async function force(em: EntityManager, host: string, down: boolean): Promise<void> {
+  if (!down) await refuseLeftBehind(em, host);
+  for (const statement of down ? FORCE_DOWN : FORCE_UP) await em.execute(statement, [host], 'run');
+}
+
+/** What was evacuated from it may run there still: it has to come back and say that it does not. */
+async function refuseLeftBehind(em: EntityManager, host: string): Promise<void> {
+  const doomed = await em.execute<object[]>(`select 1 from claim where host = ? and role = 'doomed' limit 1`, [host]);
+  if (doomed.length === 0) return;
+  const text = `Unable to force up compute service on host ${host}: servers were evacuated or deleted from it, and it has not confirmed yet that they are gone.`;
+  throw new Fault('invalid', 'service.leftBehind', text);
 }
 
 async function found(em: EntityManager, { uuid, host }: { uuid: string | null; host: string | null }): Promise<ServiceRow> {

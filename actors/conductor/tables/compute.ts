@@ -156,6 +156,12 @@ create table if not exists flavor (
   created_at timestamptz not null default clock_timestamp()
 );
 
+-- Generations when the store was restored: a guest of a higher one may be of the history that was lost.
+create table if not exists restored (
+  instance_id uuid primary key references instance (id) on delete cascade,
+  generation integer not null
+);
+
 create table if not exists flavor_access (
   flavor integer not null references flavor (id) on delete cascade,
   project_id text not null,

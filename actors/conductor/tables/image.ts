@@ -24,6 +24,8 @@ export const ImageRow = defineEntity({
     properties: p.json<{ [key: string]: string }>(),
     /** The upload that is writing bytes; set while the status is `saving`. */
     uploadId: p.text().nullable(),
+    /** The node that is writing them. */
+    uploadNode: p.text().nullable(),
     createdAt: p.datetime(),
     updatedAt: p.datetime(),
     version: p.bigint('number'),

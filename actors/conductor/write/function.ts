@@ -5,7 +5,7 @@
  * that took the row, each with its own snapshot (READ COMMITTED). An expected refusal is a value it returns; only a
  * broken constraint is an error, and then nothing of the batch has happened. Order of checks, fixed:
  *
- *   epoch and version (P1) → host epoch and counters (P4) → addresses → quota
+ *   epoch and version (P1) → host epoch and counters (P4), proof that a host left behind is dead (P3) → addresses → quota
  *
  * Quota comes last: what it grants is what is written, so it is exact. A claim that is refused later in the order for
  * another reason may make the batch refuse a neighbour's claim that would have fitted; that one bids again.
@@ -78,16 +78,22 @@ begin
     refused[r.ord] := r.why;
   end loop;
 
-  -- P4: claims in order, by host, with what the batch has granted already.
+  -- P4: claims in order, by host, with what the batch has granted already. P3: a host is left behind only while what
+  -- proves its guests dead is of its epoch now: one that came back in between has begun another.
   key := null;
   for r in
-    select k.ord, k.host, k.host_epoch, k.vcpus, k.memory_mib, k.disk_gib, h.epoch,
+    select k.ord, k.op, k.host, k.host_epoch, k.vcpus, k.memory_mib, k.disk_gib, h.epoch,
+           h.proof is not null and h.proof_epoch = h.epoch as is_proved,
            h.vcpus - h.used_vcpus as free_v, h.memory_mib - h.used_memory_mib as free_m, h.disk_gib - h.used_disk_gib as free_d
     from json_to_recordset(claims) as k(ord integer, op text, host text, host_epoch bigint, vcpus bigint, memory_mib bigint, disk_gib bigint)
     left join host h on h.name = k.host and not h.deleted
-    where k.op = 'add' and refused[k.ord] is null
+    where k.op in ('add', 'evacuate') and refused[k.ord] is null
     order by k.host, k.ord
   loop
+    if r.op = 'evacuate' then
+      if r.is_proved is not true then refused[r.ord] := 'hostNotProved'; end if;
+      continue;
+    end if;
     if r.host is distinct from key then
       key := r.host; run_v := 0; run_m := 0; run_d := 0;
     end if;
@@ -113,13 +119,30 @@ begin
     refused[r.ord] := 'addressTaken';
   end loop;
 
+  -- An order that came before, and whose answer got lost: the instances of then.
+  for r in
+    select o.ord, i.id is not null as known,
+           array(select d.id from json_to_recordset(rows) as w(ord integer, idx integer, id uuid) join instance d on d.id = w.id
+                 where i.id is not null and w.ord = o.ord order by w.idx) as ids,
+           row_number() over (partition by o.first order by o.ord) as turn
+    from json_to_recordset(orders) as o(ord integer, first uuid, project_id text)
+    left join instance i on i.id = o.first and i.project_id = o.project_id
+  loop
+    if r.known then
+      refused[r.ord] := 'seen';
+      seen[r.ord] := to_json(r.ids);
+    elsif r.turn > 1 then
+      refused[r.ord] := 'again';
+    end if;
+  end loop;
+
   -- An idempotency key that was used: the instances of then, or a refusal when the body differs.
   for r in
     select o.ord, i.instances, i.body_hash = o.body_hash as same,
            row_number() over (partition by o.project_id, o.key order by o.ord) as turn
     from json_to_recordset(orders) as o(ord integer, project_id text, key text, body_hash text)
     left join idempotency i on i.project_id = o.project_id and i.key = o.key
-    where o.key is not null
+    where o.key is not null and refused[o.ord] is null
   loop
     if r.instances is not null then
       refused[r.ord] := case when r.same then 'seen' else 'keyReused' end;
@@ -175,7 +198,7 @@ begin
     -- What is given back goes first, so that one commit may move a claim or an address.
     if claims is not null then
       with wanted as (
-        select * from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer)
+        select * from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer, host text)
         where refused[k.ord] is null and k.op <> 'add'),
       dropped as (
         delete from claim using wanted w
@@ -183,7 +206,8 @@ begin
         returning claim.host, claim.vcpus, claim.memory_mib, claim.disk_gib),
       doomed as (
         update claim set role = 'doomed' from wanted w
-        where w.op = 'doom' and claim.instance_id = w.instance_id and claim.generation = w.generation),
+        where (w.op = 'doom' or w.op = 'evacuate' and w.host = claim.host)
+          and claim.instance_id = w.instance_id and claim.generation = w.generation),
       delta as (
         select host, sum(vcpus) as v, sum(memory_mib) as m, sum(disk_gib) as d, count(*) as n from dropped group by host)
       update host h set used_vcpus = used_vcpus - delta.v, used_memory_mib = used_memory_mib - delta.m,
@@ -203,9 +227,11 @@ begin
       from delta where delta.host = h.name;
     end if;
 
+    -- A guest whose claim is doomed may still run under its address: that one stays taken until its host confirms.
     if drops is not null then
       delete from fixed_ip f using json_to_recordset(drops) as d(ord integer, id uuid)
-      where f.instance_id = d.id and refused[d.ord] is null;
+      where f.instance_id = d.id and refused[d.ord] is null
+        and not exists (select from claim c where c.instance_id = d.id and c.role = 'doomed');
     end if;
 
     if takes is not null then

@@ -70,7 +70,8 @@ function packCommit(packed: Packed, item: CommitItem, ord: number): void {
   if (parts.dropAddresses) packed.drops.push({ ord, id: record.id });
   for (const claim of parts.claims) {
     const base = { ord, op: claim.op, instance_id: record.id, generation: claim.generation };
-    if (claim.op !== 'add') packed.claims.push(base);
+    if (claim.op === 'evacuate') packed.claims.push({ ...base, host: claim.host });
+    else if (claim.op !== 'add') packed.claims.push(base);
     else {
       const { vcpus, memoryMiB, diskGiB } = claim.need;
       packed.claims.push({ ...base, host: claim.host, host_epoch: claim.hostEpoch, vcpus, memory_mib: memoryMiB, disk_gib: diskGiB });
@@ -89,6 +90,7 @@ function packOrder(packed: Packed, item: OrderItem, ord: number): void {
   const { order } = item;
   packed.orders.push({
     ord,
+    first: order.instances[0]?.id ?? null,
     project_id: order.projectId,
     user_id: order.userId,
     count: order.instances.length,

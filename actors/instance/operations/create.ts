@@ -5,6 +5,9 @@
  *            commit with claim, addresses and generation, which checks host epoch, counters and addresses (P4)
  *   spawn    the driver makes and starts the guest (idempotent: asked again after a crash, the guest is the answer)
  *   unspawn  a host that failed is cleared, then its claim and addresses go back and another host is tried
+ *
+ * A server that leaves a dead host behind (evacuate.ts) takes the same steps, but it keeps its addresses, and the commit
+ * that places it dooms what it left.
  */
 import type { Effect, Outcome } from '../../../runtime/actor/effect.ts';
 import type { Facts, Next } from '../../../runtime/actor/kind.ts';
@@ -12,6 +15,7 @@ import { toIso } from '../../../runtime/base/clock.ts';
 import { Fault, type FaultRecord, type Json } from '../../../runtime/base/fault.ts';
 import { hostRef } from '../../host/messages.ts';
 import type { Nic } from '../../model/addressing.ts';
+import type { ClaimChange } from '../../model/commit.ts';
 import type { Bid, ClaimAnswer, Explanation, PlacementRequest } from '../../model/placement.ts';
 import { needOf } from '../../model/resources.ts';
 import { networkRef } from '../../network/messages.ts';
@@ -24,7 +28,7 @@ import { later, runVerb, type OperationRules } from './rules.ts';
 const BIDS_WANTED = 3;
 const PLACE_ASK_MS = 5_000;
 const CLAIM_ASK_MS = 2_000;
-/** A scheduler that knows no host at all may only just have started: it is asked again for so long. */
+/** A scheduler that knows no host at all may only just have started: it is asked again for so long since it first said so. */
 const NO_HOSTS_GRACE_MS = 10_000;
 
 export const CREATE: OperationRules = {
@@ -69,18 +73,45 @@ export const CREATE: OperationRules = {
         return resumed;
       }
       default:
-        // The host doesn't answer: what is left there is recorded as doomed, and the host has to confirm its end.
-        return cleared(state, 'doom', facts, settings);
+        // The host doesn't answer. With proof that nothing runs there another one is tried, else see `notProved`.
+        return cleared(state, 'evacuate', facts, settings);
     }
   },
 };
+
+/** The host that has this server is dead, somebody says: only the store knows, and refuses when it is not proved. */
+export function hostLost(state: Working, host: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  const { record } = state;
+  return record.host === host && record.operation.step !== 'place' ? cleared(state, 'evacuate', facts, settings) : next(state);
+}
+
+/** Nothing proves that the host that was to be left behind is dead. */
+export function notProved(state: Working, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  const { record } = state;
+  switch (record.operation.step) {
+    case 'place': {
+      const text = `Nothing proves any more that the servers of host ${record.host ?? ''} do not run there.`;
+      const fault = new Fault('conflict', 'host.notProved', text).toRecord();
+      const actions = actionEnded(record, facts, { fault, host: record.host });
+      const released = state.soft.asked ? [releaseAt(state.soft.asked.host, record.id, record.generation + 1)] : [];
+      return next({ ...change(state, { taskState: null, operation: null, actions }, facts), soft: NO_SOFT }, ...released);
+    }
+    case 'unspawn': {
+      // What is left there is recorded as doomed, and the host has to confirm its end.
+      return cleared(state, 'doom', facts, settings);
+    }
+    default:
+      return next(state); // a word too early changes nothing
+  }
+}
 
 /** Asks all schedulers and networks at once. */
 function place(state: Working, settings: InstanceSettings): Next<InstanceState> {
   const { record } = state;
   const round = state.soft.round + 1;
-  const wanted = record.wantedNetworks;
-  const begun = soften(state, { ...NO_SOFT, round, slicesLeft: settings.schedulerSlices, nicsLeft: wanted.length, nics: [] });
+  const wanted = addressesWanted(record);
+  const { noHostsMs } = state.soft;
+  const begun = soften(state, { ...NO_SOFT, round, noHostsMs, slicesLeft: settings.schedulerSlices, nicsLeft: wanted.length, nics: [] });
   const tag = tagOf(begun as Working);
   const request = requestOf(state);
   const effects: Effect[] = [];
@@ -95,6 +126,11 @@ function place(state: Working, settings: InstanceSettings): Next<InstanceState> 
   return next(begun, ...effects);
 }
 
+/** A server that has its addresses keeps them. */
+function addressesWanted(record: Working['record']): Working['record']['wantedNetworks'] {
+  return record.nics.length > 0 ? [] : record.wantedNetworks;
+}
+
 function requestOf(state: Working): PlacementRequest {
   const { record } = state;
   return {
@@ -103,7 +139,7 @@ function requestOf(state: Working): PlacementRequest {
     count: 1,
     need: needOf(record.flavor),
     zone: record.requestedZone,
-    onlyHost: record.requestedHost,
+    onlyHost: isMoving(record) ? ((record.operation.args['target'] as string | undefined) ?? null) : record.requestedHost,
     skipFilters: record.operation.args['forcedHost'] === true,
     excludedHosts: record.operation.excludedHosts,
     extraSpecs: record.flavor.extraSpecs,
@@ -113,41 +149,37 @@ function requestOf(state: Working): PlacementRequest {
 }
 
 /** One slice has answered. */
-export function placed(
-  state: Working,
-  outcome: Outcome<{ bids: Bid[]; explanation: Explanation }>,
-  facts: Facts,
-  settings: InstanceSettings,
-): Next<InstanceState> {
+export function placed(state: Working, outcome: Outcome<{ bids: Bid[]; explanation: Explanation }>, facts: Facts): Next<InstanceState> {
   const { soft } = state;
   const slicesLeft = soft.slicesLeft - 1;
   // A silent slice is left out: the others' hosts will do. Only when all are silent is it tried again.
   const bids = outcome.ok ? [...soft.bids, ...outcome.value.bids].sort((a, b) => b.score - a.score) : soft.bids;
   const explanation = outcome.ok ? addUp(soft.explanation, outcome.value.explanation) : soft.explanation;
   const known = soften(state, { slicesLeft, bids, explanation }) as Working;
-  return proceed(known, facts, settings);
+  return proceed(known, facts);
 }
 
 /** One network has proposed an address. */
-export function addressed(state: Working, outcome: Outcome<Nic>, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+export function addressed(state: Working, outcome: Outcome<Nic>, facts: Facts): Next<InstanceState> {
   if (!outcome.ok) {
     const fault = Fault.fromRecord(outcome.fault);
     return fault.retryable ? later(state, outcome.fault) : giveUp(state, outcome.fault, facts, null);
   }
   const known = soften(state, { nicsLeft: state.soft.nicsLeft - 1, nics: [...state.soft.nics, outcome.value] }) as Working;
-  return proceed(known, facts, settings);
+  return proceed(known, facts);
 }
 
 /** When bids and addresses are there: ask the best host for its promise. */
-function proceed(state: Working, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+function proceed(state: Working, facts: Facts): Next<InstanceState> {
   const { soft } = state;
   if (soft.slicesLeft > 0 || soft.nicsLeft > 0 || soft.asked !== null) return next(state);
   const [best] = soft.bids;
   if (best) return askForClaim(state, best);
   if (soft.explanation === null) return later(state, new Fault('unavailable', 'scheduler.silent', 'No scheduler answers.').toRecord());
-  const begunMs = state.record.operation.stepDueMs - settings.placeLimitMs;
-  const mayStillCome = soft.refusals.length > 0 || (soft.explanation.considered === 0 && facts.nowMs - begunMs < NO_HOSTS_GRACE_MS);
-  if (mayStillCome) return later(state, new Fault('unavailable', 'scheduler.noHosts', 'No host is known yet.').toRecord());
+  const noHostsMs = soft.explanation.considered === 0 ? (soft.noHostsMs ?? facts.upMs) : null;
+  const mayStillCome = soft.refusals.length > 0 || (noHostsMs !== null && facts.upMs - noHostsMs < NO_HOSTS_GRACE_MS);
+  const fault = new Fault('unavailable', 'scheduler.noHosts', 'No host is known yet.').toRecord();
+  if (mayStillCome) return later(soften(state, { noHostsMs }) as Working, fault);
   return giveUp(state, hostFault(state) ?? noValidHost(soft.explanation), facts, soft.explanation);
 }
 
@@ -171,7 +203,7 @@ export function claimed(state: Working, outcome: Outcome<ClaimAnswer>, facts: Fa
   if (!outcome.ok || !outcome.value.granted) {
     const why = !outcome.ok ? outcome.fault.reason : outcome.value.granted ? '' : outcome.value.why;
     const refused = soften(state, { asked: null, refusals: [...soft.refusals, { host: asked.host, why }] }) as Working;
-    const onward = proceed(refused, facts, settings);
+    const onward = proceed(refused, facts);
     // The bid was counted as used by its scheduler; a silent host may still have granted it.
     return next(onward.state, ...unbid(asked, record.id, settings), releaseAt(asked.host, record.id, record.generation + 1), ...onward.effects);
   }
@@ -184,17 +216,26 @@ export function claimed(state: Working, outcome: Outcome<ClaimAnswer>, facts: Fa
       host: asked.host,
       zone: asked.zone,
       generation,
-      taskState: 'spawning',
-      nics: soft.nics,
+      taskState: isMoving(record) ? 'rebuild_spawning' : 'spawning',
+      nics: record.nics.length > 0 ? record.nics : soft.nics,
       actions: explained(record.actions, record.operation.requestId, asked.host, soft),
     },
     facts,
     {
-      claims: [{ op: 'add', generation, host: asked.host, hostEpoch: outcome.value.hostEpoch, need }],
+      claims: [...leftBehind(record), { op: 'add', generation, host: asked.host, hostEpoch: outcome.value.hostEpoch, need }],
       takeAddresses: soft.nics.map(({ networkId, address, mac }) => ({ networkId, address, mac })),
     },
   ) as Working;
   return CREATE.resume(spawning, facts, settings);
+}
+
+/** What a server that goes elsewhere leaves: nothing, or a guest that something must prove dead. */
+function leftBehind({ host, generation, operation }: Working['record']): ClaimChange[] {
+  return host === null || operation.name !== 'evacuate' ? [] : [{ op: 'evacuate', generation, host }];
+}
+
+function isMoving({ operation }: Working['record']): boolean {
+  return operation.name === 'evacuate';
 }
 
 /** The store refused the placement: the promise is given back and everything is asked anew in a moment, not at once. */
@@ -202,6 +243,8 @@ export function placementRefused(state: Working, why: string, settings: Instance
   const { record, soft } = state;
   const effects: Effect[] = [];
   if (soft.asked) effects.push(releaseAt(soft.asked.host, record.id, record.generation + 1), ...unbid(soft.asked, record.id, settings));
+  // It promised under an epoch that is over: its row says so, which it may not have heard.
+  if (why === 'hostEpoch' && soft.asked) effects.push({ do: 'tell', to: hostRef(soft.asked.host), message: { type: 'rowChanged' } });
   // The network would propose the same address again to the same server.
   if (why === 'addressTaken') effects.push(...freeAddresses(record.id, soft.nics));
   const again = later(soften(state, { asked: null }) as Working, new Fault('unavailable', `placement.${why}`, 'The placement was refused.').toRecord());
@@ -212,27 +255,39 @@ export function placementRefused(state: Working, why: string, settings: Instance
  * A host that failed is cleared: the next host, or the end. Doomed instead, its guest may still run there: without proof
  * that it doesn't, no other host may have it (P3).
  */
-function cleared(state: Working, op: 'drop' | 'doom', facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+function cleared(state: Working, op: 'drop' | 'doom' | 'evacuate', facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   const { record } = state;
-  const { operation } = record;
-  const fault = operation.args['fault'] as FaultRecord;
+  const { operation, host } = record;
+  const fault = hostFault(state) ?? new Fault('unavailable', 'host.lost', 'The host of the server was lost.').toRecord();
   const attempt = operation.attempt + 1;
-  const parts = { claims: [{ op, generation: record.generation }] as const, dropAddresses: true };
-  const freed = { host: null, nics: [] };
+  const moving = isMoving(record);
+  const parts = partsOf(record, op);
+  const freed = moving ? { host: null } : { host: null, nics: [] };
   if (op === 'doom') return giveUp(state, fault, facts, null, { freed, parts });
   if (attempt >= settings.attemptsMax) {
     const message = `Exceeded maximum number of retries. Exhausted all hosts available for retrying build failures for instance ${record.id}.`;
     return giveUp(state, { ...fault, message: fault.code === 'internal' ? message : fault.message }, facts, null, { freed, parts });
   }
-  const excludedHosts = record.host === null ? operation.excludedHosts : [...operation.excludedHosts, record.host];
+  const excludedHosts = host === null ? operation.excludedHosts : [...operation.excludedHosts, host];
   const again = change(
     state,
-    { ...atStep(record, 'place', settings.placeLimitMs, facts, { attempt, excludedHosts }), ...freed, taskState: 'scheduling' },
+    {
+      ...atStep(record, 'place', settings.placeLimitMs, facts, { attempt, excludedHosts }),
+      ...freed,
+      taskState: moving ? 'rebuilding' : 'scheduling',
+    },
     facts,
     parts,
   ) as Working;
   const resumed = CREATE.resume({ ...again, soft: { ...NO_SOFT, round: state.soft.round } }, facts, settings);
-  return next(resumed.state, ...freeAddresses(record.id, record.nics), ...resumed.effects);
+  return next(resumed.state, ...(moving ? [] : freeAddresses(record.id, record.nics)), ...resumed.effects);
+}
+
+function partsOf(record: Working['record'], op: 'drop' | 'doom' | 'evacuate'): Partial<Parts> {
+  if (op === 'evacuate') return { claims: [{ op, generation: record.generation, host: record.host ?? '' }], dropAddresses: !isMoving(record) };
+  if (isMoving(record)) return { claims: [{ op, generation: record.generation }] };
+  const parts = { claims: [{ op, generation: record.generation }] as const, dropAddresses: true };
+  return parts;
 }
 
 function giveUp(
@@ -240,7 +295,7 @@ function giveUp(
   fault: FaultRecord,
   facts: Facts,
   explanation: Explanation | null,
-  undone?: { freed: { host: null; nics: readonly Nic[] }; parts: Partial<Parts> },
+  undone?: { freed: { host: null; nics?: readonly Nic[] }; parts: Partial<Parts> },
 ): Next<InstanceState> {
   const { record } = state;
   const ended = change(
@@ -256,7 +311,8 @@ function giveUp(
     facts,
     undone?.parts,
   );
-  return next({ ...ended, soft: NO_SOFT }, ...freeAddresses(record.id, record.nics.length > 0 ? record.nics : state.soft.nics));
+  const unused = isMoving(record) ? [] : record.nics.length > 0 ? record.nics : state.soft.nics;
+  return next({ ...ended, soft: NO_SOFT }, ...freeAddresses(record.id, unused));
 }
 
 /** "No valid host" says which filter left none. */

@@ -20,8 +20,10 @@ export type Summary = {
   readonly hosts: readonly SummaryHosts[];
   /** What could be better, as sentences. */
   readonly hints: readonly string[];
-  /** `embedded PostgreSQL 18.4`, or where the server is; without password. */
+  /** `embedded PostgreSQL 18.4`, or where the server is; without password. Empty on a node without one. */
   readonly database: string;
+  /** Names of the further ones. */
+  readonly processes: readonly string[];
   readonly dataDir: string;
   readonly logFile: string | undefined;
   /** Absent with an identity service of your own. */
@@ -31,10 +33,12 @@ export type Summary = {
 };
 
 export function renderSummary(summary: Summary): string {
-  const { version, node, tookMs, services, hosts, hints, database, dataDir, logFile, client, example } = summary;
+  const { version, node, tookMs, services, hosts, hints, database, processes, dataDir, logFile, client, example } = summary;
   const rows: [string, string][] = services.map(({ name, url }) => [name, url]);
   rows.push(['Hosts', hosts.map(hostsLine).join('; ') || 'none on this node']);
-  rows.push(['Database', database], ['Data', dataDir]);
+  if (processes.length > 0) rows.push(['Processes', `${processes.length + 1}: ${node}, ${range(processes)}`]);
+  if (database !== '') rows.push(['Database', database]);
+  rows.push(['Data', dataDir]);
   if (logFile !== undefined) rows.push(['Log', logFile]);
   const blocks = [`novact ${version} is up: node ${node}, in ${seconds(tookMs)}.`, table(rows)];
   if (hints.length > 0) blocks.push(hints.join('\n'));
@@ -46,6 +50,11 @@ export function renderSummary(summary: Summary): string {
 function hostsLine({ kind, count, status }: SummaryHosts): string {
   if (status === undefined) return `${count} ${kind}`;
   return `${count} ${kind}${status.isUp ? '' : ', down'}: ${status.text}`;
+}
+
+/** Their names count on: the first and the last say all. */
+function range(names: readonly string[]): string {
+  return names.length < 3 ? names.join(', ') : `${names[0]} to ${names.at(-1)}`;
 }
 
 function firstSteps(client: ClientFiles, example: Summary['example']): string {

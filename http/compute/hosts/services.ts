@@ -3,6 +3,7 @@
  * named by host and binary (or a number), from 2.53 on by its uuid.
  */
 import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
+import { hostRef } from '../../../actors/host/messages.ts';
 import type { ServiceView } from '../../../actors/conductor/messages/read.ts';
 import type { Call } from '../../kit/call.ts';
 import { conflict, invalid, notFound } from '../../kit/errors.ts';
@@ -131,6 +132,8 @@ async function update(parts: ComputeParts, host: string, binary: string, changes
 async function change(parts: ComputeParts, service: ServiceView, changes: Changes): Promise<void> {
   if (service.binary !== COMPUTE) throw invalid(`Updating a ${service.binary} service is not supported. Only ${COMPUTE} services can be updated.`);
   await parts.actors.ask(CONDUCTOR, { type: 'updateService', uuid: service.uuid, host: service.host, ...changes });
+  // A hint: the host looks by itself too, but later.
+  parts.actors.tell(hostRef(service.host), { type: 'rowChanged' });
   parts.caches.hosts.clear();
   parts.caches.zones.clear();
 }

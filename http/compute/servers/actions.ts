@@ -14,6 +14,7 @@ import { ANYTHING, integer, members } from '../parameter-types.ts';
 import { route } from '../parts.ts';
 import type { ComputeParts, ComputeRoute } from '../parts.ts';
 import type { Rule } from '../rules.ts';
+import { EVACUATE_ROUTE } from './evacuate.ts';
 import { actorCaller, findServer, refuseIllegal } from './find.ts';
 import type { FoundServer } from './find.ts';
 
@@ -44,6 +45,7 @@ export const SERVER_ACTION_ROUTES = [
     find: findServer,
     serve: serveConsole,
   }),
+  EVACUATE_ROUTE,
 ];
 
 function actionBody(action: string, argument: JsonSchema) {

@@ -28,7 +28,7 @@ export function identityApi(parts: IdentityParts): Koa {
   const base = (ctx: Koa.Context): string => ownUrl(ctx, settings.publicUrl);
   const passwords = openPasswords(random, settings.passwordCost);
   const limit = openLoginLimit(clock);
-  const desk = openTokenDesk({ actors, clock, random, tokenTtlMs: settings.tokenTtlMs });
+  const desk = openTokenDesk({ actors, clock, random, tokenTtlMs: settings.tokenTtlMs, addresses: settings.addresses });
 
   async function checkPassword(user: Named, password: string): Promise<{ userId: string; passwordHash: string }> {
     const login = await actors.ask(CONDUCTOR, { type: 'identityLogin', user });

@@ -1,4 +1,9 @@
-/** The catalog of a token: enabled services with their enabled endpoints, the project's id put into their addresses. */
+/**
+ * The catalog of a token: enabled services with their enabled endpoints, the project's id put into their addresses.
+ *
+ * The endpoints that a start makes say `{compute}/v2.1`: the address of the node that is asked stands for the braces, so
+ * that a client stays with the node that it began with. What administrators write is shown as it is, by every node.
+ */
 import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { IdentityEndpoint, IdentityService } from '../../../actors/conductor/messages/identity.ts';
 import type { Actors } from '../../../runtime/actor/ask.ts';
@@ -7,12 +12,22 @@ const CATALOG_MAX = 1_000;
 
 export type Catalog = { readonly services: readonly IdentityService[]; readonly endpoints: readonly IdentityEndpoint[] };
 
-export async function loadCatalog(actors: Actors): Promise<Catalog> {
+/** Addresses of this node's services, by type. */
+export type Addresses = { readonly [type: string]: string };
+
+export async function loadCatalog(actors: Actors, addresses: Addresses): Promise<Catalog> {
   const [services, endpoints] = await Promise.all([
     actors.ask(CONDUCTOR, { type: 'identityListService', filter: { enabled: true }, limit: CATALOG_MAX }),
     actors.ask(CONDUCTOR, { type: 'identityListEndpoint', filter: { enabled: true }, limit: CATALOG_MAX }),
   ]);
-  return { services, endpoints };
+  return { services, endpoints: endpoints.map((endpoint) => atThisNode(endpoint, addresses)).filter(({ url }) => !url.startsWith('{')) };
+}
+
+/** As it is when it names no service of this node. */
+export function atThisNode(endpoint: IdentityEndpoint, addresses: Addresses): IdentityEndpoint {
+  const [, type = '', path = ''] = /^\{(\w+)\}(.*)$/.exec(endpoint.url) ?? [];
+  const address = Object.hasOwn(addresses, type) ? addresses[type] : undefined;
+  return address === undefined ? endpoint : { ...endpoint, url: `${address}${path}` };
 }
 
 /** An address that wants a project is left out when the token has none. */

@@ -15,8 +15,10 @@ export type IdentitySettings = {
   /** Address in links, without `/v3`; null: as the client wrote it. */
   readonly publicUrl: string | null;
   readonly passwordCost: PasswordCost;
+  /** Of this node's services, by type: what stands for `{image}` in an endpoint. Others are left out of the catalog. */
+  readonly addresses: { readonly [type: string]: string };
 };
-export const IDENTITY_SETTINGS: IdentitySettings = { tokenTtlMs: 4 * 3_600_000, publicUrl: null, passwordCost: PASSWORD_COST };
+export const IDENTITY_SETTINGS: IdentitySettings = { tokenTtlMs: 4 * 3_600_000, publicUrl: null, passwordCost: PASSWORD_COST, addresses: {} };
 
 export type IdentityParts = {
   readonly actors: Actors;

@@ -10,6 +10,7 @@ import type { Call, Route } from '../wire.ts';
 import type { Identity } from './parts.ts';
 import type { Caller } from './caller.ts';
 import { adminOf, callerOf, mayRead } from './caller.ts';
+import { atThisNode } from './catalog.ts';
 import { about, forbiddenTo, notFound } from './error.ts';
 import { BODIES, parseBody } from './schema.ts';
 import { VIEWS } from './view.ts';
@@ -153,7 +154,8 @@ function routesOf<K extends IdentityKind>(identity: Identity, resource: Resource
   ];
 }
 
-async function list<K extends IdentityKind>({ actors, desk, base }: Identity, { kind, many, filters }: Resource<K>, call: Call): Promise<void> {
+async function list<K extends IdentityKind>(identity: Identity, { kind, many, filters }: Resource<K>, call: Call): Promise<void> {
+  const { actors, desk, base } = identity;
   const caller = await callerOf(call, desk);
   if (!mayRead(caller) && kind !== 'Region') throw forbiddenTo(`list_${many}`);
   const filter = filterOf(call.query, filters);
@@ -162,7 +164,7 @@ async function list<K extends IdentityKind>({ actors, desk, base }: Identity, { 
   const found = none ? [] : await ask(actors, { type: `identityList${kind}`, filter, limit: LIST_MAX + 1 });
   const url = base(call.ctx);
   call.ctx.body = {
-    [many]: found.slice(0, LIST_MAX).map((record) => VIEWS[kind](record as IdentityKinds[K], url)),
+    [many]: found.slice(0, LIST_MAX).map((record) => render(identity, kind, record, url)),
     links: { self: `${url}${call.ctx.url}`, previous: null, next: null },
     ...(found.length > LIST_MAX ? { truncated: true } : {}),
   };
@@ -175,7 +177,7 @@ async function show<K extends IdentityKind>(identity: Identity, { kind, one, rea
   if (!mayRead(caller) && !(await readable(caller, id, identity))) throw forbiddenTo(`get_${one}`);
   const [record] = await ask(actors, { type: `identityList${kind}`, filter: { id }, limit: 1 });
   if (!record) throw notFound(one, id);
-  call.ctx.body = { [one]: VIEWS[kind](record as IdentityKinds[K], base(call.ctx)) };
+  call.ctx.body = { [one]: render(identity, kind, record, base(call.ctx)) };
 }
 
 async function create<K extends IdentityKind>(identity: Identity, resource: Resource<K>, call: Call): Promise<void> {
@@ -189,7 +191,7 @@ async function create<K extends IdentityKind>(identity: Identity, resource: Reso
   const made = await about(one, name, ask(actors, { type: `identityCreate${kind}`, record, ...passwordHash }));
   desk.changed();
   call.ctx.status = 201;
-  call.ctx.body = { [one]: VIEWS[kind](made as unknown as IdentityKinds[K], base(call.ctx)) };
+  call.ctx.body = { [one]: render(identity, kind, made, base(call.ctx)) };
 }
 
 async function update<K extends IdentityKind>(identity: Identity, { kind, one, change }: Resource<K>, call: Call): Promise<void> {
@@ -200,7 +202,7 @@ async function update<K extends IdentityKind>(identity: Identity, { kind, one, c
   const passwordHash = 'password' in body && typeof body.password === 'string' ? { passwordHash: await passwords.hash(body.password) } : {};
   const made = await about(one, id, ask(actors, { type: `identityUpdate${kind}`, id, change: change(body), ...passwordHash }));
   desk.changed();
-  call.ctx.body = { [one]: VIEWS[kind](made as unknown as IdentityKinds[K], base(call.ctx)) };
+  call.ctx.body = { [one]: render(identity, kind, made, base(call.ctx)) };
 }
 
 async function remove<K extends IdentityKind>({ actors, desk }: Identity, { kind, one }: Resource<K>, call: Call): Promise<void> {
@@ -215,6 +217,12 @@ async function remove<K extends IdentityKind>({ actors, desk }: Identity, { kind
 async function refuseEnabled(actors: Identity['actors'], id: string): Promise<void> {
   const [domain] = await actors.ask(CONDUCTOR, { type: 'identityListDomain', filter: { id }, limit: 1 });
   if (domain?.enabled) throw new Fault('forbidden', 'identity.domain', 'Cannot delete a domain that is enabled, please disable it first.');
+}
+
+/** An endpoint of this node's services is shown with this node's address, as in the catalog. */
+function render<K extends IdentityKind>({ settings }: Identity, kind: K, record: object, base: string): object {
+  const shown = kind === 'Endpoint' ? atThisNode(record as IdentityKinds['Endpoint'], settings.addresses) : record;
+  return VIEWS[kind](shown as IdentityKinds[K], base);
 }
 
 /** The one place where a message is put together from a kind's name: the compiler knows the names, not their sum. */

@@ -1,9 +1,10 @@
 /**
- * The first records of the embedded Identity service. Runs at every start and twice does no harm: what exists stays as
- * it is (passwords above all), only endpoints follow the configuration.
+ * The first records of the embedded Identity service. Runs at every start of every node, at the same time too, and
+ * twice does no harm: what exists stays as it is, passwords and endpoints above all.
  */
+import { createHash } from 'node:crypto';
 import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
-import type { GrantTarget, IdentityEndpoint, IdentityKind, IdentityKinds } from '../../../actors/conductor/messages/identity.ts';
+import type { GrantTarget, IdentityKind, IdentityKinds } from '../../../actors/conductor/messages/identity.ts';
 import type { Actors } from '../../../runtime/actor/ask.ts';
 import { must } from '../../../runtime/base/check.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
@@ -20,7 +21,7 @@ export type IdentitySeed = {
   /** Of the user `nova`, by which the Compute service validates tokens. */
   readonly servicePassword: string;
   readonly region: string;
-  /** One address for the three interfaces each; `$(project_id)s` in it becomes the token's project. */
+  /** One address for the three interfaces each; `{image}` in it becomes the address of that service at the node that is asked, `$(project_id)s` the token's project. */
   readonly endpoints: readonly { readonly type: string; readonly name: string; readonly url: string; readonly description?: string }[];
   readonly random: Random;
   readonly passwordCost?: PasswordCost;
@@ -63,17 +64,26 @@ export async function seedIdentity(actors: Actors, seed: IdentitySeed): Promise<
   return { adminUserId, adminProjectId, demoUserId, demoProjectId, serviceUserId, serviceProjectId };
 }
 
-async function seedCatalog(actors: Actors, { region, endpoints, random }: IdentitySeed): Promise<void> {
-  const id = (): string => random.uuid().replaceAll('-', '');
+/** Ids follow from what they name: no constraint would keep two nodes from making a service twice. */
+async function seedCatalog(actors: Actors, { region, endpoints }: IdentitySeed): Promise<void> {
   await ensure(actors, 'Region', { id: region }, () => ({ id: region, description: '' }));
   for (const { type, name, url, description } of endpoints) {
-    const service = await ensure(actors, 'Service', { type, name }, () => ({ id: id(), type, name, description: description ?? '', enabled: true }));
+    const service = await ensure(actors, 'Service', { type, name }, () => ({
+      id: idFrom(type, name),
+      type,
+      name,
+      description: description ?? '',
+      enabled: true,
+    }));
     for (const face of INTERFACES) {
       const key = { serviceId: service.id, regionId: region, interface: face };
-      const endpoint: IdentityEndpoint = await ensure(actors, 'Endpoint', key, () => ({ id: id(), ...key, interface: face, url, enabled: true }));
-      if (endpoint.url !== url) await actors.ask(CONDUCTOR, { type: 'identityUpdateEndpoint', id: endpoint.id, change: { url } });
+      await ensure(actors, 'Endpoint', key, () => ({ id: idFrom(service.id, region, face), ...key, interface: face, url, enabled: true }));
     }
   }
+}
+
+function idFrom(...names: string[]): string {
+  return createHash('sha256').update(JSON.stringify(names)).digest('hex').slice(0, 32);
 }
 
 async function ensureUser(actors: Actors, seed: IdentitySeed, user: { id: string; name: string; defaultProjectId: string }, password: string): Promise<string> {
@@ -93,12 +103,12 @@ async function ensure<K extends IdentityKind>(
   make: () => IdentityKinds[K],
   passwordHash?: string,
 ): Promise<IdentityKinds[K]> {
-  const look = async (): Promise<IdentityKinds[K] | undefined> => {
+  const look = async (by: { [name: string]: string }): Promise<IdentityKinds[K] | undefined> => {
     // A message put together from a kind's name: the compiler knows the names, not their sum.
-    const found: unknown = await actors.ask(CONDUCTOR, { type: `identityList${kind}`, filter, limit: 1 } as never);
+    const found: unknown = await actors.ask(CONDUCTOR, { type: `identityList${kind}`, filter: by, limit: 1 } as never);
     return (found as IdentityKinds[K][])[0];
   };
-  const there = await look();
+  const there = await look(filter);
   if (there) return there;
   const record = make();
   try {
@@ -106,6 +116,7 @@ async function ensure<K extends IdentityKind>(
     return record;
   } catch (error) {
     if (!Fault.is(error, 'conflict')) throw error;
-    return must(await look(), 'a record in conflict exists');
+    // One that was renamed since still has its id.
+    return must((await look(filter)) ?? (await look({ id: record.id })), 'a record in conflict exists');
   }
 }

@@ -11,7 +11,7 @@ import type { TokenView, WantedScope } from '../../../actors/conductor/messages/
 import type { Actors } from '../../../runtime/actor/ask.ts';
 import type { Clock } from '../../../runtime/base/clock.ts';
 import type { Random } from '../../../runtime/base/random.ts';
-import type { Catalog } from './catalog.ts';
+import type { Addresses, Catalog } from './catalog.ts';
 import { loadCatalog } from './catalog.ts';
 
 export const TRUST_MS = 1_000;
@@ -48,7 +48,9 @@ export interface TokenDesk {
   changed(): void;
 }
 
-export function openTokenDesk(parts: { actors: Actors; clock: Clock; random: Random; tokenTtlMs: number }): TokenDesk {
+export type DeskParts = { actors: Actors; clock: Clock; random: Random; tokenTtlMs: number; addresses: Addresses };
+
+export function openTokenDesk(parts: DeskParts): TokenDesk {
   const { actors, clock, random } = parts;
   const kept = new Map<string, KnownToken>();
   let catalog: Promise<Catalog> | undefined;
@@ -135,7 +137,7 @@ export function openTokenDesk(parts: { actors: Actors; clock: Clock; random: Ran
     },
     async catalog() {
       await current();
-      catalog ??= loadCatalog(actors);
+      catalog ??= loadCatalog(actors, parts.addresses);
       const loading = catalog;
       loading.catch(() => {
         if (catalog === loading) catalog = undefined;

@@ -3,15 +3,15 @@
  * No import, tasks, metadata definitions or several stores.
  *
  * Records are reached through the conductor, bytes are files of `blobs`, a directory that this process must own
- * alone: at start it removes there what no record claims. The listener must not limit the length of a request in
- * time (`requestTimeout: 0`): silent clients are cut off here.
+ * alone, or lie at other nodes' image services. The listener must not limit the length of a request in time
+ * (`requestTimeout: 0`): silent clients are cut off here.
  */
 import type Koa from 'koa';
-import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { Route } from '../wire.ts';
 import { ownUrl, wireApp } from '../wire.ts';
 import { openBlobs } from './blobs.ts';
 import { callerOf } from './caller.ts';
+import { Copies } from './copies.ts';
 import { renderImageError } from './error.ts';
 import { fileRoutes } from './file-routes.ts';
 import { imageRoutes } from './image-routes.ts';
@@ -24,16 +24,16 @@ export { IMAGE_SETTINGS } from './parts.ts';
 /** Of JSON bodies: 128 properties of their full length do not fit, and need not. */
 const BODY_MAX_BYTES = 1_048_576;
 
-/** Resolves when the directory is in order and uploads that a former process left are open again. */
-export async function imageApi(parts: ImageParts): Promise<Koa> {
-  const { actors, clock, random, log, settings } = parts;
-  const blobs = await openBlobs(parts.blobs, clock);
-  const reset = await actors.ask(CONDUCTOR, { type: 'imageResetUploads', nowMs: clock.wallMs() });
-  const swept = await blobs.sweep((ids) => actors.ask(CONDUCTOR, { type: 'imageWithBytes', ids }));
-  if (reset + swept > 0) log.info('image leftovers removed', { uploads: reset, files: swept });
-  const service: ImageService = { ...parts, blobs, busy: new Set() };
+/** Resolves when the directory is in order and uploads that a former process left are open again. `close` ends what it does by the clock. */
+export async function imageApi(parts: ImageParts): Promise<{ readonly app: Koa; readonly close: () => Promise<void> }> {
+  const { clock, random, log, settings } = parts;
+  const blobs = await openBlobs(parts.blobs, clock, random);
+  const uploads = new Set<string>();
+  const copies = new Copies({ ...parts, blobs, uploads });
+  await copies.open();
+  const service: ImageService = { ...parts, blobs, copies, uploads };
   const routes = [...plainRoutes(service), ...imageRoutes(service), ...fileRoutes(service), ...memberRoutes(service)];
-  return wireApp({ routes, clock, random, log, bodyMaxBytes: BODY_MAX_BYTES, renderError: renderImageError });
+  return { app: wireApp({ routes, clock, random, log, bodyMaxBytes: BODY_MAX_BYTES, renderError: renderImageError }), close: () => copies.close() };
 
   function plainRoutes(shared: ImageService): Route[] {
     const versions =

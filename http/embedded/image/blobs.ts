@@ -1,94 +1,128 @@
 /**
- * The bytes of images: one file per image, named by its uuid, in a directory of mode 0700 that one process owns.
- * A file appears under its name only when it is whole and on disk (written aside, synced, renamed), and goes after
- * the record's removal was committed. What a crash left over is removed by `sweep` at start.
+ * The bytes of images: a file for each content, named by its SHA-512, in a directory of mode 0700 that one process
+ * owns. A name can only mean one thing, whatever became of the images that had it. A file gets its name when it is
+ * whole and on disk (written aside, synced, renamed).
+ *
+ * Whoever gives or takes a name does it inside `alone`, together with the record that goes with it: so no sweep takes
+ * away what an upload of the same bytes is about to record.
  */
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { check } from '../../../runtime/base/check.ts';
 import type { Clock } from '../../../runtime/base/clock.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import { isUuid } from '../../../runtime/base/ids.ts';
+import type { Random } from '../../../runtime/base/random.ts';
 
 /** A client that sends nothing for so long is gone. */
 const IDLE_MS = 60_000;
-const SWEEP_BATCH = 500;
+const UNFINISHED = 'new-';
+const HASH = /^[0-9a-f]{128}$/;
 
 export type Written = { readonly sizeBytes: number; readonly checksum: string; readonly hash: string };
+/** Bytes that are on disk and have no name yet. */
+export type Draft = Written & {
+  /** Gives them their name. Inside `alone` of their hash. */
+  keep(): Promise<void>;
+  /** Harmless when they were kept. */
+  discard(): Promise<void>;
+};
 
 export interface Blobs {
   /**
    * Streams to disk. Faults: `tooLarge` past `maxBytes` or when the disk is full, `timeout` for a silent client,
    * `invalid` for one that went away; no file is left then.
    */
-  write(id: string, uploadId: string, from: Readable, maxBytes: number): Promise<Written>;
+  write(from: Readable, maxBytes: number): Promise<Draft>;
   /** undefined when there is no file. The caller closes it. */
-  open(id: string): Promise<FileHandle | undefined>;
-  /** Harmless when there is none. */
-  remove(id: string): Promise<void>;
-  /** Removes leftovers: unfinished uploads, and files that `wanted` does not name. */
-  sweep(wanted: (ids: readonly string[]) => Promise<readonly string[]>): Promise<number>;
+  open(hash: string): Promise<FileHandle | undefined>;
+  /** When its file was made, in wall milliseconds; now, when there is none. */
+  writtenMs(hash: string): Promise<number>;
+  /** Harmless when there is none. Inside `alone`. */
+  remove(hash: string): Promise<void>;
+  /** The hashes of all that is here. */
+  list(): Promise<string[]>;
+  /** One at a time for each hash, in order. */
+  alone<T>(hash: string, work: () => Promise<T>): Promise<T>;
+  /** At start, before anything else: what a killed process was writing goes. Says how many. */
+  tidy(): Promise<number>;
+  /** Files of a former release, by image. */
+  named(): Promise<string[]>;
+  /** Such a file gets the name of its bytes, or goes when nobody knows them. */
+  rename(imageId: string, hash: string | undefined): Promise<void>;
 }
 
-export async function openBlobs(directory: string, clock: Clock): Promise<Blobs> {
+export async function openBlobs(directory: string, clock: Clock, random: Random): Promise<Blobs> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const folder = await open(directory, 'r');
   await folder.chmod(0o700);
   await folder.close();
-  const pathOf = (id: string): string => {
-    check(isUuid(id), 'a blob is named by a uuid');
-    return join(directory, id);
+  const lines = new Map<string, Promise<unknown>>();
+  const pathOf = (hash: string): string => {
+    check(HASH.test(hash), 'bytes are named by their SHA-512');
+    return join(directory, hash);
   };
 
   return {
-    async write(id, uploadId, from, maxBytes) {
-      check(isUuid(uploadId), 'an upload is named by a uuid');
-      const aside = `${pathOf(id)}.${uploadId}`;
+    async write(from, maxBytes) {
+      const aside = join(directory, `${UNFINISHED}${random.uuid()}`);
+      const discard = (): Promise<void> => rm(aside, { force: true });
       try {
-        const file = await open(aside, 'wx', 0o600);
-        let written: Written;
-        try {
-          written = await pour(from, file, maxBytes, clock);
-          await file.sync();
-        } finally {
-          await file.close();
-        }
-        await rename(aside, pathOf(id));
-        await syncFolder(directory);
-        return written;
+        const written = await toFile(aside, from, maxBytes, clock);
+        return { ...written, discard, keep: () => moved(aside, pathOf(written.hash), directory) };
       } catch (error) {
-        await rm(aside, { force: true });
+        await discard();
         if (error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')) {
           throw new Fault('tooLarge', 'image.disk', 'Image storage media is full.', { cause: error });
         }
         throw error;
       }
     },
-    async open(id) {
+    async open(hash) {
       try {
-        return await open(pathOf(id), 'r');
+        return await open(pathOf(hash), 'r');
       } catch (error) {
         if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
         throw error;
       }
     },
-    remove: (id) => rm(pathOf(id), { force: true }),
-    async sweep(wanted) {
-      const names = await readdir(directory);
-      const whole = names.filter(isUuid);
-      const stale = new Set(names.filter((name) => isUuid(name.slice(0, 36)) && name[36] === '.'));
-      for (let from = 0; from < whole.length; from += SWEEP_BATCH) {
-        const batch = whole.slice(from, from + SWEEP_BATCH);
-        const kept = new Set(await wanted(batch));
-        for (const name of batch) if (!kept.has(name)) stale.add(name);
-      }
-      for (const name of stale) await rm(join(directory, name), { force: true });
-      return stale.size;
+    writtenMs: async (hash) => (await stat(pathOf(hash)).catch(() => undefined))?.mtimeMs ?? clock.wallMs(),
+    remove: (hash) => rm(pathOf(hash), { force: true }),
+    list: async () => (await readdir(directory)).filter((name) => HASH.test(name)),
+    async alone(hash, work) {
+      const before = lines.get(hash) ?? Promise.resolve();
+      const mine = before.then(work, work);
+      const settled = mine.catch(() => undefined);
+      lines.set(hash, settled);
+      void settled.then(() => lines.get(hash) === settled && lines.delete(hash));
+      return mine;
+    },
+    async tidy() {
+      const left = (await readdir(directory)).filter((name) => name.startsWith(UNFINISHED) || (isUuid(name.slice(0, 36)) && name[36] === '.'));
+      for (const name of left) await rm(join(directory, name), { force: true });
+      return left.length;
+    },
+    named: async () => (await readdir(directory)).filter(isUuid),
+    async rename(imageId, hash) {
+      check(isUuid(imageId), 'files of a former release are named by a uuid');
+      if (hash === undefined) await rm(join(directory, imageId), { force: true });
+      else await moved(join(directory, imageId), pathOf(hash), directory);
     },
   };
+}
+
+async function toFile(path: string, from: Readable, maxBytes: number, clock: Clock): Promise<Written> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    const written = await pour(from, file, maxBytes, clock);
+    await file.sync();
+    return written;
+  } finally {
+    await file.close();
+  }
 }
 
 async function pour(from: Readable, file: FileHandle, maxBytes: number, clock: Clock): Promise<Written> {
@@ -124,7 +158,8 @@ async function pour(from: Readable, file: FileHandle, maxBytes: number, clock: C
 }
 
 /** A rename is on disk only when its folder is. */
-async function syncFolder(directory: string): Promise<void> {
+async function moved(from: string, to: string, directory: string): Promise<void> {
+  await rename(from, to);
   const folder = await open(directory, 'r');
   try {
     await folder.sync();

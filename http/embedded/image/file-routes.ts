@@ -2,8 +2,8 @@
  * The bytes of an image: upload once, download whole or a part, both as streams of bounded number.
  *
  * queued → saving (one uploader wins) → active, when file and record are both on disk. A broken upload leaves no file
- * and the image queued. If it can't be known whether the last commit happened, the file stays for the next start to
- * judge by the record.
+ * and the image queued. If it can't be known whether the last commit happened, the file stays for the next sweep to
+ * judge by the records. Bytes that lie at another node are passed on from there.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
@@ -11,9 +11,10 @@ import type { ImageRecord } from '../../../actors/conductor/messages/image.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import type { Call, Route } from '../wire.ts';
 import type { ImageService } from './parts.ts';
-import type { Written } from './blobs.ts';
-import { callerOf, ownImage, visibleImage } from './caller.ts';
+import type { Draft } from './blobs.ts';
+import { imageIdOf, callerOf, ownImage, visibleImage, type ImageCaller } from './caller.ts';
 import { about, invalid, refuse } from './error.ts';
+import { openAtPeer, verified } from './peers.ts';
 
 const UPLOADS_MAX = 32;
 const DOWNLOADS_MAX = 256;
@@ -41,7 +42,7 @@ function gate(max: number): (call: Call, run: () => Promise<void>) => Promise<vo
 }
 
 async function upload(service: ImageService, call: Call): Promise<void> {
-  const { actors, blobs, busy, clock, random, settings, log } = service;
+  const { actors, blobs, uploads, clock, random, settings, log } = service;
   const { ctx } = call;
   const type = ctx.get('content-type').split(';')[0]?.trim();
   if (type !== 'application/octet-stream')
@@ -52,41 +53,42 @@ async function upload(service: ImageService, call: Call): Promise<void> {
   if (missing.length > 0) throw invalid(`Properties ${missing.join(', ')} must be set prior to saving data.`);
   if (Number(ctx.get('content-length') || 0) > settings.sizeMaxBytes)
     throw new Fault('tooLarge', 'image.size', `The image is larger than ${settings.sizeMaxBytes} bytes.`);
-  if (busy.has(id)) throw inTheWay(image);
-  busy.add(id);
+  const uploadId = random.uuid();
+  uploads.add(uploadId);
   try {
-    const uploadId = random.uuid();
     await about(id, begin(service, image, uploadId));
     try {
-      const written = await blobs.write(id, uploadId, ctx.req, settings.sizeMaxBytes);
-      await finish(service, image, uploadId, written);
+      const draft = await blobs.write(ctx.req, settings.sizeMaxBytes);
+      await blobs.alone(draft.hash, () => finish(service, image, uploadId, draft)).finally(draft.discard);
     } catch (error) {
       await actors.ask(CONDUCTOR, { type: 'imageAbortUpload', id, uploadId, nowMs: clock.wallMs() }).catch((second: unknown) => {
-        log.warn('an upload could not be taken back; the next start does', { image: id, error: second });
+        log.warn('an upload could not be taken back; the next round does', { image: id, error: second });
       });
       throw error;
     }
   } finally {
-    busy.delete(id);
+    uploads.delete(uploadId);
   }
   ctx.status = 204;
 }
 
-async function begin({ actors, clock }: ImageService, image: ImageRecord, uploadId: string): Promise<void> {
+async function begin({ actors, clock, node }: ImageService, image: ImageRecord, uploadId: string): Promise<void> {
   try {
-    await actors.ask(CONDUCTOR, { type: 'imageBeginUpload', id: image.id, uploadId, nowMs: clock.wallMs() });
+    await actors.ask(CONDUCTOR, { type: 'imageBeginUpload', id: image.id, uploadId, node, nowMs: clock.wallMs() });
   } catch (error) {
     throw Fault.is(error, 'conflict') ? inTheWay(image) : error;
   }
 }
 
-async function finish({ actors, blobs, clock }: ImageService, { id }: ImageRecord, uploadId: string, written: Written): Promise<void> {
+async function finish({ actors, copies, clock, node }: ImageService, { id }: ImageRecord, uploadId: string, draft: Draft): Promise<void> {
+  const { sizeBytes, checksum, hash } = draft;
+  await draft.keep();
   try {
-    await actors.ask(CONDUCTOR, { type: 'imageEndUpload', id, uploadId, ...written, nowMs: clock.wallMs() });
+    await actors.ask(CONDUCTOR, { type: 'imageEndUpload', id, uploadId, node, sizeBytes, checksum, hash, nowMs: clock.wallMs() });
   } catch (error) {
     const refused = Fault.is(error, 'conflict') || Fault.is(error, 'notFound');
     if (!refused) throw error;
-    await blobs.remove(id);
+    await copies.dropUnused(hash);
     throw new Fault('notFound', 'image.none', `Image ${id} could not be found after upload. The image may have been deleted during the upload.`);
   }
 }
@@ -97,38 +99,42 @@ function inTheWay({ id, status }: ImageRecord): Fault {
 
 async function download(service: ImageService, call: Call): Promise<void> {
   const { ctx } = call;
-  const image = await readable(service, call);
-  if (image === undefined) return;
-  const file = await service.blobs.open(image.id);
-  if (!file) {
-    service.log.error('an image has lost its file', { image: image.id });
-    throw new Fault('notFound', 'image.file', `Image ${image.id} has no data.`);
-  }
-  try {
-    const range = rangeOf(ctx.get('range'), image.sizeBytes ?? 0);
-    headers(call, image, range);
-    ctx.body = streamOf(file, range);
-  } catch (error) {
-    await file.close();
-    if (Fault.is(error) && error.reason === 'range') ctx.set('Content-Range', `bytes */${image.sizeBytes ?? 0}`);
-    throw error;
-  }
+  const found = await readable(service, call);
+  if (found === undefined) return;
+  const { image, isPeer } = found;
+  const range = wantedRange(call, image);
+  const file = await service.blobs.open(image.hash ?? '');
+  if (!file && isPeer) throw new Fault('notFound', 'image.file', `The data of image ${image.id} is not here.`);
+  ctx.body = file ? streamOf(file, range) : await passedOn(service, call, image, range);
+  headers(call, image, range);
+}
+
+/** From a node that holds it. The whole of it is checked on its way; who asks for parts checks them together. */
+async function passedOn(service: ImageService, { signal }: Call, image: ImageRecord, range: Range): Promise<NodeJS.ReadableStream> {
+  const bytes = { id: image.id, hash: image.hash ?? '', sizeBytes: image.sizeBytes ?? 0 };
+  const { body, holders } = await openAtPeer(service, bytes, signal, range.part ? range : undefined);
+  service.copies.want(bytes, holders);
+  return range.part ? body : verified(body, bytes);
 }
 
 async function describe(service: ImageService, call: Call): Promise<void> {
-  const image = await readable(service, call);
-  if (image) headers(call, image, rangeOf(call.ctx.get('range'), image.sizeBytes ?? 0));
+  const found = await readable(service, call);
+  if (found) headers(call, found.image, wantedRange(call, found.image));
 }
 
-/** undefined: answered already, with 204, since there are no bytes. */
-async function readable(service: ImageService, call: Call): Promise<ImageRecord | undefined> {
-  const caller = await callerOf(call, service);
+/** undefined: answered already, with 204, since there are no bytes. `isPeer`: another image service asks. */
+async function readable(service: ImageService, call: Call): Promise<{ image: ImageRecord; isPeer: boolean } | undefined> {
+  const use = service.tickets.check(call.ctx.get('x-auth-token'), imageIdOf(call));
+  const caller = use === undefined ? await callerOf(call, service) : BEARER;
   const image = await visibleImage(call, service, caller);
   if (image.status === 'deactivated' && !caller.admin) throw refuse('The requested image has been deactivated. Image data download is forbidden.');
-  if (image.sizeBytes !== null && image.sizeBytes > 0) return image;
+  if (image.sizeBytes !== null && image.sizeBytes > 0) return { image, isPeer: use === 'copy' };
   call.ctx.status = 204;
   return undefined;
 }
+
+/** Whoever gave the ticket has looked at the rights to that image. */
+const BEARER: ImageCaller = { projectId: null, admin: true, writer: false };
 
 type Range = { readonly first: number; readonly last: number; readonly part: boolean };
 
@@ -143,6 +149,15 @@ function headers({ ctx }: Call, { checksum, sizeBytes }: ImageRecord, { first, l
 
 function streamOf(file: FileHandle, { first, last }: Range): NodeJS.ReadableStream {
   return file.createReadStream({ start: first, end: last, autoClose: true, highWaterMark: READ_BYTES });
+}
+
+function wantedRange({ ctx }: Call, { sizeBytes }: ImageRecord): Range {
+  try {
+    return rangeOf(ctx.get('range'), sizeBytes ?? 0);
+  } catch (error) {
+    ctx.set('Content-Range', `bytes */${sizeBytes ?? 0}`);
+    throw error;
+  }
 }
 
 /** One range; what is no range of bytes is ignored, as HTTP has it. */

@@ -129,21 +129,19 @@ async function patch(service: ImageService, call: Call): Promise<void> {
   }
 }
 
-/** The file goes after the record: a crash between leaves a file without record, which the next start removes. */
+/** The file goes after the record, at once here and with the next sweep elsewhere. An upload in flight finds its record gone. */
 async function remove(service: ImageService, call: Call): Promise<void> {
-  const { actors, blobs, busy } = service;
+  const { actors, blobs, copies, log } = service;
   const { image } = await ownImage(call, service, 'delete');
-  const { id } = image;
-  const alone = !busy.has(id); // an upload in flight finds its record gone and removes its own file
-  if (alone) busy.add(id);
+  const { id, hash } = image;
   try {
     await about(id, actors.ask(CONDUCTOR, { type: 'imageDelete', id }));
-    if (alone) await blobs.remove(id);
   } catch (error) {
     if (Fault.is(error, 'conflict')) throw refuse(`Image ${id} is protected and cannot be deleted.`);
     throw error;
-  } finally {
-    if (alone) busy.delete(id);
+  }
+  if (hash !== null) {
+    await blobs.alone(hash, () => copies.dropUnused(hash)).catch((error: unknown) => log.info('bytes of a deleted image go later', { image: id, error }));
   }
   call.ctx.status = 204;
 }

@@ -4,6 +4,8 @@ import type { Clock } from '../../../runtime/base/clock.ts';
 import type { Log } from '../../../runtime/base/log.ts';
 import type { Random } from '../../../runtime/base/random.ts';
 import type { Blobs } from './blobs.ts';
+import type { Copies } from './copies.ts';
+import type { Tickets } from './ticket.ts';
 
 export type TokenOwner = { readonly userId: string; readonly projectId: string | null; readonly roles: readonly string[] };
 /** null: not a valid token. Throws Fault `unavailable` when that can't be found out. */
@@ -19,6 +21,11 @@ export const IMAGE_SETTINGS: ImageSettings = { sizeMaxBytes: 64 * 2 ** 30, publi
 
 export type ImageParts = {
   readonly actors: Actors;
+  /** This node's name, and where others reach its image service, without `/v2`. */
+  readonly node: string;
+  readonly url: string;
+  /** Of the whole cloud: what one node gives, the others honour. */
+  readonly tickets: Tickets;
   /** Directory of the bytes; made when it is not there. */
   readonly blobs: string;
   readonly tokens: TokenCheck;
@@ -31,6 +38,7 @@ export type ImageParts = {
 /** What the routes share. */
 export type ImageService = Omit<ImageParts, 'blobs'> & {
   readonly blobs: Blobs;
-  /** Images whose bytes are being written or removed now: nothing else may touch their file. */
-  readonly busy: Set<string>;
+  readonly copies: Copies;
+  /** Ids of uploads that run here. */
+  readonly uploads: Set<string>;
 };

@@ -8,10 +8,12 @@ export type ServerPlace = {
   readonly port: number;
   /** Address to listen on besides the socket, or none. */
   readonly listen: string | undefined;
+  /** Nodes that share it. */
+  readonly nodes: number;
 };
 
-/** More than all pools of one node; each costs memory only when used. */
-export const CONNECTIONS_MAX = 40;
+/** More than all pools of one node, and one more for tools; each costs memory only when used. */
+const CONNECTIONS_PER_NODE = 40;
 
 const SETTINGS = {
   // What was acknowledged is not lost (P6): these three are PostgreSQL's defaults and may not be loosened by a file.
@@ -26,7 +28,6 @@ const SETTINGS = {
   checkpoint_timeout: '15min',
   max_wal_size: '1GB',
   min_wal_size: '80MB',
-  max_connections: String(CONNECTIONS_MAX),
   shared_buffers: '32MB',
   work_mem: '4MB',
   maintenance_work_mem: '32MB',
@@ -47,9 +48,10 @@ const SETTINGS = {
 } as const;
 
 /** The server's words after its program. Same place, same words: a running server is compared by them. */
-export function serverArguments({ storePath, socketDir, port, listen }: ServerPlace): string[] {
+export function serverArguments({ storePath, socketDir, port, listen, nodes }: ServerPlace): string[] {
   const placed = {
     ...SETTINGS,
+    max_connections: String(CONNECTIONS_PER_NODE * nodes),
     port: String(port),
     listen_addresses: listen ?? '',
     unix_socket_directories: `"${socketDir.replaceAll('"', '""')}"`,

@@ -162,14 +162,51 @@ describe('records of the embedded services', () => {
       version: 1,
     };
     await ask(CONDUCTOR, { type: 'imageCreate', record });
-    await ask(CONDUCTOR, { type: 'imageBeginUpload', id, uploadId: 'one', nowMs: 2 });
-    expect(await ask(CONDUCTOR, { type: 'imageResetUploads', nowMs: 3 })).toBe(1);
-    await ask(CONDUCTOR, { type: 'imageBeginUpload', id, uploadId: 'two', nowMs: 4 });
+    await ask(CONDUCTOR, { type: 'imageBeginUpload', id, uploadId: 'one', node: 'a', nowMs: 2 });
+    await ask(CONDUCTOR, { type: 'imageDoorSeen', node: 'a', url: 'http://a' });
+    expect(await ask(CONDUCTOR, { type: 'imageResetUploads', node: 'b', running: [], nowMs: 3 })).toBe(0);
+    expect(await ask(CONDUCTOR, { type: 'imageResetUploads', node: 'a', running: ['one'], nowMs: 3 })).toBe(0);
+    expect(await ask(CONDUCTOR, { type: 'imageResetUploads', node: 'a', running: ['other'], nowMs: 3 })).toBe(1);
+    await ask(CONDUCTOR, { type: 'imageBeginUpload', id, uploadId: 'two', node: 'b', nowMs: 4 });
     await ask(CONDUCTOR, { type: 'imageAbortUpload', id, uploadId: 'one', nowMs: 5 });
-    const end = (uploadId: string) => ask(CONDUCTOR, { type: 'imageEndUpload', id, uploadId, sizeBytes: 1, checksum: 'c', hash: 'h', nowMs: 6 });
+    const end = (uploadId: string) => ask(CONDUCTOR, { type: 'imageEndUpload', id, uploadId, node: 'b', sizeBytes: 1, checksum: 'c', hash: 'h', nowMs: 6 });
     await expect(end('one')).rejects.toMatchObject({ code: 'conflict', reason: 'image.upload' });
     expect(await end('two')).toMatchObject({ status: 'active', sizeBytes: 1, updatedAtMs: 6 });
-    expect(await ask(CONDUCTOR, { type: 'imageWithBytes', ids: [id, systemRandom.uuid()] })).toEqual([id]);
+    expect(await ask(CONDUCTOR, { type: 'imageWithBytes', hashes: ['h', 'another'] })).toEqual(['h']);
+  });
+
+  it('knows which node holds which bytes, and where they are lacking', async () => {
+    const ask: typeof rig.actors.ask = (to, message) => rig.actors.ask(to, message);
+    const hashOf = (n: number): string => String(n).repeat(128);
+    const open = (node: string, ...numbers: number[]) =>
+      ask(CONDUCTOR, { type: 'imageDoorOpen', node, url: `http://${node}`, hashes: numbers.map(hashOf), after: '', upTo: null });
+    const doors = async (n: number, except: string | null = null): Promise<string[]> =>
+      (await ask(CONDUCTOR, { type: 'imageDoors', hash: hashOf(n), except })).map(({ node, holds }) => `${node} ${holds}`).sort();
+    const lacking = async (node: string, copies = 3): Promise<string[]> =>
+      (await ask(CONDUCTOR, { type: 'imageLacking', node, copies, limit: 10 })).map(({ hash }) => hash[0] ?? '').sort();
+    const em = rig.orm.em.fork();
+    await em.execute('delete from image_door');
+    for (const n of [1, 2, 3]) {
+      const insert = `insert into image (id, status, visibility, owner, size_bytes, checksum, hash, created_at, updated_at)
+        values (?, 'active', 'private', ?, 7, 'c', ?, clock_timestamp(), clock_timestamp())`;
+      await em.execute(insert, [systemRandom.uuid(), projectId, hashOf(n)]);
+    }
+    await open('x', 1, 2, 9);
+    await open('y', 2);
+    expect([await doors(1), await doors(2, 'x'), await doors(9)]).toEqual([['x true', 'y false'], ['y true'], ['x false', 'y false']]);
+    expect([await lacking('y'), await lacking('x'), await lacking('z'), await lacking('z', 2)]).toEqual([['1'], [], ['1', '2'], ['1']]);
+    expect(await ask(CONDUCTOR, { type: 'imageCopied', node: 'y', hash: hashOf(1) })).toBe(true);
+    expect(await ask(CONDUCTOR, { type: 'imageCopied', node: 'y', hash: hashOf(8) })).toBe(false);
+    expect(await ask(CONDUCTOR, { type: 'imageDropCopy', node: 'y', hash: hashOf(1) })).toBe('used');
+    expect(await doors(1, 'x')).toEqual(['y true']);
+    // In parts: what lies outside of the part is not spoken of.
+    await ask(CONDUCTOR, { type: 'imageDoorOpen', node: 'y', url: 'http://y', hashes: [], after: '', upTo: hashOf(1) });
+    expect([await doors(1, 'x'), await doors(2, 'x')]).toEqual([['y false'], ['y true']]);
+    await em.execute(`update image_door set seen_at = seen_at - interval '1 hour' where node = 'x'`);
+    expect([await doors(1), await doors(3), await lacking('y'), await lacking('z')]).toEqual([['x true', 'y false'], ['y false'], [], ['2']]);
+    await em.execute('delete from image where hash = ?', [hashOf(2)]);
+    const drop = () => ask(CONDUCTOR, { type: 'imageDropCopy', node: 'y', hash: hashOf(2) });
+    expect([await drop(), await doors(2, 'x'), await drop()]).toEqual(['recorded', ['y false'], 'unknown']);
   });
 
   it('says unavailable while the database is away, and answers again when it is back', async () => {

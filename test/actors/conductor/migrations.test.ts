@@ -2,6 +2,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { migrate } from '../../../actors/conductor/migrations/migrate.ts';
 import { openOrm } from '../../../actors/conductor/migrations/orm.ts';
+import { STEP_NAMES } from '../../../actors/conductor/migrations/step-names.ts';
 import { mayLackPostgres, startTestPostgres, type TestPostgres } from '../../doubles/postgres.ts';
 
 let postgres: TestPostgres;
@@ -25,7 +26,7 @@ describe('migrate', () => {
   it('makes the schema once, whoever starts at the same time', async () => {
     const url = await postgres.database();
     const ends = await Promise.all([1, 2, 3].map(() => migrate({ url })));
-    expect(ends.flatMap((end) => end.applied)).toEqual(['001-first-schema']);
+    expect(ends.flatMap((end) => end.applied)).toEqual([...STEP_NAMES]);
     const client = await connected(url);
     const { rows } = await client.query('select revision, last_number, (select count(*) from shard) as shards from cell');
     expect(rows).toEqual([{ revision: '0', last_number: '0', shards: '1024' }]);
@@ -39,6 +40,24 @@ describe('migrate', () => {
     const before = await state();
     expect(await migrate({ url })).toEqual({ applied: [] });
     expect(await state()).toEqual(before);
+  });
+
+  it('lets endpoints that a start has made follow the node that is asked, and leaves what administrators made', async () => {
+    const url = await postgres.database();
+    await migrate({ url });
+    const client = await connected(url);
+    await client.query(`update schema_state set steps = array_remove(steps, '004-many-doors'); delete from schema_step where name = '004-many-doors';
+      alter table image drop column upload_node;
+      insert into identity_region (id) values ('RegionOne');
+      insert into identity_service (id, type, name) values ('c', 'compute', 'nova'), ('i', 'image', 'glance'), ('k', 'identity', 'keystone'), ('o', 'compute', 'other');
+      insert into identity_endpoint (id, service_id, region_id, interface, url) values
+        ('1', 'c', 'RegionOne', 'public', 'http://127.0.0.1:8774/v2.1'), ('2', 'i', 'RegionOne', 'public', 'http://[::1]:9292'),
+        ('3', 'k', 'RegionOne', 'public', 'http://10.0.0.1:5000/v3'), ('4', 'o', 'RegionOne', 'public', 'http://10.0.0.1:8774/v2.1'),
+        ('5', 'c', 'RegionOne', 'admin', 'https://compute.example.org/v2.1')`);
+    expect((await migrate({ url })).applied).toEqual(['004-many-doors']);
+    const { rows } = await client.query<{ url: string }>('select url from identity_endpoint order by id');
+    expect(rows.map((row) => row.url)).toEqual(['{compute}/v2.1', '{image}', '{identity}/v3', 'http://10.0.0.1:8774/v2.1', 'https://compute.example.org/v2.1']);
+    expect((await client.query('select upload_node from image')).rows).toEqual([]);
   });
 
   it('replaces functions whose text is not what this program wants', async () => {

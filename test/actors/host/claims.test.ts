@@ -34,6 +34,14 @@ describe('a claim on a host', () => {
     expect(granted({ ...state, enabled: false }, 'a')).toMatchObject({ granted: false, why: 'disabled' });
   });
 
+  it('F17 runs out by the monotonic clock, wherever the wall clock stands', () => {
+    const hourMs = 3_600_000;
+    const promised = say(ready().state, claimOf('a'), factsAt(NOW_MS + hourMs, { upMs: NOW_MS })).state;
+    const tick = (upMs: number) => say(promised, { type: 'tick' }, factsAt(NOW_MS, { upMs })).state;
+    expect(tick(NOW_MS + SETTINGS.promiseMs - 1).used).toEqual(NEED);
+    expect(tick(NOW_MS + SETTINGS.promiseMs).used).toEqual(NOTHING);
+  });
+
   it('of a generation before one that has spoken is refused as stale', () => {
     const host = say(say(ready([recorded('a', 2)]).state, runOf('a', 'op', 'start', { generation: 2 })).state, releaseOf('a', 2)).state;
     expect(granted(host, 'a')).toMatchObject({ granted: false, why: 'stale' });

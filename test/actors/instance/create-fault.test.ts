@@ -9,7 +9,7 @@ import { Fault, type FaultCode } from '../../../runtime/base/fault.ts';
 import { newInstance } from '../../simulation/records.ts';
 
 const NOW_MS = 1_000_000;
-const facts: Facts = { nowMs: NOW_MS, newId: () => 'new', chance: () => 0, senderEpoch: undefined, holdReply: () => 1, commandId: undefined };
+const facts: Facts = { nowMs: NOW_MS, upMs: NOW_MS, newId: () => 'new', chance: () => 0, senderEpoch: undefined, holdReply: () => 1, commandId: undefined };
 const settings = INSTANCE_DEFAULTS;
 
 /** A create whose guest is being made on host-1. */
@@ -40,7 +40,7 @@ describe('a create that fails on its host', () => {
     const replaced = ends(undoing, { is: 'done', power: null });
     expect(stepOf(replaced)).toBe('place');
     const waiting = { ...replaced, soft: { ...replaced.soft, slicesLeft: 1, nicsLeft: 0 } } as Working;
-    const { record } = placed(waiting, nobody, facts, settings).state;
+    const { record } = placed(waiting, nobody, facts).state;
     expect(record).toMatchObject({
       vmState: 'error',
       operation: null,
@@ -57,7 +57,7 @@ describe('a create that fails on its host', () => {
       record: { ...fresh.record, host: null, operation: { ...fresh.record.operation, step: 'place' } },
       soft: { ...NO_SOFT, slicesLeft: 1 },
     };
-    expect(placed(placing, nobody, facts, settings).state.record?.fault?.message).toMatch(
+    expect(placed(placing, nobody, facts).state.record?.fault?.message).toMatch(
       /^No valid host was found\. Of 1 hosts none is left: RetryFilter 1\./,
     );
   });

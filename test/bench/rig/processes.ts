@@ -1,6 +1,6 @@
 /**
  * What processes have used, from /proc: CPU time and memory of a process and all its descendants. Ticks of CPU time
- * are 10 ms, so figures per request need a run of a second or more. Processes that end meanwhile are counted by the
+ * are 10 ms (PostgreSQL's processes are read finer), so figures per request need a run of a second or more. Processes that end meanwhile are counted by the
  * parent that waited for them.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -25,8 +25,10 @@ export function usageOf(roots: readonly number[], withMemory = false): Usage {
     const stat = textOf(`/proc/${pid}/stat`);
     const columns = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     if (columns.length < 16) continue;
-    const cpuMs = [11, 12, 13, 14].reduce((total, column) => total + Number(columns[column]), 0) * TICK_MS;
     const isPostgres = stat.includes('(postgres)');
+    const sumOf = (wanted: readonly number[]): number => wanted.reduce((total, column) => total + Number(columns[column]), 0) * TICK_MS;
+    // Processes of PostgreSQL are many, small and of one thread each: ticks would lose most of them.
+    const cpuMs = (isPostgres ? Number(textOf(`/proc/${pid}/schedstat`).split(' ')[0]) / 1e6 : sumOf([11, 12])) + sumOf([13, 14]);
     sum.processes++;
     sum.cpuMs += cpuMs;
     if (isPostgres) sum.postgresCpuMs += cpuMs;

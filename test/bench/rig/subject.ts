@@ -10,6 +10,8 @@ export type Options = {
   readonly n: number | undefined;
   /** Requests at a time. */
   readonly c: number;
+  /** How long each part measures, where a benchmark measures for a time; each has a length of its own otherwise. */
+  readonly seconds: number | undefined;
   /** One line for people. */
   readonly progress: (line: string) => void;
 };

@@ -10,7 +10,7 @@ import { systemClock } from '../../../runtime/base/clock.ts';
 import { silentLog } from '../../../runtime/base/log.ts';
 import { systemRandom } from '../../../runtime/base/random.ts';
 import { Lifecycle } from '../../../runtime/node/lifecycle.ts';
-import { loadOrCreateSecrets } from '../../../runtime/node/secrets.ts';
+import { passwordsOf } from '../../doubles/cloud.ts';
 import { attemptsIn } from './bad-input.ts';
 import type { World } from './bad-input.ts';
 import { memberOf } from './rig.ts';
@@ -106,7 +106,7 @@ async function openNode(): Promise<void> {
 
 beforeAll(async () => {
   await openNode();
-  const secrets = loadOrCreateSecrets(join(directory, 'data'), ['admin', 'demo', 'service'], systemRandom);
+  const secrets = passwordsOf(join(directory, 'data'));
   const [member, admin, unscoped, ended] = await Promise.all([
     login('demo', secrets.demo, 'demo'),
     login('admin', secrets.admin, 'admin'),

@@ -9,6 +9,7 @@ import { Fault } from '../../../runtime/base/fault.ts';
 import type { CreateOrder } from '../../../actors/conductor/messages/write.ts';
 import type { HostView, ServerFilter } from '../../../actors/conductor/messages/read.ts';
 import type { Flavor } from '../../../actors/model/flavor.ts';
+import type { HostStanding } from '../../../actors/model/host-standing.ts';
 import type { InstanceRecord, Stored } from '../../../actors/model/instance.ts';
 import type { KeyPair } from '../../../actors/model/key-pair.ts';
 import { QUOTA_DEFAULTS } from '../../../actors/model/quota.ts';
@@ -37,6 +38,8 @@ export class MemoryCloud implements Actors {
   down: Fault | undefined;
   hosts: HostView[] = [hostView('host1', 1)];
   #revision = 0;
+  /** Of hosts that are asked for by name. */
+  readonly standings = new Map<string, HostStanding & { readonly silentMs: number }>();
   #number = 0;
 
   constructor() {
@@ -123,10 +126,11 @@ export class MemoryCloud implements Actors {
       if (changed instanceof Fault) throw changed;
       return this.change(id, changed);
     }
-    const verb = m['verb'] as { name: 'start' | 'stop' | 'delete' | 'reboot'; kind?: 'soft' | 'hard' };
+    const verb = m['verb'] as { name: 'start' | 'stop' | 'delete' | 'reboot' | 'evacuate'; kind?: 'soft' | 'hard' };
     const why = refusal(verb.name === 'reboot' ? (verb.kind === 'hard' ? 'rebootHard' : 'rebootSoft') : verb.name, found.record);
     if (why) throw new Fault('conflict', 'server.state', `Cannot '${verb.name}' instance ${id} while it is in ${why.attribute} ${why.value}`);
     if (verb.name === 'delete') return this.change(id, { deleted: true, vmState: 'deleted', terminatedAt: '2026-11-22T11:00:00.000Z' });
+    if (verb.name === 'evacuate') return this.change(id, { taskState: 'rebuilding' });
     if (verb.name === 'stop') return this.change(id, { vmState: 'stopped', powerState: 'shutdown' });
     if (verb.name === 'start') return this.change(id, { vmState: 'active', powerState: 'running' });
     return this.change(id, { taskState: verb.kind === 'hard' ? 'rebooting_hard' : 'rebooting' });
@@ -147,6 +151,8 @@ export class MemoryCloud implements Actors {
         return this.servers.get(String(m['id'])) ?? null;
       case 'listHosts':
         return this.hosts;
+      case 'hostStanding':
+        return this.standings.get((m as unknown as { host: string }).host) ?? null;
       case 'listNodeServices':
         return [{ ...serviceView('nova-conductor', 'node1', 7), zone: 'internal' }];
       case 'listZones':

@@ -6,6 +6,7 @@ import { IDENTITY_SETTINGS, identityApi } from '../../../http/embedded/identity/
 import type { SeededIdentity } from '../../../http/embedded/identity/seed.ts';
 import { seedIdentity } from '../../../http/embedded/identity/seed.ts';
 import { IMAGE_SETTINGS, imageApi } from '../../../http/embedded/image/api.ts';
+import { openTickets, type Tickets } from '../../../http/embedded/image/ticket.ts';
 import type { TokenCheck } from '../../../http/embedded/image/parts.ts';
 import { seedImage } from '../../../http/embedded/image/seed.ts';
 import { systemClock } from '../../../runtime/base/clock.ts';
@@ -22,6 +23,7 @@ export type Cloud = {
   identityUrl: string;
   imageUrl: string;
   blobs: string;
+  tickets: Tickets;
   /** What the services logged as wrong. */
   complaints: string[];
   /** A token of a user on a project. */
@@ -58,7 +60,7 @@ export async function openCloud(options: { sizeMaxBytes?: number; clock?: Clock 
   });
   const parts = { actors: rig.actors, clock, random: systemRandom, log };
   late.identity = listenerOf(identityApi({ ...parts, settings: { ...IDENTITY_SETTINGS, passwordCost: TEST_COST } }));
-  const tinyId = await seedImage(rig.actors, { blobs, owner: seeded.adminProjectId, clock, random: systemRandom });
+  const tinyId = await seedImage(rig.actors, { blobs, owner: seeded.adminProjectId, clock, random: systemRandom, node: 'one', url: image.url });
   const tokens: TokenCheck = async (token) => {
     const answer = await call('GET', `${identity.url}/v3/auth/tokens?nocatalog`, { token, headers: { 'x-subject-token': token } });
     if (answer.status !== 200) return null;
@@ -66,7 +68,9 @@ export async function openCloud(options: { sizeMaxBytes?: number; clock?: Clock 
     return { userId: body.user.id, projectId: body.project?.id ?? null, roles: (body.roles ?? []).map((role) => role.name) };
   };
   const settings = { ...IMAGE_SETTINGS, ...(options.sizeMaxBytes === undefined ? {} : { sizeMaxBytes: options.sizeMaxBytes }) };
-  late.image = listenerOf(await imageApi({ ...parts, blobs, tokens, settings }));
+  const tickets = openTickets('a key of this cloud', clock);
+  const { app, close: closeImage } = await imageApi({ ...parts, node: 'one', url: image.url, tickets, blobs, tokens, settings });
+  late.image = listenerOf(app);
   return {
     rig,
     seeded,
@@ -74,6 +78,7 @@ export async function openCloud(options: { sizeMaxBytes?: number; clock?: Clock 
     identityUrl: identity.url,
     imageUrl: image.url,
     blobs,
+    tickets,
     complaints,
     tokens,
     async login(name, project) {
@@ -87,6 +92,7 @@ export async function openCloud(options: { sizeMaxBytes?: number; clock?: Clock 
       return token;
     },
     async close() {
+      await closeImage();
       await identity.close();
       await image.close();
       await rig.close();
@@ -102,7 +108,7 @@ export function authenticate(url: string, wish: { name: string; password: string
 }
 
 /** Koa answers every error itself; its promise never rejects. */
-function listenerOf(app: Koa): RequestListener {
+export function listenerOf(app: Koa): RequestListener {
   const run = app.callback();
   return (request, response) => void run(request, response);
 }

@@ -7,7 +7,7 @@ import type { Clock } from '../../../runtime/base/clock.ts';
 import { silentLog } from '../../../runtime/base/log.ts';
 import { openGlanceImages } from '../../../http/kit/glance-images.ts';
 import { openKeystoneTokens } from '../../../http/kit/keystone-tokens.ts';
-import { openServiceToken } from '../../../http/kit/service-token.ts';
+import { ServiceSession } from '../../../drivers/services/keystone.ts';
 
 const NEVER = new AbortController().signal;
 
@@ -106,12 +106,14 @@ describe('tokens of an Identity service', () => {
       if (request.method === 'POST') return { status: 201, body: tokenBody(), headers: { 'x-subject-token': `service-${++logins}` } };
       return ended.has(String(request.headers['x-auth-token'])) ? { status: 401 } : { status: 200, body: tokenBody() };
     };
-    const account = { userName: 'nova', password: 'secret', userDomain: 'Default', project: 'service', projectDomain: 'Default' };
-    const tokens = openKeystoneTokens({ url, clock, log: silentLog, serviceToken: openServiceToken({ url, account, clock }) });
+    const account = { url, username: 'nova', password: 'secret', userDomain: 'Default', project: 'service', projectDomain: 'Default' };
+    const session = new ServiceSession(account, clock);
+    const serviceToken = { get: async () => (await session.token()).token, forget: () => session.forget() };
+    const tokens = openKeystoneTokens({ url: `${url}/v3`, clock, log: silentLog, serviceToken });
     await tokens.check('a', NEVER);
     ended.add('service-1');
     expect(await tokens.check('b', NEVER)).toMatchObject({ userId: 'u' });
-    expect([logins, asked.at(-1)]).toEqual([2, 'GET /auth/tokens?nocatalog service-2']);
+    expect([logins, asked.at(-1)]).toEqual([2, 'GET /v3/auth/tokens?nocatalog service-2']);
   });
 });
 

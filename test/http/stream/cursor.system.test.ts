@@ -131,6 +131,16 @@ describe('a resume', () => {
     expect((await socket.closed).code).toBe(4410);
   });
 
+  it('ends for those who listen when the store stands below what they were told, whatever it calls itself', async () => {
+    rig = await openRig();
+    for (const nth of [1, 2, 3]) rig.cell.commit({ nth });
+    const socket = await Socket.open(rig, 'blue');
+    socket.subscribe();
+    await socket.next('synced');
+    rig.cell.revision = 1;
+    expect((await socket.closed).code).toBe(4410);
+  });
+
   it('waits for a store that is away for a moment, and gives up with 1013 when it stays away', async () => {
     rig = await openRig();
     rig.cell.commit({ nth: 1 });

@@ -1,10 +1,13 @@
-/** Every promise that one cell with one node at a time can break. */
+/** Every promise that a simulated cluster can break. */
 import type { Checker } from './checker.ts';
+import { BOUNDED } from './bounded.ts';
+import { DOORS } from './doors.ts';
 import { EVENTS } from './events.ts';
 import { KEPT } from './kept.ts';
 import { ONE_PLACE } from './one-place.ts';
 import { ONE_WRITER } from './one-writer.ts';
+import { STREAMS } from './streams.ts';
 import { SUMS } from './sums.ts';
 import { WORK_ENDS } from './work-ends.ts';
 
-export const CHECKERS: readonly Checker[] = [ONE_WRITER, WORK_ENDS, ONE_PLACE, SUMS, EVENTS, KEPT];
+export const CHECKERS: readonly Checker[] = [ONE_WRITER, WORK_ENDS, ONE_PLACE, SUMS, EVENTS, STREAMS, KEPT, DOORS, BOUNDED];

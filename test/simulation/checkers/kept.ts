@@ -13,6 +13,11 @@ export const KEPT: Checker = {
       const made = [...instances.values()].filter((row) => toLoaded(row).record.reservationId === key);
       if (made.length !== ids.length) problems.push(`${key} was answered with ${ids.length} servers and made ${made.length}`);
     }
+    const changed = new Set(world.tables.events.map(({ revision, id }) => `${id} ${revision}`));
+    for (const { id, version, revision } of world.acks.shown) {
+      if ((instances.get(id)?.version ?? 0) < version) problems.push(`${id} was shown at version ${version}, it is at ${instances.get(id)?.version}`);
+      if (!changed.has(`${id} ${revision}`)) problems.push(`${id} was shown at revision ${revision}, which did not change it`);
+    }
     for (const { id, requestId, verb } of world.acks.done) {
       const row = instances.get(id);
       const record = row && toLoaded(row).record;

@@ -16,8 +16,9 @@ export const ONE_PLACE: Checker = {
     for (const row of world.tables.instances.values()) {
       const { record } = toLoaded(row);
       const guests = [...world.guests.values()].filter((guest) => guest.instanceId === row.id);
-      const [guest] = guests;
-      if (guests.length > 1) problems.push(`${row.id} has guests on ${guests.map(({ host }) => host).join(' and ')}`);
+      if (record.host !== null && world.isLost(record.host)) continue; // nobody can look there
+      const [guest] = guests.filter(({ host }) => !world.isLost(host));
+      if (guests.filter(({ host }) => !world.isLost(host)).length > 1) problems.push(`${row.id} has guests on ${guests.map(({ host }) => host).join(' and ')}`);
       if (guest && guest.host !== record.host) problems.push(`the guest of ${row.id} is on ${guest.host}, the record says ${record.host}`);
       if (record.vmState === 'active' && guest?.power !== 'running') problems.push(`${row.id} is active, its guest is ${guest?.power ?? 'nowhere'}`);
       if (record.vmState === 'stopped' && (!guest || guest.power === 'running'))

@@ -49,11 +49,33 @@ function quota(world: World): string[] {
   return problems;
 }
 
+/** A doomed guest may still use its address. */
 function addresses(world: World): string[] {
-  const given = [...world.tables.fixedIps.values()].map(({ instanceId, networkId, address }) => `${instanceId} ${networkId} ${address}`);
+  const doomed = new Set([...world.tables.claims.values()].filter((claim) => claim.role === 'doomed').map((claim) => claim.instanceId));
+  const lasting = [...world.tables.fixedIps.values()].filter(({ instanceId, address }) => !doomed.has(instanceId) || hasAddress(world, instanceId, address));
+  const given = lasting.map(({ instanceId, networkId, address }) => `${instanceId} ${networkId} ${address}`);
   const had = [...world.tables.instances.values()].flatMap((row) => toLoaded(row).record.nics.map((nic) => `${row.id} ${nic.networkId} ${nic.address}`));
   const wrong = [...given.filter((one) => !had.includes(one)), ...had.filter((one) => !given.includes(one))];
-  return wrong.map((one) => `address ${one} stands in ${given.includes(one) ? 'the table only' : 'the record only'}`);
+  return [...wrong.map((one) => `address ${one} stands in ${given.includes(one) ? 'the table only' : 'the record only'}`), ...outside(world)];
+}
+
+/** Neither the network's own address nor its broadcast address nor its gateway's is anybody else's. */
+function outside(world: World): string[] {
+  return [...world.tables.fixedIps.values()].flatMap(({ instanceId, networkId, address }) => {
+    const { cidr = '', gateway } = world.tables.networks.get(networkId) ?? {};
+    const [base = '', prefix = '32'] = cidr.split('/');
+    const place = toNumber(address) - toNumber(base);
+    const isInside = place > 0 && place < 2 ** (32 - Number(prefix)) - 1 && address !== gateway;
+    return isInside ? [] : [`${instanceId} has ${address}, which is not to be given on ${cidr}`];
+  });
+}
+
+function toNumber(address: string): number {
+  return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+}
+
+function hasAddress(world: World, instanceId: string, address: string): boolean {
+  return world.tables.instances.get(instanceId)?.row.addresses.includes(address) ?? false;
 }
 
 function claims(world: World): string[] {
@@ -72,9 +94,10 @@ function claims(world: World): string[] {
 async function memories(world: World): Promise<string[]> {
   const problems: string[] = [];
   for (const { name, used } of world.tables.hosts.values()) {
+    if (world.isLost(name)) continue;
     // The node that is asked may end before it answers.
     const silence = world.time.clock.sleep(ANSWER_MS).then(() => undefined);
-    const report = await Promise.race([silence, world.node?.actors.ask(hostRef(name), { type: 'report' }, { timeoutMs: ANSWER_MS })]);
+    const report = await Promise.race([silence, world.node?.actors.ask(hostRef(name), { type: 'report' }, { timeoutMs: ANSWER_MS }).catch(() => undefined)]);
     if (!report) problems.push(`${name} does not answer`);
     for (const key of RESOURCES)
       if (report && report.used[key] !== used[key]) problems.push(`${name} remembers ${report.used[key]} ${key} in use, the store has ${used[key]}`);

@@ -12,6 +12,7 @@ const summary: Summary = {
   hosts: [{ kind: 'simulated', count: 8 }],
   hints: [],
   database: 'embedded PostgreSQL 18.4',
+  processes: [],
   dataDir: '/home/me/my cloud/.novact',
   logFile: '/home/me/my cloud/.novact/novact.log',
   client: { cloudsYaml: '/home/me/my cloud/.novact/clouds.yaml', openrc: '/home/me/my cloud/.novact/openrc' },

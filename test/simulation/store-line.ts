@@ -1,0 +1,49 @@
+/**
+ * The store as one life of a node reaches it: the shared tables, over a line that is slow, loses answers, or is cut.
+ * Each life has connections of its own; what it asked for goes on when it has ended.
+ */
+import type { WriteAnswer, WriteItem } from '../../actors/conductor/write/item.ts';
+import type { StatusEvent } from '../../actors/model/event.ts';
+import type { Random } from '../../runtime/base/random.ts';
+import { openFlight, type Misfortune } from '../doubles/memory-flight.ts';
+import { memoryNodeTable, memoryShardTable } from '../doubles/memory-lease.ts';
+import { openMemoryStore } from '../doubles/memory-store.ts';
+import type { MemoryTables, ShardHolder } from '../doubles/memory-tables.ts';
+import type { VirtualWorld } from '../doubles/virtual-clock.ts';
+import type { NodeParts } from './node.ts';
+import type { HistoryReads } from './reads.ts';
+
+export type LineParts = {
+  readonly tables: MemoryTables;
+  readonly time: VirtualWorld;
+  readonly random: Random;
+  readonly misfortune: (statement: string) => Misfortune | undefined;
+  readonly isCut: () => boolean;
+  readonly onGiven: (shard: number, holder: ShardHolder | undefined) => void;
+  readonly onApplied: (items: readonly WriteItem[], answers: readonly WriteAnswer[]) => void;
+};
+
+export function openStoreLine({ tables, time, random, misfortune, isCut, onGiven, onApplied }: LineParts): NodeParts['store'] {
+  const line = { clock: time.clock, random, latencyMs: { fromMs: 0.5, toMs: 4 }, misfortune, isCut };
+  const flight = openFlight(line);
+  const reads: HistoryReads = {
+    history: (after, limit) => flight('history', () => history(tables, after, limit)),
+    revision: () => flight('revision', () => ({ revision: tables.cell.revision, oldest: 1, incarnation: 'first' })),
+  };
+  return {
+    ...openMemoryStore({ ...line, tables, onApplied }),
+    ...reads,
+    nodes: memoryNodeTable(tables, flight),
+    shards: memoryShardTable(tables, flight, onGiven),
+  };
+}
+
+/** Whole revisions, as runtime/database/history.ts gives them. */
+function history({ events, cell }: MemoryTables, after: number, limit: number): Awaited<ReturnType<HistoryReads['history']>> {
+  const from = events.findIndex((event) => event.revision > after);
+  if (from < 0) return { events: [], upTo: cell.revision };
+  let to = from;
+  while (to < events.length && (to - from < limit || events[to]?.revision === events[to - 1]?.revision)) to++;
+  const rows = events.slice(from, to).map(({ revision, body }) => ({ ...(body as Omit<StatusEvent, 'revision'>), revision }));
+  return { events: rows, upTo: to < events.length ? (events[to - 1]?.revision ?? after) : cell.revision };
+}
