@@ -27,6 +27,8 @@ export type Soft = {
   readonly round: number;
   /** Slices that have not answered yet. */
   readonly slicesLeft: number;
+  /** Slices of this round that gave no answer: the hosts that only they know may do. */
+  readonly slicesSilent: number;
   readonly bids: readonly Bid[];
   readonly explanation: Explanation | null;
   readonly refusals: readonly { readonly host: string; readonly why: string }[];
@@ -39,7 +41,7 @@ export type Soft = {
   readonly noHostsMs: number | null;
 };
 
-export const NO_SOFT: Soft = { round: 0, slicesLeft: 0, bids: [], explanation: null, refusals: [], nics: [], nicsLeft: 0, asked: null, noHostsMs: null };
+export const NO_SOFT: Soft = { round: 0, slicesLeft: 0, slicesSilent: 0, bids: [], explanation: null, refusals: [], nics: [], nicsLeft: 0, asked: null, noHostsMs: null };
 
 export type InstanceState = {
   readonly id: string;

@@ -152,10 +152,11 @@ function requestOf(state: Working): PlacementRequest {
 export function placed(state: Working, outcome: Outcome<{ bids: Bid[]; explanation: Explanation }>, facts: Facts): Next<InstanceState> {
   const { soft } = state;
   const slicesLeft = soft.slicesLeft - 1;
-  // A silent slice is left out: the others' hosts will do. Only when all are silent is it tried again.
+  // A silent slice is left out when the others' hosts will do. When they don't, it is asked again: only it knows its hosts.
   const bids = outcome.ok ? [...soft.bids, ...outcome.value.bids].sort((a, b) => b.score - a.score) : soft.bids;
   const explanation = outcome.ok ? addUp(soft.explanation, outcome.value.explanation) : soft.explanation;
-  const known = soften(state, { slicesLeft, bids, explanation }) as Working;
+  const slicesSilent = soft.slicesSilent + (outcome.ok ? 0 : 1);
+  const known = soften(state, { slicesLeft, slicesSilent, bids, explanation }) as Working;
   return proceed(known, facts);
 }
 
@@ -175,7 +176,7 @@ function proceed(state: Working, facts: Facts): Next<InstanceState> {
   if (soft.slicesLeft > 0 || soft.nicsLeft > 0 || soft.asked !== null) return next(state);
   const [best] = soft.bids;
   if (best) return askForClaim(state, best);
-  if (soft.explanation === null) return later(state, new Fault('unavailable', 'scheduler.silent', 'No scheduler answers.').toRecord());
+  if (soft.explanation === null || soft.slicesSilent > 0) return later(state, new Fault('unavailable', 'scheduler.silent', 'No scheduler answers.').toRecord());
   const noHostsMs = soft.explanation.considered === 0 ? (soft.noHostsMs ?? facts.upMs) : null;
   const mayStillCome = soft.refusals.length > 0 || (noHostsMs !== null && facts.upMs - noHostsMs < NO_HOSTS_GRACE_MS);
   const fault = new Fault('unavailable', 'scheduler.noHosts', 'No host is known yet.').toRecord();

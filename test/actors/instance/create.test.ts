@@ -56,6 +56,13 @@ describe('a create', () => {
     expect(effects.at(-1)).toMatchObject({ do: 'wake', message: { type: 'retry' } });
   });
 
+  it('is not refused while a scheduler is silent: only that one knows its hosts', () => {
+    const heard = told(placing({ slicesLeft: 2, nicsLeft: 0, nics: [NIC] }), 'placed', ok({ bids: [], explanation: explanation(2, { RamFilter: 2 }) }));
+    const { state, effects } = told(heard.state as Working, 'placed', failed('timeout'));
+    expect(mustLive(state)).toMatchObject({ vmState: 'building', operation: { step: 'place' } });
+    expect(effects.at(-1)).toMatchObject({ do: 'wake', message: { type: 'retry' } });
+  });
+
   it('ends in error with the counts per filter when no host passes', () => {
     const state = placing({ nicsLeft: 0, nics: [NIC] });
     const { state: after, effects } = told(state, 'placed', ok({ bids: [], explanation: explanation(3, { RamFilter: 2, ComputeFilter: 1 }) }));
