@@ -21,6 +21,9 @@ export default {
     },
   ],
 
+  // Processes of this machine, one for each core that is to be used; they answer on the same ports.
+  //   processes: { count: 4 },
+
   // The embedded PostgreSQL is used unless you name your own (15 or newer). A password is better kept in the
   // variable NOVACT_DATABASE_URL than here.
   //   database: { url: 'postgresql://novact@db.example.org:5432/novact' },

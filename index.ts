@@ -109,6 +109,7 @@ const HOSTS_AT_ONCE = 32;
 /** Of all further processes together; less than the whole stop gets (runtime/node/signals.ts). */
 const PROCESSES_STOP_MS = 40_000;
 const HOST_REPORT_MS = 2_000;
+const RECOVERY_ASK_MS = 1_000;
 
 /** Starts a node as configured. When it resolves, the node accepts and does work. Faults say what to do. */
 export async function startNode(config: ClusterConfig, parts: NodeParts): Promise<NodeView> {
@@ -529,8 +530,17 @@ class Node {
     const undo = await this.#member.join({ ...this.#tables(), ...this.#joinParts(signal) });
     // A node with doors and no database gets them from those that have one.
     if (!this.#secrets && this.#ownDoors().length > 0) this.#secrets = (await this.#actors.ask(CONDUCTOR, { type: 'secrets' }, { signal })) as CloudSecrets;
+    if (this.#isControl) this.#checks['recovery'] = () => this.#recoveryHealth();
     this.#checks[this.#isControl ? 'shards' : 'cluster'] = () => ({ ...this.#member.health(), active: this.#shards?.size ?? 0 });
     return undo;
+  }
+
+  /** For people: hosts that wait, and whether all waits for them. A node is well however many hosts are lost. */
+  async #recoveryHealth(): Promise<Awaited<ReturnType<HealthCheck>>> {
+    const state = await this.#actors.ask(RECOVERY, { type: 'state' }, { timeoutMs: RECOVERY_ASK_MS }).catch(() => undefined);
+    if (!state) return { well: true, known: false };
+    const { auto, paused, hosts } = state;
+    return { well: true, auto, paused: paused !== null, silent: hosts.length, waitForProof: hosts.filter(({ waitsFor }) => waitsFor === 'proof').length };
   }
 
   /** The tables of the cluster: of the store where it is reached, else asked of others. */

@@ -18,7 +18,7 @@ const STOP_SHARE = 0.2;
 const START_LIMIT_MS = 15_000;
 const START_LOOK_MS = 20;
 /** A guard that has not looked for so long is one no more. */
-const STALE_MS = 5_000;
+const STALE_MS = 10_000;
 const CHECK_EVERY_MS = 1_000;
 const PROGRAM = join(import.meta.dirname, `guard-program${extname(import.meta.filename)}`); // guard-program.ts in a checkout
 

@@ -13,6 +13,7 @@
  * a machine that started anew every lease is over, and so are its guests.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HostFence } from '../../drivers/driver.ts';
 import type { DriverSettings } from '../../drivers/open.ts';
@@ -66,6 +67,7 @@ export function readWord(path: string): string | undefined {
 export class Guard {
   readonly #parts: GuardParts;
   readonly #posts = new Map<string, Post>();
+  #telling = false;
 
   constructor(parts: GuardParts) {
     this.#parts = parts;
@@ -73,15 +75,34 @@ export class Guard {
 
   /** Until there is nothing to watch any more, or another guard has taken over. */
   async run(signal: AbortSignal): Promise<void> {
-    const { folder, self, clock, uptimeMs, log } = this.#parts;
+    const { folder, self, clock, log } = this.#parts;
     writeWord(guardFile(folder), `${self}\n`);
     log.info('the guard watches', { folder });
     while (!signal.aborted) {
-      if (readWord(guardFile(folder))?.split('\n')[0] !== self) return log.info('another guard has taken over');
-      writeWord(guardFile(folder), `${self}\n${Math.round(uptimeMs())}\n`);
+      if (!this.#isOurs()) return log.info('another guard has taken over');
+      this.#tellLooked();
       if (!(await this.#look())) return log.info('nothing is left to watch');
       await clock.sleep(LOOK_MS, signal).catch(() => undefined);
     }
+  }
+
+  /** Not waited for: a disk that hangs must not keep the guard from its work. */
+  #tellLooked(): void {
+    const { folder, self, uptimeMs, log } = this.#parts;
+    if (this.#telling) return;
+    this.#telling = true;
+    const draft = `${guardFile(folder)}.${process.pid}.looked`;
+    writeFile(draft, `${self}\n${Math.round(uptimeMs())}\n`, { mode: 0o600 })
+      .then(async () => {
+        if (this.#isOurs()) await rename(draft, guardFile(folder));
+      })
+      .catch((error: unknown) => log.warn('the guard cannot say that it looks', { error }))
+      .finally(() => (this.#telling = false));
+  }
+
+  #isOurs(): boolean {
+    const { folder, self } = this.#parts;
+    return readWord(guardFile(folder))?.split('\n')[0] === self;
   }
 
   /** False when there is nothing to watch any more. */

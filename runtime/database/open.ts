@@ -10,7 +10,7 @@ import { OutcomeUnknown } from './batch.ts';
 import type { Clock } from '../base/clock.ts';
 import { Fault } from '../base/fault.ts';
 import type { Log } from '../base/log.ts';
-import { reach } from './primary.ts';
+import { doubtPrimary, reach } from './primary.ts';
 
 export type SessionTimeouts = { readonly statementMs: number; readonly idleInTransactionMs: number; readonly connectMs: number };
 /** Must be shorter than the control lease. */
@@ -140,7 +140,10 @@ export class Session {
   }
 
   #drop(client: pg.Client): void {
-    if (this.#client === client) this.#client = undefined;
+    if (this.#client === client) {
+      this.#client = undefined;
+      if (!this.#closed) doubtPrimary(this.#options.url);
+    }
     client.end().catch(() => undefined);
   }
 }

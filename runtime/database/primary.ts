@@ -29,6 +29,11 @@ export function reach(url: string): { readonly connectionString: string; readonl
   return { connectionString: first, Client: primary.clientClass() };
 }
 
+/** Something is wrong with where this URL leads that shows in no connection's end: no answer, no writes. */
+export function doubtPrimary(url: string): void {
+  known.get(url)?.doubt();
+}
+
 /** One URL per server that the URL names, in its order. Fault `invalid` for too many. */
 export function serverUrls(url: string): string[] {
   const [, head = '', authority = '', tail = ''] = /^([a-z]+:\/\/)([^/?#]*)(.*)$/s.exec(url) ?? [];
@@ -80,12 +85,8 @@ class Primary {
     const server = await this.#find();
     Object.assign(client, server);
     const entry = { client, server };
-    const end = (): void => {
-      this.#open.delete(entry);
-      this.#doubt(server);
-    };
-    client.once('error', end);
-    client.once('end', end);
+    client.once('error', () => this.#doubt(server));
+    client.once('end', () => this.#open.delete(entry));
     try {
       await connect();
       if ((await stateOf(client)) === undefined) throw standby(server);
@@ -95,6 +96,11 @@ class Primary {
       client.end().catch(() => undefined);
       throw error;
     }
+  }
+
+  /** Where it is has to be looked up again. */
+  doubt(): void {
+    this.#server = undefined;
   }
 
   /** A connection was lost or refused: the next one looks anew. */

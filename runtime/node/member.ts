@@ -33,7 +33,7 @@ export type MemberParts = {
   readonly sharingRole: string;
   /** Whether this node links to nodes of these roles. */
   readonly reaches: (roles: readonly string[]) => boolean;
-  /** Whether its row goes when it stops: at once the others take its shards. A row that says more stays. */
+  /** Whether its row goes when it stops. One that says more than who shares the shards stays. */
   readonly leaves: boolean;
   readonly bind: string;
   readonly port: number;
@@ -216,8 +216,11 @@ export class Member {
     return async () => {
       takeover.close();
       await this.#leases?.close();
-      // After its shards: nobody could take them from a node that is not in the table.
+      // Others need not wait for its lease to end: it shares no more. After its shards, which nobody could take from a
+      // node that is not in the table.
+      const roles = this.#parts.roles.filter((role) => role !== sharingRole);
       if (this.#parts.leaves) await parts.nodes.leave(name, boot);
+      else await parts.nodes.enter({ ...this.#row(), roles });
     };
   }
 

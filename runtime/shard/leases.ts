@@ -50,6 +50,8 @@ export class Leases {
   #settling = false;
   /** A statement failed that may have changed owners all the same. */
   #unsure = false;
+  /** Until then what was given up may still leave: the server works on at a statement whose answer was lost. */
+  #leavingUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: LeaseParts) {
     this.#parts = parts;
@@ -102,6 +104,7 @@ export class Leases {
     try {
       answered = await this.#beat();
       if (!answered) this.#lose('another process has this node’s row');
+      else if (this.leftMs <= 0) this.#lose('a beat was answered too late');
       else if (this.#held) this.#extend(beforeMs);
     } catch (error) {
       this.#parts.log.warn('beat failed', { error });
@@ -143,7 +146,8 @@ export class Leases {
 
   /** Runs what the table says, under its epochs: the lease had ended, or a change of owner had an unknown outcome. */
   async #agree(beforeMs: number): Promise<void> {
-    const { node, boot, shards } = this.#parts;
+    const { node, boot, shards, clock } = this.#parts;
+    if (clock.monotonicMs() < this.#leavingUntilMs) return;
     const owned = await shards.owned(node, boot);
     if (this.#closed) return;
     if (!this.#held) {
@@ -176,11 +180,17 @@ export class Leases {
 
   /** Stopped here first, then free for others: at no moment may two run one. */
   async #giveUp(surplus: readonly number[]): Promise<void> {
-    const { node, boot, shards, log } = this.#parts;
+    const { node, boot, shards, log, clock, settings } = this.#parts;
     for (const shard of surplus) this.#epochs.delete(shard);
     this.#parts.onLost(new Set(surplus), [...this.#epochs.keys()]);
     log.info('shards given up', { count: surplus.length });
-    await shards.giveUp(node, boot, surplus);
+    try {
+      await shards.giveUp(node, boot, surplus);
+    } catch (error) {
+      // No statement lasts as long as a lease. What the table says before that is not to be run: it may be free a moment later.
+      this.#leavingUntilMs = clock.monotonicMs() + settings.leaseMs;
+      throw error;
+    }
   }
 
   #gain(taken: readonly OwnedShard[]): void {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CLUSTER_DEFAULTS, explainConfig, hostsOf, instanceSettingsOf, loadConfig, type Flags } from '../../actors/settings.ts';
+import { CLUSTER_DEFAULTS, explainConfig, furtherProcesses, hostsOf, instanceSettingsOf, loadConfig, type Flags } from '../../actors/settings.ts';
 import shipped from '../../cluster.config.ts';
 
 let cwd: string;
@@ -119,6 +119,13 @@ describe('the cluster’s configuration', () => {
       {},
       '--set: leases.hostMs is 1200: must be more than leases.beatMs + leases.marginMs (1500)',
     ],
+    [
+      'a host lease that a takeover would end, under a guard',
+      {},
+      { set: ['leases.hostMs=5500', 'hosts.0.selfFence=true'] },
+      {},
+      'with selfFence it must be more than leases.controlMs and a takeover (leases.marginMs + 2 × leases.beatMs), 5500',
+    ],
     ['one port for two services', { ports: { mesh: 8_774 } }, {}, {}, 'cluster.config.ts: ports.compute is 8774: ports.mesh has that port too'],
     ['an offset past the last port', {}, { portOffset: '20000' }, {}, '--port-offset: portOffset is 20000: ports.database would be 74329; ports end at 65535'],
     ['a group of hosts of one name', { hosts: [{ name: 'a', count: 2, driver: { kind: 'simulated' } }] }, {}, {}, 'hosts.0.name is "a": must contain {n}'],
@@ -151,6 +158,16 @@ describe('the cluster’s configuration', () => {
     ['a network too small', { network: { cidr: '10.20.0.0/30' } }, {}, {}, 'at most /29'],
     ['an identity service without its account', { identity: { url: 'http://k:5000/v3' } }, {}, {}, 'cluster.config.ts: identity.password is missing'],
     ['an image service that cannot be found', { image: {} }, {}, {}, 'image has no url: with the embedded identity service there is no catalog'],
+    ['no process', {}, { processes: '0' }, {}, '--processes: processes.count is 0: must be a whole number from 1 to 64'],
+    ['processes that are no number', {}, { processes: 'all' }, {}, '--processes: processes.count is "all": must be a whole number from 1 to 64'],
+    [
+      'a port amid those of further processes',
+      {},
+      { processes: '4', set: ['ports.compute=7803'] },
+      {},
+      'ports.compute is 7803: further processes have the ports 7800 to 7805',
+    ],
+    ['a name too long for further processes', {}, { processes: '2', name: 'n'.repeat(62) }, {}, 'name has 62 characters: too many'],
     ['an unknown quota', { quotas: { core: 1 } }, {}, {}, 'did you mean quotas.cores?'],
     ['an unknown filter', {}, { set: ['scheduler.withoutFilters=RamFiltre'] }, {}, '--set: scheduler.withoutFilters.0 is "RamFiltre": must be one of '],
     ['a weight of an unknown weigher', { scheduler: { weights: { RamWeigher: 1 } } }, {}, {}, 'did you mean scheduler.weights.RAMWeigher?'],
@@ -164,6 +181,31 @@ describe('the cluster’s configuration', () => {
   ])('refuses %s', async (_, settings, flags, env, text) => {
     write('cluster.config.ts', settings);
     expect(await complaint(flags, env)).toContain(text);
+  });
+
+  it('hands all that is in force down to further processes, with what is their own', async () => {
+    write('cluster.config.ts', { name: 'box', roles: ['control', 'api', 'compute'], limits: { pageMax: 7 } });
+    const first = await load({ processes: '3', portOffset: '100' }, { NOVACT_SET_REGION: 'West' });
+    const [second, third] = furtherProcesses(first, 'postgresql://novact:secret@server/novact');
+    expect([second?.ports, third?.ports]).toEqual([
+      { mesh: 7900, health: 7901 },
+      { mesh: 7902, health: 7903 },
+    ]);
+    writeFileSync(join(cwd, 'cluster.config.ts'), 'export default {'); // read once, by the first
+    const config = await load({}, second?.variables);
+    expect(config).toMatchObject({ name: 'box-2', roles: ['control', 'api'], region: 'West', hosts: [], limits: { pageMax: 7 } });
+    expect(config).toMatchObject({ dataDir: join(first.dataDir, 'processes/2'), database: { url: 'postgresql://novact:secret@server/novact' } });
+    expect(config.ports).toEqual({ ...first.ports, mesh: 7900, health: 7901, processes: first.ports.mesh });
+    expect(furtherProcesses(config, '')).toEqual([]);
+    expect(await complaint({}, { NOVACT_PROCESS: 'by hand' })).toContain('unset it');
+  });
+
+  it('tells clients one address and nodes another', async () => {
+    expect(await load({ set: ['bind=127.0.0.9'] })).toMatchObject({ nodeAddress: '127.0.0.9', publicAddress: '127.0.0.9' });
+    expect(await load({ set: ['bind=127.0.0.9', 'publicAddress=cloud.example.org'] })).toMatchObject({
+      nodeAddress: '127.0.0.9',
+      publicAddress: 'cloud.example.org',
+    });
   });
 
   it('refuses a file that is missing though named, unreadable, or no configuration', async () => {

@@ -108,7 +108,11 @@ async function serversInRows(report: Report, ms: number): Promise<void> {
   const clock = new JumpClock();
   const inside = openInside({ store, clock });
   try {
-    await insertInstances(pool, Array.from({ length: SERVERS }, (_, index) => instanceRecord(index + 1)), 1);
+    await insertInstances(
+      pool,
+      Array.from({ length: SERVERS }, (_, index) => instanceRecord(index + 1)),
+      1,
+    );
     inside.system.register(instanceKind(INSTANCE_DEFAULTS));
     let next = 1;
     await asFastAsAnswered(16, ms / 3, () => read(inside, (next++ % SERVERS) + 1)); // what a compiler warms

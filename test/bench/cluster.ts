@@ -67,10 +67,7 @@ async function measured({ first, others }: Pair, { n = SERVERS, c }: Options): P
         'post',
         answers.map((answer) => answer.tookMs),
       ),
-      ...spread(
-        'toActive',
-        [...sentMs].map(([id, atMs]) => (watch.seenMs(id) ?? Number.NaN) - atMs).filter(Number.isFinite),
-      ),
+      ...spread('toActive', [...sentMs].map(([id, atMs]) => (watch.seenMs(id) ?? Number.NaN) - atMs).filter(Number.isFinite)),
       cpuMsPerBoot: round(cpuMs / booted),
       postgresCpuMsPerBoot: round((after.postgresCpuMs - before.postgresCpuMs) / booted),
       loadCpuMsPerBoot: round(ownMs / booted),

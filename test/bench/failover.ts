@@ -22,7 +22,13 @@ const LOOK_MS = 5;
 const REST_MS = 3_000;
 const SPREAD = [0.5, 0.99];
 
-type Loss = { readonly detectMs: number; readonly takenMs: number; readonly commandMs: number; readonly longestMs: number; readonly statuses: readonly number[] };
+type Loss = {
+  readonly detectMs: number;
+  readonly takenMs: number;
+  readonly commandMs: number;
+  readonly longestMs: number;
+  readonly statuses: readonly number[];
+};
 type Commands = { readonly firstDoneMs: Promise<number>; end(): Promise<{ longestMs: number; statuses: number[] }> };
 
 export async function failover(options: Options): Promise<Figures> {
@@ -44,9 +50,6 @@ export async function failover(options: Options): Promise<Figures> {
     }
     await compute.close();
     return { rounds, servers: ids.length, ...figuresOf('kill', losses['kill'] ?? []), ...figuresOf('silent', losses['silent'] ?? []) };
-  } catch (error) {
-    for (const cloud of [pair.first, ...pair.others]) options.progress(`${cloud.output().slice(-500)}\n${readFileSync(join(cloud.dataDir, 'novact.log'), 'utf8').slice(-3_000)}`);
-    throw error;
   } finally {
     await pair.close();
   }
@@ -128,7 +131,10 @@ function seenAt({ first }: Pair, sinceMs: number): number {
 function figuresOf(how: string, losses: readonly Loss[]): Figures {
   const part = (name: string, pick: (loss: Loss) => number): [string, number][] => {
     const samples = losses.map(pick);
-    return [...SPREAD.map((share): [string, number] => [`${how}${name}P${share * 100}Ms`, round(percentile(samples, share))]), [`${how}${name}MaxMs`, round(Math.max(...samples))]];
+    return [
+      ...SPREAD.map((share): [string, number] => [`${how}${name}P${share * 100}Ms`, round(percentile(samples, share))]),
+      [`${how}${name}MaxMs`, round(Math.max(...samples))],
+    ];
   };
   return {
     ...Object.fromEntries([

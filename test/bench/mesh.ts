@@ -1,6 +1,7 @@
 /**
  * Rates of the ZeroMQ mesh between two processes over loopback, CURVE on: 200-byte tells one way, and ask/reply pairs
- * with 1 and 64 in flight. Prints one line of JSON: {results: [{name, value, unit}]}. Run: `node test/bench/mesh.ts`.
+ * with 1 and 64 in flight. Frames only: no actors and no parser of bodies (those are in remote.ts). Run:
+ * `node --expose-gc test/bench/mesh.ts`.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,6 +13,7 @@ import type { CurveKeyPair } from '../../runtime/mesh/curve.ts';
 import type { Frame } from '../../runtime/mesh/frame.ts';
 import type { Mesh, PeerKey } from '../../runtime/mesh/mesh.ts';
 import { openZeromqMesh } from '../../runtime/mesh/zeromq.ts';
+import { endWithParent, Report } from './rig/program.ts';
 
 const TELLS = 1_000_000;
 const SLICE = 2_000; // tells offered before the event loop turns once
@@ -110,6 +112,7 @@ async function askMany(mesh: Mesh, total: number, inFlight: number): Promise<{ p
 }
 
 async function runNear(): Promise<void> {
+  const report = new Report();
   const keys = [newKeyPair(), newKeyPair()] as const;
   const child = fork(import.meta.filename, ['far'], { stdio: 'inherit' });
   try {
@@ -121,35 +124,34 @@ async function runNear(): Promise<void> {
     mesh.setPeers([farKey]);
     child.send([{ ...nearKey, endpoint: mesh.self.endpoint }]);
     await askMany(mesh, 2_000, 8); // warm
-    const results: { name: string; value: number; unit: string }[] = [];
-    const add = (name: string, value: number, unit: string): void => void results.push({ name, value: Math.round(value * 1000) / 1000, unit });
 
     const cpu = process.cpuUsage();
     const beginMs = performance.now();
-    const [report] = (await Promise.all([once(child, 'message'), flood(mesh)]))[0] as [
+    const [come] = (await Promise.all([once(child, 'message'), flood(mesh)]))[0] as [
       { tells: number; bytes: number; ms: number; lagMs: number; cpu: NodeJS.CpuUsage },
     ];
     const wallMs = performance.now() - beginMs;
     const used = process.cpuUsage(cpu);
-    add('mesh.tell.200B', (report.tells / report.ms) * 1000, 'frames/s');
-    add('mesh.tell.200B.seenBySender', (report.tells / wallMs) * 1000, 'frames/s');
-    add('mesh.tell.200B.size', report.bytes, 'bytes');
-    add('mesh.tell.200B.delivered', report.tells / TELLS, 'ratio');
-    add('mesh.tell.200B.senderCpu', (used.user + used.system) / TELLS, 'us/frame');
-    add('mesh.tell.200B.receiverCpu', (report.cpu.user + report.cpu.system) / TELLS, 'us/frame');
-    add('mesh.tell.200B.receiverLag', report.lagMs, 'ms');
-    add('mesh.tell.200B.framesPerMessage', mesh.counters().framesOut / mesh.counters().messagesOut, 'frames');
+    report.add('mesh.tell.200B', (come.tells / come.ms) * 1000, 'frames/s');
+    report.add('mesh.tell.200B.seenBySender', (come.tells / wallMs) * 1000, 'frames/s');
+    report.add('mesh.tell.200B.size', come.bytes, 'bytes');
+    report.add('mesh.tell.200B.delivered', come.tells / TELLS, 'ratio');
+    report.add('mesh.tell.200B.senderCpu', (used.user + used.system) / TELLS, 'us/frame');
+    report.add('mesh.tell.200B.receiverCpu', (come.cpu.user + come.cpu.system) / TELLS, 'us/frame');
+    report.add('mesh.tell.200B.receiverLag', come.lagMs, 'ms');
+    report.add('mesh.tell.200B.framesPerMessage', mesh.counters().framesOut / mesh.counters().messagesOut, 'frames');
     for (const inFlight of [1, 64]) {
       const { perSecond, p50Ms, p99Ms } = await askMany(mesh, inFlight === 1 ? 5_000 : 50_000, inFlight);
-      add(`mesh.ask.${inFlight}`, perSecond, 'pairs/s');
-      add(`mesh.ask.${inFlight}.p50`, p50Ms, 'ms');
-      add(`mesh.ask.${inFlight}.p99`, p99Ms, 'ms');
+      report.add(`mesh.ask.${inFlight}`, perSecond, 'pairs/s');
+      report.add(`mesh.ask.${inFlight}.p50`, p50Ms, 'ms');
+      report.add(`mesh.ask.${inFlight}.p99`, p99Ms, 'ms');
     }
-    console.log(JSON.stringify({ results }));
     await mesh.close();
   } finally {
     child.kill('SIGKILL');
   }
+  report.print();
 }
 
+endWithParent();
 await (process.argv[2] === 'far' ? runFar() : runNear());

@@ -151,7 +151,7 @@ async function runNear(ms: number): Promise<void> {
 
 /** The count when it has come to `wanted`, or does not grow any more. */
 async function untilStill(count: () => Promise<number>, wanted: number): Promise<number> {
-  for (let last = -1, still = 0; ; ) {
+  for (let last = -1, still = 0; ;) {
     const now = await count();
     still = now === last ? still + 1 : 0;
     last = now;

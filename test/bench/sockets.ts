@@ -30,14 +30,15 @@ async function runFar(): Promise<void> {
   await router.bind('tcp://127.0.0.1:*');
   tellNear({ endpoint: router.lastEndpoint });
   let tells = 0;
+  let cpuBegin = 0;
   let waiting: string[] = [];
   let sending = Promise.resolve();
   for await (const [id, bytes] of router) {
     if (!id || !bytes) continue;
     for (const frame of parseMessage(bytes)?.frames ?? []) {
       if (frame.kind === 'ask') waiting.push(encodeFrame({ kind: 'reply', id: frame.id, ok: true, value: { count: 1 } }) ?? '');
-      else if (frame.kind === 'tell' && frame.type === 'end') tellNear({ tells, cpuUs: cpuUs() });
-      else if (frame.kind === 'tell') tells++;
+      else if (frame.kind === 'tell' && frame.type === 'end') tellNear({ tells, cpuUs: cpuUs() - cpuBegin });
+      else if (frame.kind === 'tell' && tells++ === 0) cpuBegin = cpuUs();
     }
     if (waiting.length === 0) continue;
     const texts = waiting;
@@ -51,8 +52,7 @@ async function measure(name: string, keys: readonly [CurveKeyPair, CurveKeyPair]
   const far = openFar(import.meta.filename, 'far');
   far.tell({ keys: keys?.[1] ?? null } satisfies Setup);
   const { endpoint } = await far.next<{ endpoint: string }>();
-  const curve: Curve =
-    keys === undefined ? {} : { curveServerKey: keys[1].publicKey, curvePublicKey: keys[0].publicKey, curveSecretKey: keys[0].secretKey };
+  const curve: Curve = keys === undefined ? {} : { curveServerKey: keys[1].publicKey, curvePublicKey: keys[0].publicKey, curveSecretKey: keys[0].secretKey };
   const dealer = new Dealer({ ...curve, linger: 0, sendHighWaterMark: HIGH_WATER_MARK });
   dealer.connect(endpoint);
   const link = new Asker(dealer);

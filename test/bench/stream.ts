@@ -1,8 +1,8 @@
 /**
  * Status streams over loopback, clients in a process of their own: deliveries per second of the server's CPU time with
  * 1,000 subscribers, the time from commit to client with 100 subscribers at 100 events a second, and the memory of an
- * idle socket with 10,000. The store behind is a double in memory, so the figures are of `http/stream` and the kernel.
- * Prints one line of JSON: {results: [{name, value, unit}]}. Run: `node --expose-gc test/bench/stream.ts`.
+ * idle socket with 10,000. The store behind is a double in memory, so the figures are of `http/stream` and the kernel. Run:
+ * `node --expose-gc test/bench/stream.ts`.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { on, once } from 'node:events';
@@ -17,6 +17,7 @@ import { STREAM_DEFAULTS } from '../../http/stream/limits.ts';
 import { openStatusStream } from '../../http/stream/stream.ts';
 import { Cell } from '../http/stream/cell.ts';
 import { callerOf } from '../http/stream/rig.ts';
+import { endWithParent, Report } from './rig/program.ts';
 
 const SUBSCRIBERS = 1_000;
 const FLOOD_MS = 6_000;
@@ -26,17 +27,17 @@ const IDLE = 10_000;
 const OPENING_MAX = 50;
 
 type Order = { open: number; port: number } | { report: true } | { close: true };
-type Report = { events: number; bytes: number; latenciesMs: number[] };
+type Heard = { events: number; bytes: number; latenciesMs: number[] };
 
 const now = (): number => performance.timeOrigin + performance.now();
 
 /** Counts frames without a WebSocket library, so that the clients' core keeps up. */
 class Counter {
-  readonly #report: Report;
+  readonly #report: Heard;
   #rest: Buffer = Buffer.alloc(0);
   #isOpen = false;
 
-  constructor(report: Report) {
+  constructor(report: Heard) {
     this.#report = report;
   }
 
@@ -82,7 +83,7 @@ class Counter {
 /** The clients' process. */
 async function runClients(): Promise<void> {
   const sockets: Socket[] = [];
-  let report: Report = { events: 0, bytes: 0, latenciesMs: [] };
+  let report: Heard = { events: 0, bytes: 0, latenciesMs: [] };
   const counters = { get: () => report };
   const subscribe = maskedText('{"type":"subscribe","id":"s"}');
   async function openOne(port: number): Promise<void> {
@@ -116,10 +117,10 @@ function maskedText(text: string): Buffer {
   return Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
 }
 
-async function order(child: ChildProcess, what: Order): Promise<Report> {
+async function order(child: ChildProcess, what: Order): Promise<Heard> {
   const answer = once(child, 'message');
   child.send(what);
-  return (await answer)[0] as Report;
+  return (await answer)[0] as Heard;
 }
 
 function percentile(values: number[], part: number): number {
@@ -152,8 +153,7 @@ async function allLive(stream: ReturnType<typeof openStatusStream>, count: numbe
 }
 
 async function runServer(): Promise<void> {
-  const results: { name: string; value: number; unit: string }[] = [];
-  const add = (name: string, value: number, unit: string): void => void results.push({ name, value: Math.round(value * 100) / 100, unit });
+  const report = new Report();
   const child = fork(import.meta.filename, ['clients'], { stdio: 'inherit' });
   const { stream, port, commit, close } = await openServer();
   try {
@@ -162,13 +162,13 @@ async function runServer(): Promise<void> {
     await allLive(stream, IDLE);
     await sleep(500);
     const after = settled();
-    add('stream.idle.sockets', stream.stats().sockets, 'sockets');
-    add('stream.idle.rss', (after.rss - before.rss) / IDLE, 'bytes/socket');
-    add('stream.idle.heap', (after.heapUsed + after.external - before.heapUsed - before.external) / IDLE, 'bytes/socket');
+    report.add('stream.idle.sockets', stream.stats().sockets, 'sockets');
+    report.add('stream.idle.rss', (after.rss - before.rss) / IDLE, 'bytes/socket');
+    report.add('stream.idle.heap', (after.heapUsed + after.external - before.heapUsed - before.external) / IDLE, 'bytes/socket');
     const idle = process.cpuUsage();
     await sleep(8_000);
     const { user, system } = process.cpuUsage(idle);
-    add('stream.idle.cpu', (user + system) / 8_000_000, 'cores');
+    report.add('stream.idle.cpu', (user + system) / 8_000_000, 'cores');
     await order(child, { close: true });
     while (stream.stats().sockets > 0) await sleep(10);
 
@@ -179,8 +179,8 @@ async function runServer(): Promise<void> {
       await sleep(Math.max(0, beginMs + ((i + 1) * 1_000) / PACED.perSecond - performance.now()));
     }
     const paced = await order(child, { report: true });
-    add('stream.latency.p50', percentile(paced.latenciesMs, 0.5), 'ms');
-    add('stream.latency.p99', percentile(paced.latenciesMs, 0.99), 'ms');
+    report.add('stream.latency.p50', percentile(paced.latenciesMs, 0.5), 'ms');
+    report.add('stream.latency.p99', percentile(paced.latenciesMs, 0.99), 'ms');
     await order(child, { close: true });
     while (stream.stats().sockets > 0) await sleep(10);
 
@@ -200,16 +200,16 @@ async function runServer(): Promise<void> {
     const wallMs = performance.now() - begin.ms;
     while (got < sent) got = (await order(child, { report: true })).events;
     const flood = await order(child, { report: true });
-    add('stream.deliveries', (sent / wallMs) * 1_000, 'deliveries/s');
-    add('stream.deliveries.perCore', (sent / (used.user + used.system)) * 1_000_000, 'deliveries/s of CPU');
-    add('stream.deliveries.received', got / sent, 'ratio');
-    add('stream.frame', flood.bytes / flood.events, 'bytes');
-    add('stream.subscribers', stream.stats().live, 'sockets');
-    console.log(JSON.stringify({ results }));
+    report.add('stream.deliveries', (sent / wallMs) * 1_000, 'deliveries/s');
+    report.add('stream.deliveries.perCore', (sent / (used.user + used.system)) * 1_000_000, 'deliveries/s of CPU');
+    report.add('stream.deliveries.received', got / sent, 'ratio');
+    report.add('stream.frame', flood.bytes / flood.events, 'bytes');
+    report.add('stream.subscribers', stream.stats().live, 'sockets');
   } finally {
     child.kill('SIGKILL');
     await close();
   }
+  report.print();
 }
 
 function settled(): NodeJS.MemoryUsage {
@@ -217,4 +217,5 @@ function settled(): NodeJS.MemoryUsage {
   return process.memoryUsage();
 }
 
+endWithParent();
 await (process.argv[2] === 'clients' ? runClients() : runServer());

@@ -121,6 +121,31 @@ describe('a listener', () => {
   });
 });
 
+describe('listeners of several processes', () => {
+  it('share a port where both say so', async () => {
+    const open = (port: number, sharePort: boolean): Promise<Listener> =>
+      openListener({
+        name: 'test',
+        host: '127.0.0.1',
+        port,
+        sharePort,
+        app: async (_request, response) => void response.end('here'),
+        clock: systemClock,
+        log: silentLog,
+      });
+    const first = await open(0, true);
+    try {
+      const second = await open(first.port, true);
+      await first.close();
+      expect(await (await request(`http://127.0.0.1:${first.port}`)).body.text()).toBe('here');
+      await expect(open(first.port, false)).rejects.toMatchObject({ reason: 'http.listen' });
+      await second.close();
+    } finally {
+      await first.close();
+    }
+  });
+});
+
 describe('health', () => {
   const checks = (some: { [part: string]: HealthCheck }) =>
     healthDoor({ checks: some, registry: openMetrics({ processMetrics: false }).registry, clock: systemClock });

@@ -101,6 +101,7 @@ const IDLE = /^(due|hostBeats|hostNodes|list|look|history|revision|nodes\.(beat|
 const SPARED = /^(node|shard)\./;
 const SPARED_SHARE = 0.3;
 const SLOW_MS = 1_000;
+const STATEMENT_MS = 2_000;
 const TRACE_MAX = 20_000;
 /** Longer than any step may take. */
 const STRIKE_MAX_MS = 120_000;
@@ -194,7 +195,8 @@ export class Faults implements Fate {
     const isSpared = SPARED.test(statement);
     if (!this.#happens(this.plan.statement * (isSpared ? SPARED_SHARE : 1))) return undefined;
     const ms = this.#random.next() ** 3 * 3_000;
-    const late: Misfortune = { is: 'unknown', applied: false, ...(isSpared ? {} : { lateMs: ms }) };
+    // A server works on for no longer than its statement may take, which is less than a lease.
+    const late: Misfortune = { is: 'unknown', applied: false, lateMs: isSpared ? Math.min(ms, STATEMENT_MS) : ms };
     const fate = pick<Misfortune>(this.#random, [
       { is: 'unknown', applied: true },
       { is: 'unknown', applied: false },

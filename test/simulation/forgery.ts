@@ -15,7 +15,8 @@ export function forgedFrame(random: Random, world: World, by: Machine): Forged |
   const { instanceId, generation, host: claimed } = pick(random, claims);
   const tell = (to: string, type: string, body: object): Told => ({ kind: 'tell', to, type, body });
   const inventory = { ...capacity, hypervisorType: 'x', hypervisorVersion: 1, hostIp: '127.0.0.1', cpu: CPU };
-  const start = { host, node: by.name, driver: 'simulated', inventory, capacity, zone: 'nova', selfFenceMs: null };
+  // One that has servers: a host without any that is down may be begun by whoever has it now.
+  const start = { host: claimed, node: by.name, driver: 'simulated', inventory, capacity, zone: 'nova', selfFenceMs: null };
   const caller = { userId: 'ann', projectId: 'blue', isAdmin: true, requestId: 'req-forged' };
   const frame = pick(random, [
     tell('conductor/any', 'hostStart', start),

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { crashRuns, randomRun, SCENARIOS, type RunResult, type Scenario } from './runs.ts';
 
 /** Runs in every `npm test`; with NOVACT_SIM_SECONDS as many more as fit into so many seconds. */
-const SEEDS = 120;
+const SEEDS = 60;
 const MORE_MS = Number(process.env['NOVACT_SIM_SECONDS'] ?? 0) * 1_000;
 
 describe('one node, crashed at each of its awaits in turn, keeps its promises', () => {
@@ -35,34 +35,15 @@ describe('a cluster of drawn size under drawn faults keeps its promises', () => 
     240_000 + 2 * MORE_MS,
   );
 
-  it.each([1, 2, 3, 4, 5, 6, 7, 8])('seed %i is the same run again', async (seed) => {
+  it.each([2, 3, 5, 8, 13])('seed %i is the same run again', async (seed) => {
     const [first, second] = [await randomRun(seed), await randomRun(seed)];
     expect(second.world.faults.trace).toEqual(first.world.faults.trace);
     expect([second.world.faults.hash, second.world.time.nowMs]).toEqual([first.world.faults.hash, first.world.time.nowMs]);
   });
 });
 
-const WANTED = [
-  'node: crashed',
-  'node: gone',
-  'refused: epoch',
-  'refused: hostEpoch',
-  'claim: doom',
-  'step: create/unspawn',
-  'order: seen',
-  'order: overQuota',
-  'shard: taken',
-  'shard: given up',
-  'message: lost',
-  'misfortune: jump',
-  'misfortune: node > node',
-  'misfortune: node is alone',
-  'misfortune: node is cut off from the store',
-  'misfortune: node is paused',
-  'misfortune: restart',
-  'misfortune: rolling restart',
-  'misfortune: the store is away',
-];
+/** The rarer ones are wanted of the many runs of simulation.system.test.ts. */
+const WANTED = ['node: crashed', 'shard: taken', 'shard: given up', 'step: create/unspawn', 'order: overQuota', 'message: lost', 'message: late'];
 
 function told({ problems }: RunResult, replay: string): readonly string[] {
   return problems.length === 0 ? [] : [`node test/simulation/run.ts ${replay} --trace`, ...problems];

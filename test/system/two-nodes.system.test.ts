@@ -2,6 +2,8 @@
  * Two nodes, one cloud: they share the shards of one store and speak over the mesh. What one node's hosts run is
  * reached through the other's door; when a node is killed, the other takes its shards and what was accepted goes on.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startCloud, type Cloud } from '../doubles/cloud.ts';
 
@@ -80,11 +82,23 @@ describe('two nodes on one store', () => {
     for (const { id } of servers) await first.api('DELETE', `/servers/${id}`, undefined, { token });
     await until('all are gone', async () => (await list()).length === 0);
   });
+
+  it('leave what they have when they stop in order: nobody waits for a lease to end', async () => {
+    const before = takenLate();
+    await second.stop();
+    await until('all shards are the first node’s', async () => (await owned(first)) === 1024);
+    expect(takenLate()).toBe(before);
+  });
 });
 
 /** Without doors: who asks, asks the first. */
 function secondNode({ databaseUrl }: Cloud): string[] {
   return ['--roles', 'control,compute', '--set', 'name=second', '--set', `database.url=${databaseUrl}`, '--set', 'hosts.0.name=second-{n}', '--hosts', '2'];
+}
+
+/** How often the first node took shards of one whose lease had ended. */
+function takenLate(): number {
+  return readFileSync(join(first.dataDir, 'novact.log'), 'utf8').split('shards of a lapsed node taken').length - 1;
 }
 
 async function owned(cloud: Cloud): Promise<number> {

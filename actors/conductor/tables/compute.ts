@@ -158,7 +158,7 @@ create table if not exists flavor (
 
 -- Generations when the store was restored: a guest of a higher one may be of the history that was lost.
 create table if not exists restored (
-  instance_id uuid primary key references instance (id) on delete cascade,
+  instance_id uuid primary key,
   generation integer not null
 );
 

@@ -24,6 +24,8 @@
  *
  * Each use of an array reads its JSON anew, which is most of what a batch costs: what is long stands where it is read
  * once. Plans are made while the tables are empty and kept, so scans and hashes of whole tables are ruled out.
+ * What is ruled out is costed absurdly high, which a server with `jit` (the usual setting) takes for work worth compiling:
+ * seconds per batch, measured on PostgreSQL 15. So that is off, too.
  * Benchmark: test/bench/boots.ts, figure `postgresCpuMsPerBoot`.
  * Answer: {revision, refused: {ord: why}, granted: {ord: count}, numbers: {instance: number}, seen: {ord: [ids]}, over: {ord: …}}
  */
@@ -38,7 +40,7 @@ const ROW_VALUES = INSTANCE_COLUMN_NAMES.map((name) => `r.${name}`).join(', ');
 export const WRITE_FUNCTION = `
 create or replace function novact_write(items integer, commits json, states json, claims json, drops json, takes json, uses json,
   orders json, rows json, events json, defaults json)
-returns json language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $write$
+returns json language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $write$
 #variable_conflict use_column
 declare
   rev bigint;

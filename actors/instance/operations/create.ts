@@ -177,7 +177,9 @@ function proceed(state: Working, facts: Facts): Next<InstanceState> {
   const [best] = soft.bids;
   if (best) return askForClaim(state, best);
   if (soft.explanation === null || soft.slicesSilent > 0) return later(state, new Fault('unavailable', 'scheduler.silent', 'No scheduler answers.').toRecord());
-  const noHostsMs = soft.explanation.considered === 0 ? (soft.noHostsMs ?? facts.upMs) : null;
+  // One that is down or begins anew is no host yet.
+  const { considered, removed } = soft.explanation;
+  const noHostsMs = considered === (removed['ComputeFilter'] ?? 0) ? (soft.noHostsMs ?? facts.upMs) : null;
   const mayStillCome = soft.refusals.length > 0 || (noHostsMs !== null && facts.upMs - noHostsMs < NO_HOSTS_GRACE_MS);
   const fault = new Fault('unavailable', 'scheduler.noHosts', 'No host is known yet.').toRecord();
   if (mayStillCome) return later(soften(state, { noHostsMs }) as Working, fault);

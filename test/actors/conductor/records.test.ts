@@ -292,6 +292,43 @@ describe('services of hosts', () => {
     await expect(ask({ type: 'updateService', uuid: null, host: 'h2' })).rejects.toMatchObject({ message: 'Could not find binary nova-compute on host h2.' });
   });
 
+  it('that are forced down begin another epoch with that proof, once, and lose it when they are not any more', async () => {
+    const { pool, ask } = await freshCell();
+    await insertHost(pool, 'h1');
+    await pool.query(`insert into host_beat (name, epoch) select name, epoch from host`);
+    const row = async () => {
+      const { rows } = await pool.query(
+        'select h.epoch::int, b.epoch::int as beats, proof, (proof_epoch = h.epoch) as stands, forced_down as forced from host h join host_beat b using (name)',
+      );
+      return rows[0] as { epoch: number };
+    };
+    const force = (forcedDown: boolean) => ask({ type: 'updateService', uuid: null, host: 'h1', forcedDown });
+    const { epoch } = await row();
+    await force(true);
+    const forced = { epoch: epoch + 1, beats: epoch + 1, proof: 'forceDown', stands: true, forced: true };
+    expect(await row()).toEqual(forced);
+    await force(true);
+    expect(await row()).toEqual(forced);
+    // It has come back since: said again, it is proved again.
+    await pool.query('update host set epoch = epoch + 1, proof = null, proof_epoch = null');
+    await force(true);
+    expect(await row()).toEqual({ ...forced, epoch: epoch + 3, beats: epoch + 3 });
+    await force(false);
+    expect(await row()).toMatchObject({ epoch: epoch + 3, proof: null, stands: null, forced: false });
+  });
+
+  it('are not said to be up while they have not confirmed that what was left there is gone', async () => {
+    const { pool, ask } = await freshCell();
+    await insertHost(pool, 'h1');
+    await insertInstances(pool, [instanceRecord(1)], 1);
+    await ask({ type: 'updateService', uuid: null, host: 'h1', forcedDown: true });
+    await pool.query(`insert into claim values ($1, 1, 'h1', 'doomed', 1, 1, 1)`, [uuidOf(1)]);
+    const up = () => ask({ type: 'updateService', uuid: null, host: 'h1', forcedDown: false });
+    await expect(up()).rejects.toMatchObject({ code: 'invalid', reason: 'service.leftBehind' });
+    await pool.query('delete from claim');
+    expect(await up()).toEqual({ host: 'h1' });
+  });
+
   it('are deleted only when nothing is claimed there', async () => {
     const { pool, ask, reads } = await freshCell();
     await insertHost(pool, 'h1');

@@ -79,6 +79,8 @@ describe('a create', () => {
     const first = told(placing({ nicsLeft: 0 }, { stepDueMs: NOW_MS + 5_000 }), 'placed', ok({ bids: [], explanation: explanation(0) }));
     expect(first.effects).toMatchObject([{ do: 'wake' }]);
     expect(first.state.soft.noHostsMs).toBe(NOW_MS);
+    const noneUp = told(placing({ nicsLeft: 0 }), 'placed', ok({ bids: [], explanation: explanation(2, { ComputeFilter: 2 }) }));
+    expect(noneUp.effects).toMatchObject([{ do: 'wake' }]);
     const late = placing({ nicsLeft: 0, noHostsMs: NOW_MS - 10_000 });
     expect(told(late, 'placed', ok({ bids: [], explanation: explanation(0) })).state.record).toMatchObject({ vmState: 'error' });
   });

@@ -15,7 +15,17 @@ const LOOK_MS = 50;
 export type Pair = { readonly first: Cloud; readonly others: readonly Cloud[]; readonly pool: pg.Pool; close(): Promise<void> };
 
 /** `more` control nodes beside the first; `roles` are theirs. */
-export async function openPair({ more, roles = 'control', hosts = 2, args = [] }: { more: number; roles?: string; hosts?: number; args?: readonly string[] }): Promise<Pair> {
+export async function openPair({
+  more,
+  roles = 'control',
+  hosts = 2,
+  args = [],
+}: {
+  more: number;
+  roles?: string;
+  hosts?: number;
+  args?: readonly string[];
+}): Promise<Pair> {
   const opened: Cloud[] = [];
   const pools: pg.Pool[] = [];
   const close = async (): Promise<void> => {
@@ -29,7 +39,8 @@ export async function openPair({ more, roles = 'control', hosts = 2, args = [] }
     const pool = new pg.Pool({ connectionString: first.databaseUrl, max: 2 });
     pool.on('error', () => undefined); // the server ends with the cloud
     pools.push(pool);
-    for (let nth = 1; nth <= more; nth++) opened.push(await startCloud({ args: ['--roles', roles, '--set', `name=other-${nth}`, '--set', `database.url=${first.databaseUrl}`, ...args] }));
+    for (let nth = 1; nth <= more; nth++)
+      opened.push(await startCloud({ args: ['--roles', roles, '--set', `name=other-${nth}`, '--set', `database.url=${first.databaseUrl}`, ...args] }));
     const pair = { first, others: opened.slice(1), pool, close };
     await untilShared(pair, more + 1);
     return pair;

@@ -121,6 +121,21 @@ describe('the leases of a node', () => {
     }, 60_000);
   });
 
+  it('are taken from a silent node as soon as its lease is over, not at the next beat', async () => {
+    const world = new VirtualWorld();
+    const tables = openTables(world);
+    const a = open(world, tables, 'a');
+    tables.nodes.set('b', { boot: 'b-1', beat: 7 });
+    for (const row of tables.rows) Object.assign(row, { owner: 'b', boot: 'b-1' });
+    await world.run(async () => {
+      await a.leases.open();
+      await world.clock.sleep(SETTINGS.leaseMs + SETTINGS.marginMs - 20);
+      expect(running(a.leases, tables, 'a').count).toBe(0);
+      await world.clock.sleep(50);
+      expect(running(a.leases, tables, 'a')).toEqual({ count: SHARD_COUNT, broken: 0 });
+    }, 60_000);
+  });
+
   for (const [name, done] of [
     ['takeFree', true],
     ['takeFree', false],
@@ -144,6 +159,33 @@ describe('the leases of a node', () => {
       }, 60_000);
     });
   }
+
+  it('P1 are not run again while a giving up may still be done by a server that works on', async () => {
+    const world = new VirtualWorld();
+    const tables = openTables(world);
+    const [a, b] = [open(world, tables, 'a'), open(world, tables, 'b')];
+    await world.run(async () => {
+      tables.nodes.delete('b');
+      await a.leases.open();
+      tables.nodes.set('b', { boot: 'b-1', beat: 0 });
+      await b.leases.open();
+      const { giveUp } = tables.shardTable;
+      let given = 0;
+      const late: ShardTable['giveUp'] = async (...args) => {
+        if (given++ > 0) return giveUp(...args);
+        world.after(1_900, () => void giveUp(...args));
+        tables.nodes.delete('b'); // and so there is nobody to give up for any more
+        void b.leases.close();
+        throw new Error('cut');
+      };
+      Object.assign(tables.shardTable, { giveUp: late });
+      for (let ms = 0; ms < 12_000; ms += 50) {
+        await world.clock.sleep(50);
+        expect(running(a.leases, tables, 'a').broken).toBe(0);
+      }
+      expect([given > 0, running(a.leases, tables, 'a').count]).toEqual([true, SHARD_COUNT]);
+    }, 60_000);
+  });
 
   it('are not lost while a change of owner waits for the cell’s row', async () => {
     const world = new VirtualWorld();

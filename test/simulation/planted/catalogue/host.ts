@@ -3,7 +3,6 @@ import type { PlantedBug } from '../bug.ts';
 
 const CLAIMS = 'actors/host/claims.ts';
 const LANES = 'actors/host/lanes.ts';
-const LOOK = 'actors/host/look.ts';
 const PERFORM = 'actors/host/perform.ts';
 
 export const HOST_BUGS: readonly PlantedBug[] = [
@@ -23,39 +22,6 @@ export const HOST_BUGS: readonly PlantedBug[] = [
     replace: 'used: state.used, seen: state.seen + 1 };',
     why: 'a promise takes nothing from what is free',
     suite: 'contention',
-  },
-  {
-    name: 'granted-when-full',
-    promise: 'P4',
-    file: CLAIMS,
-    find: "  if (!fits(body.need, minus(state.capacity, state.used))) return { state, effects: [refuse('full', state)] };",
-    replace: '',
-    why: 'a full host goes on promising',
-    suite: 'contention',
-  },
-  {
-    name: 'verb-without-claim',
-    promise: 'P3',
-    file: LANES,
-    find: "  return held && (!held.isDoomed || verb.name === 'destroy');",
-    replace: "  return !held || !held.isDoomed || verb.name === 'destroy';",
-    why: 'a verb runs without a claim',
-  },
-  {
-    name: 'doomed-guest-may-start',
-    promise: 'P3',
-    file: LANES,
-    find: "  return held && (!held.isDoomed || verb.name === 'destroy');",
-    replace: "  return held && (!held.isDoomed || verb.name !== 'stop');",
-    why: 'a guest that is only to be destroyed is made again',
-  },
-  {
-    name: 'older-owner-listened-to',
-    promise: 'P1',
-    file: LANES,
-    find: '  if (lane && (epoch < lane.epoch || body.generation < lane.generation)) return answer(state, handle, STALE);',
-    replace: '  if (lane && body.generation < lane.generation) return answer(state, handle, STALE);',
-    why: 'a verb of a former owner of the shard is run after one of the newer',
   },
   {
     name: 'verbs-side-by-side',
@@ -83,15 +49,6 @@ export const HOST_BUGS: readonly PlantedBug[] = [
     suite: 'goals',
   },
   {
-    name: 'looked-over-running-verbs',
-    promise: 'P3',
-    file: LOOK,
-    find: '    return !lane || (!lane.running && lane.endedMs < begunMs);',
-    replace: '    return !lane || lane.endedMs < begunMs + Number.MAX_SAFE_INTEGER;',
-    why: 'what a look found is believed although verbs have run meanwhile',
-    suite: 'goals',
-  },
-  {
     name: 'doomed-never-destroyed',
     promise: 'P3',
     file: 'actors/host/reconcile.ts',
@@ -114,23 +71,6 @@ export const HOST_BUGS: readonly PlantedBug[] = [
     find: "      await actors.ask(CONDUCTOR, { type: 'hostConfirmGone', host, ...guest }, { signal });",
     replace: '',
     why: 'a guest that is gone keeps its claim',
-  },
-  {
-    name: 'unknown-guests-destroyed',
-    promise: 'P3',
-    file: PERFORM,
-    find: '    if (!recordedGone) {',
-    replace: '    if (!recordedGone && !driver) {',
-    why: 'a guest that the store does not know is destroyed',
-  },
-  {
-    name: 'silent-scheduler-has-no-hosts',
-    promise: 'P2',
-    file: 'actors/instance/operations/create.ts',
-    find: '  const slicesLeft = soft.slicesLeft - 1;',
-    replace: '  if (!outcome.ok) return giveUp(state, outcome.fault, facts, null);\n  const slicesLeft = soft.slicesLeft - 1;',
-    why: 'a scheduler whose answer is lost is taken for one that has no host',
-    suite: 'goals',
   },
   {
     name: 'address-out-of-the-network',

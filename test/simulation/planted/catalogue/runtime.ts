@@ -52,14 +52,6 @@ export const RUNTIME_BUGS: readonly PlantedBug[] = [
     suite: 'goals',
   },
   {
-    name: 'discarded-actor-goes-on',
-    promise: 'P1',
-    file: ACTIVATION,
-    find: '    return !this.#gone && (!this.#parts.store || this.#parts.fence() !== undefined);',
-    replace: '    return !this.#parts.store || this.#parts.fence() !== undefined;',
-    why: 'an activation that was discarded goes on when its shard is back under the same epoch',
-  },
-  {
     name: 'command-memory-not-asked',
     promise: 'P6',
     file: ACTIVATION,
@@ -75,15 +67,6 @@ export const RUNTIME_BUGS: readonly PlantedBug[] = [
     replace:
       '      const known = kind.withCommands(after as never, this.#remember(after, delivery.commandId)) as unknown;\n      state = kind.withRecord?.(state as never, known as never) ?? state;',
     why: 'a command is remembered in memory, and not in the commit that did it',
-  },
-  {
-    name: 'load-failure-forgets-the-hint',
-    promise: 'P2',
-    file: ACTIVATION,
-    find: '        if (delivery.message.type === WAKE.type && this.kind.recover) this.#wakeLater();\n        else this.discard',
-    replace: '        this.discard',
-    why: 'a row that cannot be read in the moment of its hint is not looked at again',
-    suite: 'goals',
   },
   {
     name: 'retry-is-a-new-command',

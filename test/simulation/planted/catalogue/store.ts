@@ -96,14 +96,6 @@ export const STORE_BUGS: readonly PlantedBug[] = [
     why: 'an order that was refused is acknowledged',
   },
   {
-    name: 'due-time-not-stored',
-    promise: 'P2',
-    file: PACK,
-    find: '  packed.states.push({ ord, open: item.open, due_at_ms: item.dueAtMs, ...toInstanceRow(record) });',
-    replace: '  packed.states.push({ ord, open: item.open, due_at_ms: null, ...toInstanceRow(record) });',
-    why: 'a step is stored without its deadline',
-  },
-  {
     name: 'open-not-stored',
     promise: 'P2',
     file: PACK,
