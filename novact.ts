@@ -100,7 +100,15 @@ async function start(flags: Flags): Promise<number> {
   });
   const { startNode } = await import('./index.ts');
   try {
-    const about = await startNode(settings, { clock, random: systemRandom, log, lifecycle, version: ownVersion(), program: ownWords(), progress: (line) => say(`  ${line}`) });
+    const about = await startNode(settings, {
+      clock,
+      random: systemRandom,
+      log,
+      lifecycle,
+      version: ownVersion(),
+      program: ownWords(),
+      progress: (line) => say(`  ${line}`),
+    });
     say(commands.renderSummary({ ...about, version: ownVersion(), tookMs: clock.monotonicMs() - begunMs, logFile }));
   } catch (error) {
     if (lifecycle.stopping.aborted) return ended.promise; // the stop that broke it off ends the process

@@ -15,7 +15,13 @@ import { API_DOOR, HOST_DOOR, NODE_DOOR } from './conductor/parse.ts';
 
 type Message = { readonly type: string };
 /** What a message says it is about, by the names that bodies use. */
-type About = { readonly host?: unknown; readonly node?: unknown; readonly name?: unknown; readonly row?: { readonly name?: unknown }; readonly report?: { readonly host?: unknown } };
+type About = {
+  readonly host?: unknown;
+  readonly node?: unknown;
+  readonly name?: unknown;
+  readonly row?: { readonly name?: unknown };
+  readonly report?: { readonly host?: unknown };
+};
 
 const USERS_DOOR = ['api', 'metadata', 'console'];
 /** What nodes with doors for users may say to actors. */

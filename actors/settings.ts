@@ -341,9 +341,14 @@ export function nodeRoles(name: string, roles: string): { name: string; roles: s
   const wrong = list.filter((role) => !ROLES.some((known) => known === role && known !== 'control'));
   if (wrong.length > 0) {
     const allowed = ROLES.filter((role) => role !== 'control').join(', ');
-    throw new Fault('invalid', 'config.roles', `--roles is ${roles}: must be some of ${allowed}. A node of role control reaches the database by itself and needs no key.`);
+    throw new Fault(
+      'invalid',
+      'config.roles',
+      `--roles is ${roles}: must be some of ${allowed}. A node of role control reaches the database by itself and needs no key.`,
+    );
   }
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name)) throw new Fault('invalid', 'config.name', `${name} is no name for a node: letters, digits, dots, hyphens and underscores, at most 63.`);
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name))
+    throw new Fault('invalid', 'config.name', `${name} is no name for a node: letters, digits, dots, hyphens and underscores, at most 63.`);
   return { name, roles: [...new Set(list)] };
 }
 
@@ -392,7 +397,12 @@ function placed(assignment: Assignment, cwd: string): Assignment {
   return isPath && typeof assignment.value === 'string' ? { ...assignment, value: resolve(cwd, assignment.value) } : assignment;
 }
 
-export type HostSettings = { readonly name: string; readonly selfFence: boolean; /** The place of its group. */ readonly group: number; readonly driver: DriverSettings };
+export type HostSettings = {
+  readonly name: string;
+  readonly selfFence: boolean;
+  /** The place of its group. */ readonly group: number;
+  readonly driver: DriverSettings;
+};
 
 /** Each host of this node with its driver's settings; `directoryOf` names its folder. */
 export function hostsOf(config: Pick<ClusterConfig, 'hosts'>, directoryOf: (host: string) => string): HostSettings[] {
@@ -400,7 +410,12 @@ export function hostsOf(config: Pick<ClusterConfig, 'hosts'>, directoryOf: (host
     Array.from({ length: howMany }, (_, index) => {
       const host = pattern.replaceAll('{n}', String(index + 1));
       const directory = directoryOf(host);
-      return { name: host, selfFence, group, driver: driver.kind === 'simulated' ? { ...driver, directory, ...(selfFence && { selfFence }) } : { ...driver, stateDir: directory } };
+      return {
+        name: host,
+        selfFence,
+        group,
+        driver: driver.kind === 'simulated' ? { ...driver, directory, ...(selfFence && { selfFence }) } : { ...driver, stateDir: directory },
+      };
     }),
   );
 }
@@ -430,7 +445,13 @@ const RULES: readonly Rule<Parsed>[] = [
   ({ roles, processes }) =>
     roles.includes('control') || processes.count === 1
       ? []
-      : [{ path: ['processes', 'count'], others: [['roles']], text: `is ${processes.count}: must be 1 on a node without the role control, since the further ones reach the database` }],
+      : [
+          {
+            path: ['processes', 'count'],
+            others: [['roles']],
+            text: `is ${processes.count}: must be 1 on a node without the role control, since the further ones reach the database`,
+          },
+        ],
   leaseRule,
   portRule,
   processRule,

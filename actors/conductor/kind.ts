@@ -23,7 +23,11 @@ type Serve = ServiceKind<ConductorProtocol>['serve'];
 type OwnProtocol = WriteProtocol & HostDoorProtocol & RecoveryDoorProtocol;
 
 /** `records`: what reads, plain records and the embedded services answer. */
-export function conductorKind(store: CellStore, records: Omit<Serve, keyof OwnProtocol | keyof NodeDoorProtocol | keyof DoorNodeProtocol>, view: ClusterView): ServiceKind {
+export function conductorKind(
+  store: CellStore,
+  records: Omit<Serve, keyof OwnProtocol | keyof NodeDoorProtocol | keyof DoorNodeProtocol>,
+  view: ClusterView,
+): ServiceKind {
   const serve = { ...records, ...ownServe(store, view), ...nodeDoorServe(view) } as Serve;
   return defineService<ConductorProtocol>({
     kind: 'conductor',

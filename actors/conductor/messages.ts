@@ -14,6 +14,15 @@ import type { RecordProtocol } from './messages/record.ts';
 import type { RecoveryDoorProtocol } from './messages/recovery.ts';
 import type { WriteProtocol } from './messages/write.ts';
 
-export type ConductorProtocol = WriteProtocol & ReadProtocol & RecordProtocol & HostDoorProtocol & ImageTicketProtocol & RecoveryDoorProtocol & NodeDoorProtocol & DoorNodeProtocol & IdentityProtocol & ImageProtocol;
+export type ConductorProtocol = WriteProtocol &
+  ReadProtocol &
+  RecordProtocol &
+  HostDoorProtocol &
+  ImageTicketProtocol &
+  RecoveryDoorProtocol &
+  NodeDoorProtocol &
+  DoorNodeProtocol &
+  IdentityProtocol &
+  ImageProtocol;
 
 export const CONDUCTOR: Ref<ConductorProtocol> = refTo('conductor', 'any');

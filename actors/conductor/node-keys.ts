@@ -19,7 +19,9 @@ const SEED_ROLE = 'control';
 export function addNodeKey(place: Place, key: NodeKey): Promise<Entry> {
   return within(place, async (nodes, session) => {
     const rows = await nodes.all();
-    const seeds = rows.filter((row) => row.roles.includes(SEED_ROLE) && row.endpoint !== '').map(({ name, endpoint, publicKey, roles }) => ({ node: name as NodeName, endpoint, publicKey, roles }));
+    const seeds = rows
+      .filter((row) => row.roles.includes(SEED_ROLE) && row.endpoint !== '')
+      .map(({ name, endpoint, publicKey, roles }) => ({ node: name as NodeName, endpoint, publicKey, roles }));
     if (seeds.length === 0) throw new Fault('unavailable', 'node.noSeeds', 'No node of role control has run on this database yet: start one first.');
     if (rows.some((row) => row.name === key.name && row.roles.includes(SEED_ROLE))) {
       throw new Fault('conflict', 'node.control', `${key.name} is a node of role control: it needs no key of this kind.`);

@@ -72,7 +72,12 @@ export async function openConductor(parts: ConductorParts): Promise<Conductor> {
   await duties.open();
   const nodes = nodeTable(beats, members);
   const settings = { quotas, serviceDownMs: parts.serviceDownMs, defaultZone: parts.zone };
-  const records = { ...readServe({ pool, clock, settings }), ...recordServe({ pool, orm, clock, settings }), ...identityServe({ orm }), ...imageServe({ orm }) };
+  const records = {
+    ...readServe({ pool, clock, settings }),
+    ...recordServe({ pool, orm, clock, settings }),
+    ...identityServe({ orm }),
+    ...imageServe({ orm }),
+  };
   return {
     store,
     nodes,

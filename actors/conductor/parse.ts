@@ -46,7 +46,13 @@ import type { RecoveryDoorProtocol } from './messages/recovery.ts';
 import type { CreateOrder, WriteProtocol } from './messages/write.ts';
 import { FLAG, IDENTITY, IMAGES, ITEMS_MAX, LIMIT, MARKED, MS, PAGE_MAX, QUERIES, QUERY } from './parse-embedded.ts';
 
-type ApiProtocol = WriteProtocol & ReadProtocol & Pick<RecoveryDoorProtocol, 'hostStanding'> & RecordProtocol & IdentityProtocol & ImageProtocol & DoorNodeProtocol;
+type ApiProtocol = WriteProtocol &
+  ReadProtocol &
+  Pick<RecoveryDoorProtocol, 'hostStanding'> &
+  RecordProtocol &
+  IdentityProtocol &
+  ImageProtocol &
+  DoorNodeProtocol;
 
 /** Servers of one order; what one transaction takes well. */
 const ORDER_MAX = 1_000;
@@ -62,7 +68,15 @@ const GUEST = { instanceId: UUID_TEXT, generation: GENERATION };
 const HOST = { host: WORD };
 
 export const HOST_DOOR = {
-  hostStart: z.strictObject({ ...HOST, node: WORD, driver: WORD, inventory: HOST_INVENTORY, capacity: RESOURCES, zone: NAME, selfFenceMs: SMALL_COUNT.min(1).nullable() }),
+  hostStart: z.strictObject({
+    ...HOST,
+    node: WORD,
+    driver: WORD,
+    inventory: HOST_INVENTORY,
+    capacity: RESOURCES,
+    zone: NAME,
+    selfFenceMs: SMALL_COUNT.min(1).nullable(),
+  }),
   hostClaims: z.strictObject({ ...HOST, instanceId: UUID_TEXT.nullable() }),
   hostRow: z.strictObject(HOST),
   hostConfirmGone: z.strictObject({ ...HOST, ...GUEST }),
@@ -323,7 +337,10 @@ const RECORDS = {
 /** The rest of what is said about silent hosts stays on control nodes. */
 const STANDING = { hostStanding: z.strictObject({ host: QUERY }) } satisfies Bodies<RecoveryDoorProtocol, 'hostStanding'>;
 
-export const API_DOOR = { ...WRITES, ...READS, ...STANDING, ...RECORDS, ...IDENTITY, ...IMAGES, secrets: NO_BODY } satisfies Bodies<ApiProtocol, keyof ApiProtocol>;
+export const API_DOOR = { ...WRITES, ...READS, ...STANDING, ...RECORDS, ...IDENTITY, ...IMAGES, secrets: NO_BODY } satisfies Bodies<
+  ApiProtocol,
+  keyof ApiProtocol
+>;
 
 type Parse = NonNullable<ServiceKind<ConductorProtocol>['parse']>;
 
@@ -333,5 +350,7 @@ export const parseConductorMessage: Parse = parserOf('conductor', { ...HOST_DOOR
 /** What does no harm when it comes twice. An order is known by the ids of its instances. */
 export const REPEATABLE: ReadonlySet<string> = new Set([
   ...Object.keys({ ...WRITES, ...READS, ...STANDING, ...HOST_DOOR, ...NODE_DOOR }),
-  ...Object.keys({ ...RECORDS, ...IDENTITY, ...IMAGES }).filter((type) => /^(secrets$|list|show|image(List|Show)|identity(List|Show|Load|Login|Authorize|Revision|DomainsOf|ProjectsOf))/.test(type)),
+  ...Object.keys({ ...RECORDS, ...IDENTITY, ...IMAGES }).filter((type) =>
+    /^(secrets$|list|show|image(List|Show)|identity(List|Show|Load|Login|Authorize|Revision|DomainsOf|ProjectsOf))/.test(type),
+  ),
 ]);

@@ -68,6 +68,7 @@ export class Guard {
   readonly #parts: GuardParts;
   readonly #posts = new Map<string, Post>();
   #telling = false;
+  #told: Promise<void> = Promise.resolve();
 
   constructor(parts: GuardParts) {
     this.#parts = parts;
@@ -78,21 +79,25 @@ export class Guard {
     const { folder, self, clock, log } = this.#parts;
     writeWord(guardFile(folder), `${self}\n`);
     log.info('the guard watches', { folder });
-    while (!signal.aborted) {
-      if (!this.#isOurs()) return log.info('another guard has taken over');
-      this.#tellLooked();
-      if (!(await this.#look())) return log.info('nothing is left to watch');
-      await clock.sleep(LOOK_MS, signal).catch(() => undefined);
+    try {
+      while (!signal.aborted) {
+        if (!this.#isOurs()) return log.info('another guard has taken over');
+        this.#tellLooked();
+        if (!(await this.#look())) return log.info('nothing is left to watch');
+        await clock.sleep(LOOK_MS, signal).catch(() => undefined);
+      }
+    } finally {
+      await this.#told; // nothing is written after the end
     }
   }
 
-  /** Not waited for: a disk that hangs must not keep the guard from its work. */
+  /** Not waited for between looks: a disk that hangs must not keep the guard from its work. */
   #tellLooked(): void {
     const { folder, self, uptimeMs, log } = this.#parts;
     if (this.#telling) return;
     this.#telling = true;
     const draft = `${guardFile(folder)}.${process.pid}.looked`;
-    writeFile(draft, `${self}\n${Math.round(uptimeMs())}\n`, { mode: 0o600 })
+    this.#told = writeFile(draft, `${self}\n${Math.round(uptimeMs())}\n`, { mode: 0o600 })
       .then(async () => {
         if (this.#isOurs()) await rename(draft, guardFile(folder));
       })

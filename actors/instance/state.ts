@@ -41,7 +41,18 @@ export type Soft = {
   readonly noHostsMs: number | null;
 };
 
-export const NO_SOFT: Soft = { round: 0, slicesLeft: 0, slicesSilent: 0, bids: [], explanation: null, refusals: [], nics: [], nicsLeft: 0, asked: null, noHostsMs: null };
+export const NO_SOFT: Soft = {
+  round: 0,
+  slicesLeft: 0,
+  slicesSilent: 0,
+  bids: [],
+  explanation: null,
+  refusals: [],
+  nics: [],
+  nicsLeft: 0,
+  asked: null,
+  noHostsMs: null,
+};
 
 export type InstanceState = {
   readonly id: string;

@@ -89,7 +89,8 @@ export async function openEmbeddedPostgres(options: EmbeddedOptions): Promise<Em
 export function embeddedUrl(dataDir: string): string {
   const folder = openStoreFolder(dataDir);
   const running = readLockFile(folder.storePath);
-  if (!running?.ready) throw new Fault('unavailable', 'store.stopped', `No database runs in ${dataDir}: start its node first, or name the database of the cluster.`);
+  if (!running?.ready)
+    throw new Fault('unavailable', 'store.stopped', `No database runs in ${dataDir}: start its node first, or name the database of the cluster.`);
   return urlOf(folder, running, DATABASE);
 }
 

@@ -149,8 +149,7 @@ export class Gate {
       return false;
     }
     this.#world.heard(greeted.from.node, greeted.from.boot);
-    if (frame.kind === 'beat')
-      this.#say(id, true); // nobody else would tell that this connection lives
+    if (frame.kind === 'beat') this.#say(id, true); // nobody else would tell that this connection lives
     else this.#deliver(greeted.from, frame);
     return true;
   }

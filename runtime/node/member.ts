@@ -64,7 +64,13 @@ export type JoinParts = {
   readonly owners: DirectoryParts['owners'];
   readonly lease: LeaseSettings;
   /** On nodes that share the shards. */
-  readonly sharing?: { readonly table: ShardTable; readonly store: Store; readonly shards: Shards; readonly actors: Actors; readonly standing?: readonly Address[] };
+  readonly sharing?: {
+    readonly table: ShardTable;
+    readonly store: Store;
+    readonly shards: Shards;
+    readonly actors: Actors;
+    readonly standing?: readonly Address[];
+  };
   readonly nodeKinds: DirectoryParts['nodeKinds'];
   readonly refresh: DirectoryParts['refresh'];
   /** Nodes came, went, or started anew. */

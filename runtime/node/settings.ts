@@ -137,11 +137,19 @@ export const processRule: Rule<Many> = ({ name, ports, portOffset, processes: { 
   const first = ports['processes'] ?? 0;
   const last = processPorts(first, count).health;
   if (count > 1 && last + portOffset > 65_535) {
-    problems.push({ path: ['ports', 'processes'], others, text: `is ${first}: the ports of ${count} processes would end at ${last + portOffset}; ports end at 65535` });
+    problems.push({
+      path: ['ports', 'processes'],
+      others,
+      text: `is ${first}: the ports of ${count} processes would end at ${last + portOffset}; ports end at 65535`,
+    });
   }
   for (const [owner, port] of Object.entries(ports)) {
     if (owner === 'processes' || count === 1 || number > 1 || port < first || port > last) continue;
-    problems.push({ path: ['ports', owner], others: [['ports', 'processes'], ...others], text: `is ${port}: further processes have the ports ${first} to ${last}` });
+    problems.push({
+      path: ['ports', owner],
+      others: [['ports', 'processes'], ...others],
+      text: `is ${port}: further processes have the ports ${first} to ${last}`,
+    });
   }
   return problems;
 };

@@ -58,7 +58,8 @@ describe('what a node may say', () => {
       expect(refused(from, 'conductor/any', { type: 'nodeBeat', name: from.node, boot: 'b' } as { type: string })).toBeUndefined();
       expect(refused(from, 'conductor/any', { type: 'nodeBeat', name: 'other', boot: 'b' } as { type: string })).toBe('door.closed');
       expect(refused(from, 'conductor/any', { type: 'nodeEnter', row: { name: 'other' } } as { type: string })).toBe('door.closed');
-      for (const type of Object.keys(NODE_DOOR).filter((one) => !['nodeEnter', 'nodeBeat'].includes(one))) expect(refused(from, 'conductor/any', { type })).toBeUndefined();
+      for (const type of Object.keys(NODE_DOOR).filter((one) => !['nodeEnter', 'nodeBeat'].includes(one)))
+        expect(refused(from, 'conductor/any', { type })).toBeUndefined();
     }
   });
 

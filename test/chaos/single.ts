@@ -156,7 +156,9 @@ class Person {
       const given = await this.#order();
       this.#tally.orders++;
       if (given === undefined) continue;
+      // Of one that was answered 5xx nobody knows whether it happened, as of one that was not answered.
       if (wasAccepted(given) || given.status === undefined) orders.push(given);
+      else if (given.status >= 500) orders.push({ ...given, status: undefined });
       await this.#await(given, over);
     }
     return orders;

@@ -63,7 +63,12 @@ const INVENTORY = {
 };
 export const NO_CHANGES: Omit<InstanceParts, 'event'> = { claims: [], takeAddresses: [], dropAddresses: false, quota: null };
 
-export function startHost(store: CellStore, host: string, capacity: Resources = CAPACITY, selfFenceMs: number | null = null): ReturnType<CellStore['hostStart']> {
+export function startHost(
+  store: CellStore,
+  host: string,
+  capacity: Resources = CAPACITY,
+  selfFenceMs: number | null = null,
+): ReturnType<CellStore['hostStart']> {
   return store.hostStart({ host, node: 'n1', driver: 'simulated', inventory: INVENTORY, capacity, zone: 'nova', selfFenceMs });
 }
 

@@ -34,7 +34,16 @@ type ClaimRow = {
 };
 type TakeRow = { ord: number; network_id: string; address: string; instance_id: string; mac: string };
 type UseRow = { ord: number; project_id: string; user_id: string } & Limits;
-type OrderRow = { ord: number; first: string | null; project_id: string; user_id: string; count: number; min_count: number; key: string | null; body_hash: string | null } & Limits;
+type OrderRow = {
+  ord: number;
+  first: string | null;
+  project_id: string;
+  user_id: string;
+  count: number;
+  min_count: number;
+  key: string | null;
+  body_hash: string | null;
+} & Limits;
 type NewRow = InstanceRow & { ord: number; idx: number; shard: number; open: boolean; due_at_ms: number | null; event: { id: string } };
 type Batch = { commits: CommitRow[]; claims: ClaimRow[]; takes: TakeRow[]; uses: UseRow[]; orders: OrderRow[]; rows: NewRow[] };
 

@@ -70,7 +70,8 @@ describe.skipIf(mayLackPostgres())('a store that was put back from its backup', 
   }, 240_000);
 
   it('is told of a guest that may be of the lost history by its generation', async () => {
-    const [{ id = '' } = {}] = await query<{ id: string }>(cloud, `select id::text from instance where vm_state = 'active' limit 1`);
+    const [active] = await query<{ id: string }>(cloud, `select id::text from instance where vm_state = 'active' limit 1`);
+    const id = active?.id ?? '';
     const kept = await query<{ generation: number }>(cloud, 'select generation from restored where instance_id = $1', [id]);
     expect(kept).toEqual([{ generation: 1 }]);
   });

@@ -35,11 +35,11 @@ export async function randomRun(seed: number): Promise<RunResult> {
     cidr: pick(random, ['10.20.0.0/29', '10.20.0.0/28', '10.20.0.0/26']),
     quota,
   });
-  const pauseMs = pick(random, [500, 10_000, 30_000, 40_000]);
+  const pauseMs = pick(random, [200, 2_000, 10_000, 30_000]);
   const clients = 1 + Math.floor(random.next() * 3);
   return measured(world, async () => {
     const lives = Array.from({ length: clients }, (_, i) => {
-      const actions = Array.from({ length: 5 + Math.floor(random.next() * 10) }, () => pick(random, ACTIONS));
+      const actions = Array.from({ length: 4 + Math.floor(random.next() * 7) }, () => pick(random, ACTIONS));
       return new Client(world, `c${i + 1}`, i === 0 ? 'ann' : 'bob').live(['create', ...actions], pauseMs);
     });
     await Promise.all(lives);

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 
 /** In CI so many seeds must run; elsewhere as many as fit into a few seconds. */
 const SEEDS = process.env['CI'] === undefined ? 100 : 2_000;
-const LIMIT_MS = 240_000;
+const LIMIT_MS = 420_000;
 
 it(
   `a cluster of drawn size keeps its promises under drawn faults, with ${SEEDS} seeds`,
@@ -14,24 +14,18 @@ it(
     expect(output).toMatch(new RegExp(`\\n${SEEDS} seeds, .* anomalies: 0\\n$`));
     // A simulation that meets nothing proves nothing.
     const met = output.split('\n').map((line) => line.trim().split('  ')[1]);
-    expect(met).toEqual(expect.arrayContaining(WANTED));
+    expect(met).toEqual(expect.arrayContaining(SEEDS < 1_000 ? COMMON : [...COMMON, ...RARE]));
     expect(code).toBe(0);
   },
   LIMIT_MS,
 );
 
-const WANTED = [
-  'node: crashed',
+const COMMON = ['node: crashed', 'claim: doom', 'step: create/unspawn', 'order: overQuota', 'shard: taken', 'shard: given up', 'message: lost'];
+const RARE = [
   'node: gone',
   'refused: epoch',
   'refused: hostEpoch',
-  'claim: doom',
-  'step: create/unspawn',
   'order: seen',
-  'order: overQuota',
-  'shard: taken',
-  'shard: given up',
-  'message: lost',
   'misfortune: jump',
   'misfortune: node > node',
   'misfortune: node is alone',

@@ -30,7 +30,7 @@ const LATE_SHARE = 0.3;
 const QUIET_LIMIT_MS = 600_000;
 const LOOK_MS = 5_000;
 const STAY_MS = 25_000;
-const SAMPLE_MS = 500;
+const SAMPLE_MS = 1_000;
 const RUN_LIMIT_MS = 3_600_000;
 const PROBLEMS_MAX = 5;
 /** How long clients wait for a first node. */

@@ -14,5 +14,13 @@ export function renderNodes({ keys, rows }: Known): string {
     return [name, (row ?? key)?.roles.join(',') ?? '', row?.endpoint ?? 'never came', key ? 'key' : 'database'];
   });
   const widths = COLUMNS.map((title, i) => Math.max(title.length, ...lines.map((line) => line[i]?.length ?? 0)));
-  return [COLUMNS, ...lines].map((line) => `${line.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ').trimEnd()}\n`).join('');
+  return [COLUMNS, ...lines]
+    .map(
+      (line) =>
+        `${line
+          .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('');
 }

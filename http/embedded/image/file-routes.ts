@@ -59,7 +59,11 @@ async function upload(service: ImageService, call: Call): Promise<void> {
     await about(id, begin(service, image, uploadId));
     try {
       const draft = await blobs.write(ctx.req, settings.sizeMaxBytes);
-      await blobs.alone(draft.hash, () => finish(service, image, uploadId, draft)).finally(draft.discard);
+      try {
+        await blobs.alone(draft.hash, () => finish(service, image, uploadId, draft));
+      } finally {
+        await draft.discard();
+      }
     } catch (error) {
       await actors.ask(CONDUCTOR, { type: 'imageAbortUpload', id, uploadId, nowMs: clock.wallMs() }).catch((second: unknown) => {
         log.warn('an upload could not be taken back; the next round does', { image: id, error: second });

@@ -57,8 +57,6 @@ describe('a create that fails on its host', () => {
       record: { ...fresh.record, host: null, operation: { ...fresh.record.operation, step: 'place' } },
       soft: { ...NO_SOFT, slicesLeft: 1 },
     };
-    expect(placed(placing, nobody, facts).state.record?.fault?.message).toMatch(
-      /^No valid host was found\. Of 1 hosts none is left: RetryFilter 1\./,
-    );
+    expect(placed(placing, nobody, facts).state.record?.fault?.message).toMatch(/^No valid host was found\. Of 1 hosts none is left: RetryFilter 1\./);
   });
 });

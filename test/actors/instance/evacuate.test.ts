@@ -114,7 +114,7 @@ describe('an evacuation', () => {
   });
 
   it('that finds no host ends in error, with its addresses and its claim where they are', () => {
-    const nobody = ok({ bids: [], explanation: explanation(3, { ComputeFilter: 3 }) });
+    const nobody = ok({ bids: [], explanation: explanation(3, { ComputeFilter: 1, RamFilter: 2 }) });
     const { state, effects } = told(moving('place', {}, {}, { slicesLeft: 1 }), 'placed', nobody);
     expect(mustLive(state)).toMatchObject({ vmState: 'error', host: 'h1', generation: 1, nics: [NIC], operation: null });
     expect([state.parts.claims, state.parts.dropAddresses, said(effects)]).toEqual([[], false, []]);

@@ -14,7 +14,7 @@ export type Checker = {
   readonly atShard?: (world: World, shard: number, owner: string | undefined) => readonly string[];
   /** A node let a message of another node in just now. */
   readonly atLetIn?: (world: World, from: FrameSender, message: LetIn) => readonly string[];
-  /** Twice a second. */
+  /** Every second. */
   readonly atSample?: (world: World) => readonly string[];
   /** After the quiet time. */
   readonly atEnd?: (world: World) => readonly string[] | Promise<readonly string[]>;

@@ -5,7 +5,7 @@
 export type Promised = 'P1' | 'P2' | 'P3' | 'P4' | 'P5' | 'P6' | 'P7' | 'P8';
 
 /** The workloads that look for it, none of them made for one bug; `hunt.ts` tells what each does. */
-export const SUITES = ['cell', 'goals', 'contention', 'contract'] as const;
+export const SUITES = ['cell', 'goals', 'contention'] as const;
 export type Suite = (typeof SUITES)[number];
 
 export type PlantedBug = {
@@ -21,8 +21,6 @@ export type PlantedBug = {
   readonly why: string;
   /** `cell` unless said. */
   readonly suite?: Suite;
-  /** Of `contract`: the files that are run. */
-  readonly tests?: readonly string[];
 };
 
 /** What found it, as told by a process that looked for it. */

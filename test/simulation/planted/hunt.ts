@@ -5,11 +5,9 @@
  *   cell     what `run.ts --seed N` runs: clients, faults of all kinds, all checkers
  *   goals    the same without faults of hypervisors and with room for all: then every operation must reach its goal
  *   contention  no fault at all, and many who want the same few places: refusals must be clean and true
- *   contract  the contract suites that the bug names, in Vitest and with PostgreSQL; there are no seeds
  */
 import { parseArgs } from 'node:util';
 import { isPlanted } from './hook.ts';
-import { contractRun } from './contract.ts';
 import type { Found, Hunted, Suite } from './bug.ts';
 
 const { values } = parseArgs({
@@ -17,12 +15,11 @@ const { values } = parseArgs({
     suite: { type: 'string', default: 'cell' },
     from: { type: 'string', default: '1' },
     count: { type: 'string', default: '1' },
-    tests: { type: 'string', multiple: true, default: [] },
   },
 });
 
 /** What they import is loaded here, after the hook is in place, and patched. */
-const RUNS: { readonly [suite in Exclude<Suite, 'contract'>]: () => Promise<(seed: number) => Promise<{ readonly problems: readonly string[] }>> } = {
+const RUNS: { readonly [suite in Suite]: () => Promise<(seed: number) => Promise<{ readonly problems: readonly string[] }>> } = {
   cell: async () => (await import('../runs.ts')).randomRun,
   goals: async () => (await import('./goals.ts')).goalRun,
   contention: async () => (await import('./contention.ts')).contentionRun,
@@ -30,7 +27,6 @@ const RUNS: { readonly [suite in Exclude<Suite, 'contract'>]: () => Promise<(see
 
 async function hunt(suite: Suite, from: number, count: number): Promise<Hunted> {
   const begunMs = performance.now();
-  if (suite === 'contract') return { found: await contractRun(values.tests), runs: 1, seconds: (performance.now() - begunMs) / 1_000 };
   const runOf = await RUNS[suite]();
   let runs = 0;
   let found: Found | null = null;
@@ -45,5 +41,5 @@ async function hunt(suite: Suite, from: number, count: number): Promise<Hunted> 
 
 const hunted = await hunt(values.suite as Suite, Number(values.from), Number(values.count));
 const isBroken = (process.env['NOVACT_PLANTED'] ?? '') !== '';
-if (isBroken && values.suite !== 'contract' && !isPlanted()) throw new Error('the file of the planted bug was not loaded');
+if (isBroken && !isPlanted()) throw new Error('the file of the planted bug was not loaded');
 process.stdout.write(`${JSON.stringify(hunted)}\n`);

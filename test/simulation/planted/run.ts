@@ -27,7 +27,7 @@ const PROBLEM_MAX = 110;
 const NEAR = 2;
 const KNOWN_FILE = join(import.meta.dirname, 'known-seeds.json');
 
-type Job = { readonly name: string; readonly suite: Suite; readonly from: number; readonly count: number; readonly tests?: readonly string[] };
+type Job = { readonly name: string; readonly suite: Suite; readonly from: number; readonly count: number };
 type Ended = { readonly hunted: Hunted } | { readonly failed: string };
 
 async function main(): Promise<number> {
@@ -48,7 +48,6 @@ async function main(): Promise<number> {
     suite: bug.suite ?? 'cell',
     from: fromOf(bug),
     count: Number(values.seeds),
-    ...(bug.tests && { tests: bug.tests }),
   }));
   const used = new Map<Suite, Set<number>>(SUITES.map((suite) => [suite, new Set()]));
   let missed = 0;
@@ -63,7 +62,7 @@ async function main(): Promise<number> {
   });
   console.log(`${bugs.length - missed} of ${bugs.length} planted bugs found`);
   if (values.learn) writeFileSync(KNOWN_FILE, `${JSON.stringify(inOrder(known), null, 2)}\n`);
-  const dirty = await unclean(bugs, used);
+  const dirty = await unclean(used);
   return missed === 0 && dirty === 0 ? 0 : 1;
 }
 
@@ -72,12 +71,9 @@ function inOrder(known: { readonly [name: string]: number }): object {
 }
 
 /** The unbroken build on every seed that was used. Answers with how many of the suites are not clean. */
-async function unclean(bugs: readonly PlantedBug[], used: ReadonlyMap<Suite, ReadonlySet<number>>): Promise<number> {
+async function unclean(used: ReadonlyMap<Suite, ReadonlySet<number>>): Promise<number> {
   const dirty = new Set<Suite>();
-  const contracts = [...new Set(bugs.flatMap((bug) => bug.tests ?? []))];
-  const jobs = [...used].flatMap(([suite, seeds]) =>
-    rangesOf(seeds).map((range): Job => ({ name: '', suite, ...range, tests: suite === 'contract' ? contracts : [] })),
-  );
+  const jobs = [...used].flatMap(([suite, seeds]) => rangesOf(seeds).map((range): Job => ({ name: '', suite, ...range })));
   await eachOf(jobs, async (job) => {
     const ended = await run(job);
     if ('hunted' in ended && ended.hunted.found === null) return;
@@ -107,17 +103,8 @@ async function eachOf<T>(list: readonly T[], work: (one: T, i: number) => Promis
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-function run({ name, suite, from, count, tests = [] }: Job): Promise<Ended> {
-  const args = [
-    join(import.meta.dirname, 'hunt.ts'),
-    '--suite',
-    suite,
-    '--from',
-    String(from),
-    '--count',
-    String(count),
-    ...tests.flatMap((path) => ['--tests', path]),
-  ];
+function run({ name, suite, from, count }: Job): Promise<Ended> {
+  const args = [join(import.meta.dirname, 'hunt.ts'), '--suite', suite, '--from', String(from), '--count', String(count)];
   const child = spawn(process.execPath, args, { env: { ...process.env, NOVACT_PLANTED: name }, stdio: ['ignore', 'pipe', 'pipe'] });
   const limit = setTimeout(() => child.kill('SIGKILL'), HUNT_LIMIT_MS);
   let out = '';
