@@ -30,6 +30,7 @@ const TURN_MESSAGES = 64;
 /** How long an answered command is remembered: longer than any ask may retry. */
 export const COMMAND_MEMORY_MS = 120_000;
 const COMMAND_MEMORY_MAX = 64;
+const COMMANDS_KEPT = 2;
 /** Between tries to load a row in which something may be open. */
 const LOAD_RETRY_MS = 500;
 
@@ -324,7 +325,9 @@ export class Activation {
 
   #remember(record: unknown, id: string): CommandMemory[] {
     const nowMs = this.#parts.clock.wallMs();
-    const kept = ((record as Recorded).commands ?? []).filter((command) => nowMs - command.atMs < COMMAND_MEMORY_MS);
+    const commands = (record as Recorded).commands ?? [];
+    // The newest ones whatever the wall clock says: it may have jumped since.
+    const kept = commands.filter((command, i) => i >= commands.length - COMMANDS_KEPT || nowMs - command.atMs < COMMAND_MEMORY_MS);
     return [...kept.slice(-(COMMAND_MEMORY_MAX - 1)), { id, atMs: nowMs }];
   }
 

@@ -1,18 +1,19 @@
 /** A machine of the simulated cluster and the hypervisors that its node drives: what outlives the node's processes. */
-import { memoryDisk, type GuestDisk, type GuestShelf } from '../../drivers/simulated/disk.ts';
 import { writeFaultScript, type FaultScript } from '../../drivers/simulated/faults.ts';
+import { openSimDisk, type SeenGuest, type SimDisk } from './disk.ts';
+import type { SimGuard } from './guard.ts';
 import type { SimNode } from './node.ts';
 
 export type SimHost = {
   readonly name: string;
   /** A driver has been opened on it: its script has whom to act on. */
   readonly wasOpened: () => boolean;
-  readonly disk: GuestDisk;
+  readonly disk: SimDisk;
   readonly script: FaultScript;
   readonly capacity: { readonly vcpus: number; readonly memoryMiB: number; readonly diskGiB: number };
+  /** Watches over the guests from outside of the node; undefined: nobody does. */
+  readonly guard: SimGuard | undefined;
 };
-
-export type SeenGuest = { readonly host: string; readonly instanceId: string; readonly generation: number; readonly power: string };
 
 export class Machine {
   /** The name of its node: it has the same data folder at each start. */
@@ -23,6 +24,8 @@ export class Machine {
   wallOffMs = 0;
   /** Crashed for good. */
   isGone = false;
+  /** Without power: nothing runs there, neither node nor guests. */
+  isOff = false;
   /** The line between it and the store is cut. */
   isCutOff = false;
   /** The process that runs now. */
@@ -42,9 +45,10 @@ export class Machine {
   }
 }
 
-/** A hypervisor whose every change on disk is told. */
-export function newHost(name: string, vcpus: number, seen: (guest: SeenGuest | { readonly host: string; readonly gone: string }) => void): SimHost {
+/** A hypervisor whose every change on disk is told. `watch` makes the guard, where there is one. */
+export function newHost(name: string, vcpus: number, seen: Parameters<typeof openSimDisk>[1], watch?: (disk: SimDisk) => SimGuard): SimHost {
   const script = writeFaultScript();
+  const disk = openSimDisk(name, seen);
   let opened = false;
   const attach: FaultScript['attach'] = (target) => {
     opened = true;
@@ -53,30 +57,9 @@ export function newHost(name: string, vcpus: number, seen: (guest: SeenGuest | {
   return {
     name,
     wasOpened: () => opened,
-    disk: watched(name, seen),
+    disk,
     script: { ...script, attach },
     capacity: { vcpus, memoryMiB: 65_536, diskGiB: 1_000 },
-  };
-}
-
-function watched(host: string, seen: Parameters<typeof newHost>[2]): GuestDisk {
-  const disk = memoryDisk();
-  return {
-    take: async () => {
-      const shelf = await disk.take();
-      const told: GuestShelf = {
-        ...shelf,
-        write: (stem, text) => {
-          shelf.write(stem, text);
-          const { instanceId, generation, power } = JSON.parse(text) as SeenGuest; // the driver's own text
-          seen({ host, instanceId, generation, power });
-        },
-        remove: (stem) => {
-          shelf.remove(stem);
-          seen({ host, gone: stem });
-        },
-      };
-      return told;
-    },
+    guard: watch?.(disk),
   };
 }

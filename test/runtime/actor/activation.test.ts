@@ -110,15 +110,20 @@ describe('an activation', () => {
     expect([reason(first), count(second)]).toEqual(['route.moved', 1]);
   });
 
-  it('remembers a command for two minutes, longer than any ask tries', async () => {
+  it('remembers a command for two minutes, longer than any ask tries, and the newest ones whatever the clock says', async () => {
     const rig = openRig();
+    const counted = (): number => (rig.store.rows.get('counter/1')?.record as { count: number }).count;
     await within(rig, () => rig.ask({ type: 'add' }, 'c1'));
     await within(rig, async () => {
       await rig.world.clock.sleep(COMMAND_MEMORY_MS + 1);
-      await rig.ask({ type: 'add' }, 'c2');
+      await rig.ask({ type: 'add' }, 'c1');
+      expect(counted()).toBe(1);
+      for (const id of ['c2', 'c3', 'c4']) await rig.ask({ type: 'add' }, id);
+      await rig.ask({ type: 'add' }, 'c3');
+      expect(counted()).toBe(4);
       await rig.ask({ type: 'add' }, 'c1');
     });
-    expect((rig.store.rows.get('counter/1')?.record as { count: number }).count).toBe(3);
+    expect(counted()).toBe(5);
   });
 
   it('decides once on a refusal of a rule', async () => {
