@@ -15,7 +15,10 @@ export type ShardTable = {
   takeBack(owner: string, boot: string): Promise<OwnedShard[]>;
   /** Takes at most so many free shards. */
   takeFree(owner: string, boot: string, max: number): Promise<OwnedShard[]>;
-  /** Takes at most so many shards of a node whose lease is over, if its beat still stands where it was seen. */
+  /**
+   * Takes at most so many shards of a node whose lease is over, if its beat still stands where it was seen. Of every boot
+   * of it: it may have died before it took back what its former process had.
+   */
   takeFrom(owner: string, boot: string, former: FormerOwner, max: number): Promise<OwnedShard[]>;
   owned(owner: string, boot: string): Promise<OwnedShard[]>;
   /** Who owns what, for finding the way. */
@@ -48,13 +51,13 @@ export function shardTable(session: Pick<Session, 'run'>): ShardTable {
 const CELL = 'with cell_row as materialized (select revision from cell for update)';
 const SET = 'update shard set owner = $1, boot = $2, epoch = shard.epoch + 1 from cell_row';
 
-const TAKE_BACK = `${CELL} ${SET} where shard.owner = $1 returning id, epoch`;
+const TAKE_BACK = `${CELL} ${SET} where shard.owner = $1 and shard.boot is distinct from $2 returning id, epoch`;
 const TAKE_FREE = `${CELL} ${SET} where shard.owner is null and shard.id in (select id from shard where owner is null order by id limit $3) returning id, epoch`;
 /** The beat is looked at with a lock, after the cell's row was waited for: without one it would be the beat of before the wait. */
 const TAKE_FROM = `${CELL},
   former as materialized (select node.name from node, cell_row where node.name = $4 and node.boot = $5 and node.beat = $6 for share of node)
   ${SET}
-  where shard.owner = $4 and shard.boot = $5 and shard.id in (select id from shard where owner = $4 and boot = $5 order by id limit $3)
+  where shard.owner = $4 and shard.id in (select id from shard where owner = $4 order by id limit $3)
     and exists (select from former)
   returning id, epoch`;
 const GIVE_UP = `${CELL} update shard set owner = null, boot = null, epoch = shard.epoch + 1 from cell_row

@@ -50,6 +50,13 @@ export class MembershipView {
     return [...this.#seen.values()].filter((seen) => this.#isAlive(seen)).map(({ row }) => row);
   }
 
+  /** Whether a row's beat, this node's own included, did not move for a lease and a margin. */
+  isStill(name: string): boolean {
+    const { clock, settings } = this.#parts;
+    const seen = this.#seen.get(name);
+    return seen !== undefined && clock.monotonicMs() - seen.movedMs >= settings.leaseMs + settings.marginMs;
+  }
+
   lapsed(): LapsedNode[] {
     return [...this.#seen.values()].filter((seen) => !this.#isAlive(seen)).map(({ row }) => ({ name: row.name, boot: row.boot, beat: row.beat }));
   }

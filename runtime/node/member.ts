@@ -211,6 +211,7 @@ export class Member {
       clock,
       log,
       settings: parts.lease,
+      enter: () => parts.nodes.enter(this.#row()),
       onTaken: (owned, taken) => takeover.taken(owned, taken),
       onLost: (lost, left) => {
         takeover.lost(left);

@@ -26,6 +26,8 @@ export type LeaseParts = {
   readonly clock: Clock;
   readonly log: Log;
   readonly settings: LeaseSettings;
+  /** Makes the node's row anew: a former process of this node may have had a last word that came late. */
+  readonly enter: () => Promise<void>;
   /** All shards that this node may run from now on, and those that are new: what is open there is to be taken up. */
   readonly onTaken: (owned: readonly number[], taken: readonly number[]) => void;
   /** Shards that this node may not run any more, and those that are left. */
@@ -48,6 +50,8 @@ export class Leases {
   #closed = false;
   #rounds = 0;
   #settling = false;
+  /** Another boot has this node's row. */
+  #isReplaced = false;
   /** A statement failed that may have changed owners all the same. */
   #unsure = false;
   /** Until then what was given up may still leave: the server works on at a statement whose answer was lost. */
@@ -103,6 +107,7 @@ export class Leases {
     let answered = false;
     try {
       answered = await this.#beat();
+      this.#isReplaced = !answered;
       if (!answered) this.#lose('another process has this node’s row');
       else if (this.leftMs <= 0) this.#lose('a beat was answered too late');
       else if (this.#held) this.#extend(beforeMs);
@@ -120,6 +125,7 @@ export class Leases {
     try {
       if (beforeMs !== undefined && (!this.#held || this.#unsure || ++this.#rounds % LOOK_ROUNDS === 0)) await this.#agree(beforeMs);
       await this.#parts.view.look();
+      if (this.#isReplaced) await this.#enterAgain();
       if (this.#held) await this.#share();
     } catch (error) {
       this.#unsure = true;
@@ -127,6 +133,14 @@ export class Leases {
     }
     this.#settling = false;
     this.#lookAtLapse();
+  }
+
+  /** What has our row and does not beat is no process any more: its last word was done after our first. */
+  async #enterAgain(): Promise<void> {
+    const { node, view, log, enter } = this.#parts;
+    if (this.#closed || !view.isStill(node)) return;
+    log.warn('the row of this node is made anew', { node });
+    await enter();
   }
 
   /** A node that moves no more is over for us between two rounds: looked at then, and not up to a beat later. */
@@ -148,6 +162,8 @@ export class Leases {
   async #agree(beforeMs: number): Promise<void> {
     const { node, boot, shards, clock } = this.#parts;
     if (clock.monotonicMs() < this.#leavingUntilMs) return;
+    // Statements of a former process may be done late: what it got then would be nobody's for ever.
+    await shards.takeBack(node, boot);
     const owned = await shards.owned(node, boot);
     if (this.#closed) return;
     if (!this.#held) {

@@ -1,6 +1,7 @@
 /**
  * Messages are hints, the store knows: a node that takes shards asks which operations are open there and wakes their
- * actors, oldest first; then, every second, those whose time has come (P2). A lost hint costs at most that second.
+ * actors, oldest first; then, every second, those whose time has come (P2), and now and then all that is open: a time
+ * that was noted under a wall clock that ran ahead would come much too late. A lost hint costs at most a moment.
  */
 import type { Actors } from '../actor/ask.ts';
 import type { Store } from '../actor/store.ts';
@@ -10,6 +11,8 @@ import type { Log } from '../base/log.ts';
 import { shardOf } from './ring.ts';
 
 const SCAN_MS = 1_000;
+/** Scans after which all open operations are woken, whatever their time. */
+const SCANS_TO_ALL = 30;
 const PAGE = 500;
 /** Between pages of open operations, so that a takeover of many does not fill every mailbox at once. */
 const PAGE_PAUSE_MS = 20;
@@ -28,6 +31,7 @@ export class Takeover {
   #shards: ReadonlySet<number> = new Set();
   #timer: Timer | undefined;
   #closed = false;
+  #scans = 0;
 
   constructor(parts: TakeoverParts) {
     this.#parts = parts;
@@ -50,8 +54,8 @@ export class Takeover {
     this.#timer?.cancel();
   }
 
-  /** Wakes what is open, page by page, as long as the shards are ours. */
-  async #wakeOpen(taken: readonly number[]): Promise<void> {
+  /** Wakes what is open, page by page, as long as the shards are ours; at most so often when it cannot be read. */
+  async #wakeOpen(taken: readonly number[], tries = Number.POSITIVE_INFINITY): Promise<void> {
     const { store, clock, log } = this.#parts;
     let after: Address | null = null;
     let count = 0;
@@ -67,10 +71,11 @@ export class Takeover {
         await clock.sleep(PAGE_PAUSE_MS);
       } catch (error) {
         log.warn('open operations cannot be read', { error });
+        if (--tries <= 0) return;
         await clock.sleep(SCAN_MS);
       }
     }
-    if (count > 0) log.info('open operations taken up', { count });
+    if (count > 0 && tries > 1) log.info('open operations taken up', { count });
   }
 
   #scanLater(): void {
@@ -84,6 +89,7 @@ export class Takeover {
     } catch (error) {
       this.#parts.log.warn('due operations cannot be read', { error });
     }
+    if (++this.#scans % SCANS_TO_ALL === 0) await this.#wakeOpen([...this.#shards], 1);
     if (!this.#closed) this.#scanLater();
   }
 

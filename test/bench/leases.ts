@@ -64,6 +64,7 @@ class BenchNode {
       clock,
       log: silentLog,
       settings: SETTINGS,
+      enter: () => this.#nodes.enter({ name, boot: `${name}-1`, endpoint: '', publicKey: '', roles: [ROLE] }),
       onTaken: () => undefined,
       onLost: () => undefined,
     });

@@ -91,7 +91,7 @@ export function memoryShardTable(
   function takeFrom(holder: ShardHolder, former: FormerOwner, max: number): OwnedShard[] {
     const row = nodes.get(former.name);
     if (row?.boot !== former.boot || row.beat !== former.beat) return [];
-    const theirs = held(({ owner, boot }) => owner === former.name && boot === former.boot);
+    const theirs = held(({ owner }) => owner === former.name);
     return theirs.slice(0, max).map((shard) => give(shard, holder));
   }
 
@@ -101,7 +101,7 @@ export function memoryShardTable(
   }
 
   return {
-    takeBack: (owner, boot) => flight('shard.takeBack', () => held((holder) => holder.owner === owner).map((shard) => give(shard, { owner, boot }))),
+    takeBack: (owner, boot) => flight('shard.takeBack', () => held((holder) => holder.owner === owner && holder.boot !== boot).map((shard) => give(shard, { owner, boot }))),
     takeFree: (owner, boot, max) => flight('shard.takeFree', () => free(max).map((shard) => give(shard, { owner, boot }))),
     takeFrom: (owner, boot, former, max) => flight('shard.takeFrom', () => takeFrom({ owner, boot }, former, max)),
     owned: (owner, boot) =>

@@ -6,6 +6,7 @@ import { CONDUCTOR } from '../../actors/conductor/messages.ts';
 import type { CreateOrder } from '../../actors/conductor/messages/write.ts';
 import { instanceRef, type Verb } from '../../actors/instance/messages.ts';
 import type { VmState } from '../../actors/model/server-state.ts';
+import { toLoaded } from '../doubles/memory-store.ts';
 import { quotaNeed } from '../../actors/model/quota.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import { pick, seededRandom, type Random } from '../../runtime/base/random.ts';
@@ -25,7 +26,7 @@ export class Acks {
   readonly shown: { readonly id: string; readonly version: number; readonly revision: number }[] = [];
 }
 
-export type Action = 'create' | 'multi' | 'burst' | 'start' | 'stop' | 'soft' | 'hard' | 'delete' | 'get';
+export type Action = 'create' | 'multi' | 'burst' | 'start' | 'stop' | 'soft' | 'hard' | 'delete' | 'get' | 'evacuate';
 
 export class Client {
   readonly #world: World;
@@ -63,6 +64,12 @@ export class Client {
         return void (await Promise.all([1, 2, 3, 4].map(() => this.create(1, 1))));
       case 'get':
         return this.#onSome((id) => this.#look(id));
+      case 'evacuate':
+        return this.#onSome(
+          (id) => this.evacuate(id),
+          ['active', 'stopped', 'error'],
+          (host) => this.#world.isDown(host),
+        );
       case 'soft':
       case 'hard':
         return this.#onSome((id) => this.act(id, { name: 'reboot', kind: action }), ['active']);
@@ -102,9 +109,23 @@ export class Client {
     return ids;
   }
 
-  async act(id: string, verb: Verb): Promise<void> {
+  /** As the door does it: refused when nothing proves the host dead. Some get past it, as who asks in the last moment does. */
+  async evacuate(id: string): Promise<void> {
+    const host = this.#hostOf(id);
+    if (host === null) return;
+    const standing = await this.#try(`standing of ${host}`, (actors) => actors.ask(CONDUCTOR, { type: 'hostStanding', host }, { timeoutMs: 5_000 }));
+    const isProved = standing?.proof !== null && standing !== undefined;
+    this.#world.meet(`evacuate: ${isProved ? 'proved' : 'not proved'}`);
+    if (!isProved && this.#random.next() < 0.5) return;
+    const others = this.#world.hosts.map(({ name }) => name).filter((name) => name !== host);
+    const target = this.#random.next() < 0.2 && others.length > 0 ? pick(this.#random, others) : null;
+    const [force, stopped] = [target !== null && this.#random.next() < 0.5, this.#random.next() < 0.3];
+    await this.act(id, { name: 'evacuate', target, force, stopped }, true);
+  }
+
+  async act(id: string, verb: Verb, isAdmin = false): Promise<void> {
     const requestId = this.#newRequest();
-    const caller = { userId: this.#user, projectId: 'blue', isAdmin: false, requestId };
+    const caller = { userId: this.#user, projectId: 'blue', isAdmin, requestId };
     const commandId = this.#random.uuid();
     const answer = await this.#try(`${verb.name} ${id}`, (actors) =>
       actors.ask(instanceRef(id), { type: 'act', verb, caller }, { timeoutMs: 5_000, commandId }),
@@ -120,11 +141,17 @@ export class Client {
   }
 
   /** On one of the servers, most times on one in such a state when there is one. */
-  async #onSome(run: (id: string) => Promise<void>, states: readonly VmState[] = []): Promise<void> {
+  async #onSome(run: (id: string) => Promise<void>, states: readonly VmState[] = [], fits: (host: string | null) => boolean = () => true): Promise<void> {
     const ids = this.#world.acks.created.flatMap((ack) => ack.ids);
-    const fitting = ids.filter((id) => states.some((state) => state === this.#world.tables.instances.get(id)?.row.vm_state));
+    const inState = ids.filter((id) => states.some((state) => state === this.#world.tables.instances.get(id)?.row.vm_state));
+    const fitting = inState.filter((id) => fits(this.#hostOf(id)));
     const from = fitting.length > 0 && this.#random.next() < 0.8 ? fitting : ids;
     if (from.length > 0) await run(pick(this.#random, from));
+  }
+
+  #hostOf(id: string): string | null {
+    const row = this.#world.tables.instances.get(id);
+    return row ? toLoaded(row).record.host : null;
   }
 
   #newRequest(): string {

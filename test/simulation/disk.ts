@@ -8,6 +8,8 @@ import { Fault } from '../../runtime/base/fault.ts';
 export type SeenGuest = { readonly host: string; readonly instanceId: string; readonly generation: number; readonly power: string };
 
 export type SimDisk = GuestDisk & {
+  /** A driver has it. */
+  isTaken(): boolean;
   /** Nobody who has taken the disk so far reads or writes it any more. */
   putOff(): void;
   /** No guest runs; each keeps its disk. Answers with how many did. */
@@ -47,6 +49,7 @@ export function openSimDisk(host: string, seen: (guest: SeenGuest | { readonly h
         },
       };
     },
+    isTaken: () => owner !== undefined,
     putOff: () => (owner = undefined),
     stopAll() {
       let stopped = 0;

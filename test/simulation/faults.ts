@@ -38,6 +38,8 @@ export type FaultPlan = {
   readonly restart: number;
   /** Rate of messages that a node without a database forges. */
   readonly forge: number;
+  /** Rate of machines that lose their power, with their node and their guests. */
+  readonly hostLoss: number;
   /** Of messages between nodes. */
   readonly loss: number;
   readonly again: number;
@@ -60,6 +62,7 @@ export const NO_FAULTS: FaultPlan = {
   jump: 0,
   restart: 0,
   forge: 0,
+  hostLoss: 0,
   loss: 0,
   again: 0,
   delayMs: 1,
@@ -95,14 +98,33 @@ export function drawPlan(random: Random, nodes = 1): FaultPlan {
   };
 }
 
+/** How machines are lost in a run, and what then goes by itself. */
+export type Losses = {
+  readonly rate: number;
+  /** Of hosts, those that a guard watches. */
+  readonly guarded: number;
+  readonly auto: boolean;
+  readonly brakeShare: number;
+};
+
+/** In some of the clusters; drawn from chance of its own. */
+export function drawLosses(random: Random, machines: number): Losses | undefined {
+  const isDrawn = random.next() < LOSSES_SHARE;
+  if (!isDrawn || machines < 2) return undefined;
+  const guarded = random.next() < 0.6 ? 0.3 + 0.7 * random.next() : 0;
+  return { rate: 1 + 4 * random.next(), guarded, auto: random.next() < 0.5, brakeShare: pick(random, [0.2, 0.5, 1]) };
+}
+
 /** What an idle node does all the time: a crash there is a crash anywhere. */
-const IDLE = /^(due|hostBeats|hostNodes|list|look|history|revision|nodes\.(beat|all|keys)|shards\.(owned|owners))\.|^tell\.(hostBeat|report)$/;
+const IDLE = /^(due|hostBeats|hostNodes|hostStandings|list|look|history|revision|nodes\.(beat|all|keys)|shards\.(owned|owners))\.|^tell\.(hostBeat|report)$/;
 /** Statements of beats and leases fail less often than others: they would hold up everything else. */
 const SPARED = /^(node|shard)\./;
 const SPARED_SHARE = 0.3;
 const SLOW_MS = 1_000;
 const STATEMENT_MS = 2_000;
 const TRACE_MAX = 20_000;
+/** Of the clusters, those whose machines are lost. */
+const LOSSES_SHARE = 0.4;
 /** Longer than any step may take. */
 const STRIKE_MAX_MS = 120_000;
 

@@ -88,7 +88,7 @@ export class SimGuard {
     };
     return {
       spawn: (spec, signal) => through((driver) => driver.spawn(spec, signal)),
-      inventory: (signal) => through((driver) => driver.inventory(signal)),
+      inventory: async (signal) => (await opened).inventory(signal), // reads nothing of guests
       destroy: (guest, signal) => through((driver) => driver.destroy(guest, signal)),
       start: (guest, signal) => through((driver) => driver.start(guest, signal)),
       stop: (guest, options, signal) => through((driver) => driver.stop(guest, options, signal)),

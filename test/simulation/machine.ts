@@ -1,6 +1,6 @@
 /** A machine of the simulated cluster and the hypervisors that its node drives: what outlives the node's processes. */
 import { writeFaultScript, type FaultScript } from '../../drivers/simulated/faults.ts';
-import { openSimDisk, type SeenGuest, type SimDisk } from './disk.ts';
+import { openSimDisk, type SimDisk } from './disk.ts';
 import type { SimGuard } from './guard.ts';
 import type { SimNode } from './node.ts';
 
@@ -58,7 +58,7 @@ export function newHost(name: string, vcpus: number, seen: Parameters<typeof ope
     name,
     wasOpened: () => opened,
     disk,
-    script: { ...script, attach },
+    script: { ...script, attach, crash: (id) => disk.isTaken() && script.crash(id), shutDown: (id) => disk.isTaken() && script.shutDown(id) },
     capacity: { vcpus, memoryMiB: 65_536, diskGiB: 1_000 },
     guard: watch?.(disk),
   };

@@ -1,7 +1,7 @@
 /**
  * What befalls machines and the lines between them at drawn moments of the busy time: a node loses the store, is
- * paused, cut from another, stopped in good order; the store is away for all; a wall clock jumps; a hypervisor is hit.
- * Every one of them has an end, and at the quiet time all of them end at once.
+ * paused, cut from another, stopped in good order; the store is away for all; a wall clock jumps; a hypervisor is hit,
+ * a machine loses its power. Every one of them has an end, and at the quiet time all of them end at once.
  */
 import type { NodeName } from '../../runtime/base/ids.ts';
 import { pick, type Random } from '../../runtime/base/random.ts';
@@ -14,8 +14,8 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const STOP_LIMIT_MS = 20_000;
 
-type Kind = 'hypervisor' | 'lease' | 'pause' | 'partition' | 'storeAway' | 'jump' | 'restart' | 'forge';
-const KINDS: readonly Kind[] = ['hypervisor', 'lease', 'pause', 'partition', 'storeAway', 'jump', 'restart', 'forge'];
+type Kind = 'hypervisor' | 'lease' | 'pause' | 'partition' | 'storeAway' | 'jump' | 'restart' | 'forge' | 'hostLoss';
+const KINDS: readonly Kind[] = ['hypervisor', 'lease', 'pause', 'partition', 'storeAway', 'jump', 'restart', 'forge', 'hostLoss'];
 
 export class Misfortunes {
   /** For every node. */
@@ -70,6 +70,8 @@ export class Misfortunes {
         return void this.#restart();
       case 'forge':
         return this.#forge();
+      case 'hostLoss':
+        return this.#world.operator.loseOne();
     }
   }
 
@@ -119,7 +121,7 @@ export class Misfortunes {
   #takeStoreAway(): void {
     if (this.isStoreAway) return;
     this.isStoreAway = true;
-    this.#lasting('the store is away', this.#random.next() * 20_000, () => (this.isStoreAway = false));
+    this.#lasting('the store is away', this.#random.next() * (this.#plan.hostLoss > 0 ? 2 : 1) * 20_000, () => (this.isStoreAway = false));
   }
 
   #jump(): void {

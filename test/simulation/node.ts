@@ -9,9 +9,13 @@ import { clusterClient, type ClusterClient } from '../../actors/conductor/node-c
 import type { CellStore } from '../../actors/conductor/store.ts';
 import { doorOf, URGENT } from '../../actors/doors.ts';
 import { hostKind } from '../../actors/host/kind.ts';
+import { HostLease } from '../../actors/host/lease.ts';
 import { hostRef } from '../../actors/host/messages.ts';
 import { instanceKind } from '../../actors/instance/kind.ts';
 import { networkKind } from '../../actors/network/kind.ts';
+import { recoveryKind } from '../../actors/recovery/kind.ts';
+import { RECOVERY } from '../../actors/recovery/messages.ts';
+import type { RecoverySettings } from '../../actors/recovery/settings.ts';
 import { schedulerKind } from '../../actors/scheduler/kind.ts';
 import { schedulerRef } from '../../actors/scheduler/messages.ts';
 import type { HypervisorDriver } from '../../drivers/driver.ts';
@@ -35,7 +39,7 @@ import { Shards } from '../../runtime/shard/shards.ts';
 import type { MemoryNetwork } from '../doubles/memory-mesh.ts';
 import { simulatedReads, type HistoryReads } from './reads.ts';
 import type { Life } from './life.ts';
-import { CONTROL_MESH, driverLatency, hostSettings, INSTANCE_SETTINGS, LEASE, sliceOf } from './settings.ts';
+import { CONTROL_MESH, driverLatency, HOST_LEASE_MS, hostSettings, INSTANCE_SETTINGS, LEASE, sliceOf } from './settings.ts';
 import type { SimHost } from './machine.ts';
 
 export type NodeParts = {
@@ -55,6 +59,8 @@ export type NodeParts = {
   readonly onLetIn: (from: FrameSender, message: LetIn) => void;
   readonly slices: number;
   readonly hosts: readonly SimHost[];
+  /** Of the watch over silent hosts; undefined: there is none. */
+  readonly recovery: RecoverySettings | undefined;
 };
 
 /** Roles whose nodes listen to changes, and speak with each other. */
@@ -83,6 +89,7 @@ export class SimNode {
   readonly #others: ClusterClient | undefined;
   readonly #hosts = new KnownHosts((known) => this.#readHosts(known));
   readonly #stopping = new AbortController();
+  readonly #leases = new Map<string, HostLease>();
   #mesh: Mesh | undefined;
 
   constructor(parts: NodeParts) {
@@ -200,6 +207,8 @@ export class SimNode {
     this.#system.register(here ? conductorKind(this.#store, simulatedReads(this.#store), view) : conductorElsewhere(), here);
     this.#system.register(instanceKind({ ...INSTANCE_SETTINGS, schedulerSlices: this.#parts.slices }), here);
     this.#system.register(networkKind(), here);
+    const { recovery, life, log } = this.#parts;
+    if (recovery) this.#system.register(recoveryKind({ actors: this.actors, clock: life.clock, log }, recovery), here);
     this.#system.register(this.#schedulers, here);
   }
 
@@ -214,7 +223,7 @@ export class SimNode {
         const owners = ownersOf(await store.shards.owners());
         return owners.version === known ? null : owners;
       },
-      sharing: { table: store.shards, store, shards: this.#shards, actors: this.actors },
+      sharing: { table: store.shards, store, shards: this.#shards, actors: this.actors, standing: this.#parts.recovery ? [RECOVERY] : [] },
     };
   }
 
@@ -273,6 +282,11 @@ export class SimNode {
     for (const host of hosts) drivers.push(await this.#openHost(host));
     this.#ends.push(async () => {
       for (const host of hosts) this.#room.stop(hostRef(host.name));
+      for (const { name, guard } of hosts) {
+        if (!guard) continue;
+        await this.#leases.get(name)?.leave();
+        guard.goodbye();
+      }
       await Promise.all(drivers.map((driver) => driver.close()));
     });
     const { clock } = life;
@@ -284,10 +298,13 @@ export class SimNode {
     }
   }
 
-  async #openHost({ name: host, disk, script, capacity }: SimHost): Promise<HypervisorDriver> {
+  async #openHost({ name: host, disk, script, capacity, guard }: SimHost): Promise<HypervisorDriver> {
     const { life, random, log, worldClock, slices, name: node } = this.#parts;
-    const driver = await openSimulatedDriver({ host, directory: '', clock: worldClock, random, disk, faults: script, capacity, latency: driverLatency() });
-    const kind = hostKind({ driver: throughLife(driver, life), actors: this.actors, log, failpoint: life.reach }, hostSettings(node, slices));
+    const open = () => openSimulatedDriver({ host, directory: '', clock: worldClock, random, disk, faults: script, capacity, latency: driverLatency() });
+    const driver = await (guard ? guard.over(open) : open());
+    const lease = new HostLease({ host, leaseMs: HOST_LEASE_MS, clock: life.clock, actors: this.actors, ...(guard && { guard: guard.forLease }) });
+    this.#leases.set(host, lease);
+    const kind = hostKind({ driver: throughLife(driver, life), actors: this.actors, log, failpoint: life.reach, lease }, hostSettings(node, slices));
     this.#system.register(kind);
     const address = hostRef(host);
     this.#room.start(kind, address);

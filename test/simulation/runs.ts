@@ -2,7 +2,7 @@
 import { pick, seededRandom } from '../../runtime/base/random.ts';
 import { toLoaded } from '../doubles/memory-store.ts';
 import { Client, type Action } from './clients.ts';
-import { drawPlan, NO_FAULTS } from './faults.ts';
+import { drawLosses, drawPlan, NO_FAULTS } from './faults.ts';
 import { World } from './world.ts';
 
 /** `cpuMs`: what the run took of this process. */
@@ -18,6 +18,9 @@ async function measured(world: World, work: () => Promise<void>, more: (world: W
 
 const UNLIMITED = { instances: -1, cores: -1, ram: -1 };
 const ACTIONS: readonly Action[] = ['create', 'create', 'multi', 'burst', 'start', 'stop', 'stop', 'soft', 'hard', 'delete', 'delete', 'get'];
+/** Where machines are lost: longer lives, and servers that go elsewhere. */
+const LOST_ACTIONS: readonly Action[] = ['create', 'multi', 'start', 'stop', 'soft', 'delete', 'get', 'evacuate', 'evacuate', 'evacuate', 'evacuate'];
+const LOST_PAUSES_MS = [10_000, 20_000, 30_000];
 
 /** Clients that do what the seed draws, under faults that the seed draws. */
 export async function randomRun(seed: number): Promise<RunResult> {
@@ -25,21 +28,24 @@ export async function randomRun(seed: number): Promise<RunResult> {
   const quota = random.next() < 0.3 ? { instances: 2 + Math.floor(random.next() * 4), cores: -1, ram: -1 } : UNLIMITED;
   const nodes = pick(random, [1, 1, 2, 2, 3, 3, 4, 5]);
   const computes = random.next() < 0.3 ? 1 + Math.floor(random.next() * 3) : 0;
+  const losses = drawLosses(seededRandom(seed ^ 0x51ab), nodes + computes);
+  const hosts = Math.max(computes, 1 + Math.floor(random.next() * 4));
   const world = new World({
     seed,
     nodes,
     computes,
-    hosts: Math.max(computes, 1 + Math.floor(random.next() * 4)),
-    vcpusPerHost: 1 + Math.floor(random.next() * 8),
-    plan: drawPlan(random, nodes + computes),
+    hosts: losses ? Math.max(2, hosts) : hosts,
+    vcpusPerHost: 1 + Math.floor(random.next() * 8) + (losses ? 3 : 0),
+    plan: { ...drawPlan(random, nodes + computes), hostLoss: losses?.rate ?? 0 },
+    ...(losses && { losses }),
     cidr: pick(random, ['10.20.0.0/29', '10.20.0.0/28', '10.20.0.0/26']),
     quota,
   });
-  const pauseMs = pick(random, [200, 2_000, 10_000, 30_000]);
+  const pauseMs = pick(random, losses ? LOST_PAUSES_MS : [200, 2_000, 10_000, 30_000]);
   const clients = 1 + Math.floor(random.next() * 3);
   return measured(world, async () => {
     const lives = Array.from({ length: clients }, (_, i) => {
-      const actions = Array.from({ length: 4 + Math.floor(random.next() * 7) }, () => pick(random, ACTIONS));
+      const actions = Array.from({ length: 4 + Math.floor(random.next() * 7) }, () => pick(random, losses ? LOST_ACTIONS : ACTIONS));
       return new Client(world, `c${i + 1}`, i === 0 ? 'ann' : 'bob').live(['create', ...actions], pauseMs);
     });
     await Promise.all(lives);

@@ -1,6 +1,7 @@
 /** The settings of simulated nodes: shorter than a product's, so that a run of two minutes meets every limit. */
 import { HOST_DEFAULTS, type HostSettings } from '../../actors/host/settings.ts';
 import { INSTANCE_DEFAULTS, type InstanceSettings } from '../../actors/instance/settings.ts';
+import { RECOVERY_DEFAULTS, type RecoverySettings } from '../../actors/recovery/settings.ts';
 import type { MeshLimits } from '../../runtime/mesh/limits.ts';
 import { RUNTIME_LEASES } from '../../runtime/node/settings.ts';
 import type { LeaseSettings } from '../../runtime/shard/leases.ts';
@@ -8,8 +9,12 @@ import type { Latencies } from '../../drivers/simulated/latency.ts';
 
 export const LEASE: LeaseSettings = { leaseMs: RUNTIME_LEASES.controlMs, beatMs: RUNTIME_LEASES.beatMs, marginMs: RUNTIME_LEASES.marginMs };
 
+/** Of hosts; with a guard it must be more than a takeover of the shards takes. */
+export const HOST_LEASE_MS = 8_000;
+
 export const INSTANCE_SETTINGS: InstanceSettings = {
   ...INSTANCE_DEFAULTS,
+  hostSilentMs: HOST_LEASE_MS + LEASE.marginMs,
   placeLimitMs: 30_000,
   spawnLimitMs: 40_000,
   destroyLimitMs: 20_000,
@@ -21,6 +26,10 @@ export const INSTANCE_SETTINGS: InstanceSettings = {
 
 /** Nobody here counts beats of event loops: fewer make a run faster. */
 export const CONTROL_MESH: Partial<MeshLimits> = { beatMs: 5_000 };
+
+export function recoverySettings(drawn: Pick<RecoverySettings, 'auto' | 'brakeShare'>): RecoverySettings {
+  return { ...RECOVERY_DEFAULTS, ...drawn, hostMs: HOST_LEASE_MS, marginMs: LEASE.marginMs };
+}
 
 export function hostSettings(node: string, slices: number): HostSettings {
   return {

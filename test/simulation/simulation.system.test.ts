@@ -22,6 +22,11 @@ it(
 
 const COMMON = ['node: crashed', 'claim: doom', 'step: create/unspawn', 'order: overQuota', 'shard: taken', 'shard: given up', 'message: lost'];
 const RARE = [
+  'machine: lost',
+  'machine: lost for good',
+  'evacuated: forceDown',
+  'evacuated: selfFence',
+  'refused: hostNotProved',
   'node: gone',
   'refused: epoch',
   'refused: hostEpoch',

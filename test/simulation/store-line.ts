@@ -4,11 +4,12 @@
  */
 import type { WriteAnswer, WriteItem } from '../../actors/conductor/write/item.ts';
 import type { StatusEvent } from '../../actors/model/event.ts';
+import { Fault } from '../../runtime/base/fault.ts';
 import type { Random } from '../../runtime/base/random.ts';
 import { openFlight, type Misfortune } from '../doubles/memory-flight.ts';
 import { memoryNodeTable, memoryShardTable } from '../doubles/memory-lease.ts';
 import { openMemoryStore } from '../doubles/memory-store.ts';
-import type { MemoryTables, ShardHolder } from '../doubles/memory-tables.ts';
+import { provedBy, type MemoryTables, type ShardHolder } from '../doubles/memory-tables.ts';
 import type { VirtualWorld } from '../doubles/virtual-clock.ts';
 import type { NodeParts } from './node.ts';
 import type { HistoryReads } from './reads.ts';
@@ -29,6 +30,10 @@ export function openStoreLine({ tables, time, random, misfortune, isCut, onGiven
   const reads: HistoryReads = {
     history: (after, limit) => flight('history', () => history(tables, after, limit)),
     revision: () => flight('revision', () => ({ revision: tables.cell.revision, oldest: 1, incarnation: 'first' })),
+    async forceService(host, down) {
+      const refused = await flight('force', () => forceService(tables, host, down));
+      if (refused) throw refused;
+    },
   };
   return {
     ...openMemoryStore({ ...line, tables, onApplied }),
@@ -36,6 +41,24 @@ export function openStoreLine({ tables, time, random, misfortune, isCut, onGiven
     nodes: memoryNodeTable(tables, flight),
     shards: memoryShardTable(tables, flight, onGiven),
   };
+}
+
+/** FORCE_DOWN and FORCE_UP of actors/conductor/standings.ts, and what refuses the latter. */
+function forceService({ hosts, claims }: MemoryTables, name: string, down: boolean): Fault | undefined {
+  const row = hosts.get(name);
+  if (!row) return new Fault('notFound', 'service', `Could not find binary nova-compute on host ${name}.`);
+  if (down) {
+    const stands = provedBy(row);
+    const epoch = stands === null ? row.epoch + 1 : row.epoch;
+    hosts.set(name, { ...row, forcedDown: true, epoch, proof: { by: stands ?? 'forceDown', epoch } });
+    return undefined;
+  }
+  if (!row.forcedDown) return undefined;
+  const isLeftBehind = [...claims.values()].some((claim) => claim.host === name && claim.role === 'doomed');
+  if (isLeftBehind) return new Fault('invalid', 'service.leftBehind', `Unable to force up compute service on host ${name}.`);
+  const { proof: _, ...rest } = row;
+  hosts.set(name, { ...rest, forcedDown: false });
+  return undefined;
 }
 
 /** Whole revisions, as runtime/database/history.ts gives them. */

@@ -17,6 +17,7 @@ const FAULTS: readonly (readonly [RegExp, string])[] = [
   [/^store: /, 'store'],
   [/^message: /, 'message'],
   [/^misfortune: node is paused$/, 'pause'],
+  [/^machine: lost/, 'power loss'],
   [/^misfortune: node is cut off/, 'cut from store'],
   [/^misfortune: the store is away$/, 'store away'],
   [/^misfortune: node (is alone|>|\|)/, 'partition'],

@@ -9,17 +9,21 @@ import type { PeerKey } from '../../runtime/mesh/mesh.ts';
 import { silentLog, type Log } from '../../runtime/base/log.ts';
 import { seededRandom, type Random } from '../../runtime/base/random.ts';
 import { MemoryNetwork } from '../doubles/memory-mesh.ts';
-import { memoryTables, quotaKey, type MemoryTables } from '../doubles/memory-tables.ts';
+import { memoryTables, provedBy, quotaKey, type MemoryTables } from '../doubles/memory-tables.ts';
 import { VirtualWorld } from '../doubles/virtual-clock.ts';
 import { CHECKERS } from './checkers/all.ts';
 import type { Checker } from './checkers/checker.ts';
 import { Acks } from './clients.ts';
-import { Faults, type FaultPlan } from './faults.ts';
+import type { SeenGuest } from './disk.ts';
+import { Faults, type FaultPlan, type Losses } from './faults.ts';
+import { SimGuard } from './guard.ts';
 import { Life } from './life.ts';
-import { Machine, newHost, type SeenGuest, type SimHost } from './machine.ts';
+import { Machine, newHost, type SimHost } from './machine.ts';
 import { Misfortunes } from './misfortunes.ts';
 import { keyOf, SimNode } from './node.ts';
+import { Operator } from './operator.ts';
 import { NETWORK } from './records.ts';
+import { recoverySettings } from './settings.ts';
 import { openStoreLine } from './store-line.ts';
 import { StreamReader } from './stream-reader.ts';
 
@@ -47,6 +51,8 @@ export type WorldOptions = {
   readonly nodes?: number;
   /** Nodes without a database, which then drive all hosts. */
   readonly computes?: number;
+  /** Machines are lost, and what runs there goes elsewhere. */
+  readonly losses?: Losses;
 };
 
 /** A time in which something was not reachable, in virtual milliseconds. */
@@ -71,12 +77,13 @@ export class World {
   readonly met = new Map<string, number>();
   readonly outages: Outage[] = [];
   readonly misfortunes: Misfortunes;
+  readonly operator: Operator;
   /** One for each control node. */
   readonly readers: readonly StreamReader[];
   #lives = 0;
 
   constructor(options: WorldOptions) {
-    const { seed, plan, cidr, quota, nodes = 1, computes = 0 } = options;
+    const { seed, plan, cidr, quota, nodes = 1, computes = 0, losses } = options;
     this.options = options;
     this.random = seededRandom(seed);
     this.time = new VirtualWorld({ ties: seededRandom(seed ^ 0x5bd1) });
@@ -91,9 +98,17 @@ export class World {
       meet: (what) => this.meet(what),
     });
     this.misfortunes = new Misfortunes(this, seededRandom(seed ^ 0x3c6f));
+    this.operator = new Operator(this, seededRandom(seed ^ 0x2b7d));
     this.tables.networks.set(NETWORK.id, { ...NETWORK, cidr });
     this.tables.quotaLimits.set(quotaKey('blue', ''), quota);
-    this.hosts = Array.from({ length: options.hosts }, (_, i) => newHost(`h${i + 1}`, options.vcpusPerHost, (seen) => this.#seen(seen)));
+    const chance = seededRandom(seed ^ 0x6c15);
+    const watch = (name: string): Parameters<typeof newHost>[3] =>
+      chance.next() < (losses?.guarded ?? 0)
+        ? (disk) => new SimGuard({ disk, time: this.time, random: chance, note: (what) => this.#guarded(name, what) })
+        : undefined;
+    this.hosts = Array.from({ length: options.hosts }, (_, i) => `h${i + 1}`).map((name) =>
+      newHost(name, options.vcpusPerHost, (seen) => this.#seen(seen), watch(name)),
+    );
     const drivers = computes || nodes;
     const own = (i: number): SimHost[] => this.hosts.filter((_host, place) => place % drivers === i);
     this.machines = [
@@ -119,6 +134,12 @@ export class World {
   /** The host is driven by a node that has crashed for good. */
   isLost(host: string): boolean {
     return this.machines.some((machine) => machine.isGone && machine.hosts.some((own) => own.name === host));
+  }
+
+  /** Its machine has no power, or something proves it dead. */
+  isDown(host: string | null): boolean {
+    const row = host === null ? undefined : this.tables.hosts.get(host);
+    return (row !== undefined && provedBy(row) !== null) || this.machines.some((machine) => machine.isOff && machine.hosts.some(({ name }) => name === host));
   }
 
   /** Runs the clients' work under faults, then the quiet time. Answers with what broke, at most a few. */
@@ -169,7 +190,7 @@ export class World {
 
   /** Starts a process on the machine, on the data folder of the former one. */
   start(machine: Machine): void {
-    if (machine.isGone || machine.node?.life.alive) return;
+    if (machine.isGone || machine.isOff || machine.node?.life.alive) return;
     machine.endOutage ??= this.outage(`${machine.name} is down`);
     this.#lives += 1;
     const { random, time, network, tables, faults } = this;
@@ -197,6 +218,7 @@ export class World {
       onLetIn: (from, message) => this.#check((checker) => checker.atLetIn?.(this, from, message)),
       slices: this.machines.length === 1 ? 1 : SLICES,
       hosts: machine.hosts,
+      recovery: this.options.losses && recoverySettings(this.options.losses),
     });
     machine.node = node;
     this.meet('node: started');
@@ -225,8 +247,29 @@ export class World {
     this.startLater(machine);
   }
 
+  /** The machine's power goes: its node and all of its guests end in one moment, and what they had begun is never done. */
+  lose(machine: Machine, isForGood: boolean): void {
+    this.meet(isForGood ? 'machine: lost for good' : 'machine: lost');
+    this.faults.note(`${machine.name}: POWER LOST`);
+    machine.isOff = true;
+    machine.isGone ||= isForGood;
+    machine.endOutage ??= this.outage(`${machine.name} is down`);
+    this.kill(machine);
+    for (const { disk, guard } of machine.hosts) {
+      disk.putOff();
+      guard?.powerOff();
+      disk.stopAll();
+    }
+  }
+
+  powerOn(machine: Machine): void {
+    this.faults.note(`${machine.name}: POWER BACK`);
+    machine.isOff = false;
+    this.startLater(machine);
+  }
+
   startLater(machine: Machine): void {
-    if (machine.isGone || machine.isStarting) return;
+    if (machine.isGone || machine.isOff || machine.isStarting) return;
     machine.isStarting = true;
     const isLate = this.machines.length > 1 && this.random.next() < LATE_SHARE;
     const { from, to, late } = RESTART_MS;
@@ -240,7 +283,7 @@ export class World {
     const machine = this.machines.find(({ node }) => node?.life === life);
     if (!machine) return;
     this.meet('node: crashed');
-    const others = this.machines.filter((other) => other !== machine && other.hasDatabase && !other.isGone);
+    const others = this.machines.filter((other) => other !== machine && other.hasDatabase && !other.isGone && !other.isOff);
     if (this.faults.plan.gone > 0 && others.length > 0 && this.random.next() < this.faults.plan.gone) {
       machine.isGone = true;
       this.meet('node: gone');
@@ -256,15 +299,23 @@ export class World {
 
   #becomeQuiet(): void {
     this.misfortunes.end();
+    this.operator.becomeQuiet();
     this.network.healAll();
     this.network.setWeather({ lossChance: 0, minDelayMs: 0.1, maxDelayMs: 1 });
     this.faults.becomeQuiet(this.hosts.filter((host) => host.wasOpened()));
     for (const machine of this.machines) if (!machine.node?.life.alive) this.startLater(machine);
   }
 
+  #guarded(host: string, what: string): void {
+    this.meet(`guard: ${what.replace(/^\d+/, 'all')}`);
+    this.faults.note(`${host}: GUARD ${what}`);
+  }
+
   /** What is not yet as it must be in the end. */
   async #unsettled(): Promise<readonly string[]> {
-    const problems = this.machines.filter(({ isGone, node }) => !isGone && !(node?.life.alive && node.isUp)).map(({ name }) => `P2 node ${name} is not up`);
+    const problems = [...this.operator.busy].map((job) => `P2 ${job}, and the operator is not done with it`);
+    const down = this.machines.filter(({ isGone, node }) => !isGone && !(node?.life.alive && node.isUp)).map(({ name }) => `P2 node ${name} is not up`);
+    problems.push(...down);
     for (const checker of CHECKERS) for (const problem of (await checker.atEnd?.(this)) ?? []) problems.push(`${checker.promise} ${problem}`);
     return problems;
   }

@@ -98,7 +98,7 @@ describe.skipIf(mayLackPostgres())('the README’s cluster (needs PostgreSQL)', 
     }
     const { calls, failed, retried } = await load.end();
     expect(failed).toEqual([]);
-    expect(calls).toBeGreaterThan(100);
+    expect(calls).toBeGreaterThan(20);
     console.log(`rolling restart: ${calls} calls, ${retried} made again elsewhere, the slowest took ${Math.round(load.slowestMs)} ms`);
     expect(await servers()).toEqual(before);
     // Those that stop give up what they have: nobody waits for a lease to end.

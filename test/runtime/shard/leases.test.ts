@@ -42,11 +42,11 @@ function openTables(world: VirtualWorld) {
     leave: (name) => call('leave', () => void nodes.delete(name)),
   } as NodeTable;
   const shardTable: ShardTable = {
-    takeBack: (owner, boot) => call('takeBack', () => change((row) => row.owner === owner, { owner, boot })),
+    takeBack: (owner, boot) => call('takeBack', () => change((row) => row.owner === owner && row.boot !== boot, { owner, boot })),
     takeFree: (owner, boot, max) => call('takeFree', () => change((row) => row.owner === null, { owner, boot }, max)),
     takeFrom: (owner, boot, former, max) =>
       call('takeFrom', () =>
-        nodes.get(former.name)?.beat === former.beat ? change((row) => row.owner === former.name && row.boot === former.boot, { owner, boot }, max) : [],
+        nodes.get(former.name)?.beat === former.beat ? change((row) => row.owner === former.name, { owner, boot }, max) : [],
       ),
     owned: (owner, boot) => call('owned', () => rows.flatMap((row, shard) => (row.owner === owner && row.boot === boot ? [{ shard, epoch: row.epoch }] : []))),
     owners: () => call('owners', () => rows.map((row, shard) => ({ shard, owner: row.owner }))),
@@ -72,6 +72,7 @@ function open(world: VirtualWorld, tables: ReturnType<typeof openTables>, node: 
     clock: world.clock,
     log: silentLog,
     settings: SETTINGS,
+    enter: () => tables.nodeTable.enter({ name: node, boot: `${node}-1`, endpoint: '', publicKey: '', roles: ['control'] }),
     onTaken: () => {},
     onLost: (shards) => void lost.push(...shards),
   });

@@ -28,9 +28,12 @@ export const ONE_PLACE: Checker = {
   },
 };
 
+/** What a server that has just left a dead host behind may be at. */
+const LEFT: ReadonlySet<string> = new Set(['evacuate', 'delete']);
+
 function tooEarly(world: World, commits: readonly CommitItem[]): string[] {
-  return commits.flatMap(({ record: { id, host, vmState } }) =>
-    vmState === 'active' && !world.guests.has(`${host} ${id}`) ? [`${id} is active before it is on ${host}`] : [],
+  return commits.flatMap(({ record: { id, host, vmState, operation } }) =>
+    vmState === 'active' && !LEFT.has(operation?.name ?? '') && !world.guests.has(`${host} ${id}`) ? [`${id} is active before it is on ${host}`] : [],
   );
 }
 

@@ -13,6 +13,7 @@ const { placeLimitMs, spawnLimitMs, destroyLimitMs, stopGraceMs, rebootGraceMs, 
 const SLACK_MS = 20_000;
 const LONGEST_MS: { readonly [action: string]: number } = {
   create: attemptsMax * (placeLimitMs + spawnLimitMs + destroyLimitMs),
+  evacuate: attemptsMax * (placeLimitMs + spawnLimitMs + destroyLimitMs) + powerLimitMs,
   delete: destroyLimitMs,
   start: powerLimitMs,
   stop: stopGraceMs + powerLimitMs,

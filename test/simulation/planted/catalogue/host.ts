@@ -4,8 +4,17 @@ import type { PlantedBug } from '../bug.ts';
 const CLAIMS = 'actors/host/claims.ts';
 const LANES = 'actors/host/lanes.ts';
 const PERFORM = 'actors/host/perform.ts';
+const RECOVERY = 'actors/recovery/decide.ts';
 
 export const HOST_BUGS: readonly PlantedBug[] = [
+  {
+    name: 'silent-too-early',
+    promise: 'P3',
+    file: RECOVERY,
+    find: 'return silentMs >= leaseMs + marginMs + hostMs / 4;',
+    replace: 'return silentMs >= leaseMs / 4;',
+    why: 'a host is taken for dead before its guard had to stop its guests',
+  },
   {
     name: 'promise-never-expires',
     promise: 'P4',
