@@ -117,12 +117,15 @@ function wanted(state: HostState, body: RunBody, facts: Facts, settings: HostSet
   if (may !== undefined) return may ? run(state, body, null, epoch, facts, settings) : answer(state, null, { is: 'noClaim' });
   // Not known here: the promise may have run out, or its commit came late. The store decides.
   const handle = facts.holdReply();
-  const tag = JSON.stringify({ body, handle, epoch });
+  const tag = JSON.stringify({ body, handle, epoch, askedMs: facts.upMs });
   return { state, effects: [askConductor('hostClaims', { host: state.name, instanceId: body.instanceId }, 'claimRead', tag)] };
 }
 
 function claimRead(state: HostState, tag: string, outcome: Outcome<Claim[]>, facts: Facts, settings: HostSettings): Next<HostState> {
-  const { body, handle, epoch } = JSON.parse(tag) as { body: RunBody; handle: ReplyHandle; epoch: number };
+  const { body, handle, epoch, askedMs } = JSON.parse(tag) as { body: RunBody; handle: ReplyHandle; epoch: number; askedMs: number };
+  const lane = state.lanes.get(body.instanceId);
+  // Another verb came while the store was asked: this one may be over for who wanted it. If it is not, it is asked again.
+  if (lane && lane.operation !== body.operation && (lane.running || lane.endedMs >= askedMs)) return answer(state, handle, { is: 'running' });
   if (!outcome.ok) return answer(state, handle, { is: 'failed', fault: outcome.fault });
   const found = outcome.value.find((recorded) => recorded.generation === body.generation);
   if (!found) {

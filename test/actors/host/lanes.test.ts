@@ -128,6 +128,19 @@ describe('a verb without a known claim', () => {
     expect(answers(read(runOf('c', 'op1'), [recorded('c', 1, 'doomed')]).effects)).toEqual([{ is: 'noClaim' }]);
   });
 
+  it('is asked again, and not begun, when another verb came and ended while the store was asked', () => {
+    const { state, effects } = asked(runOf('c', 'op1'));
+    const spawnsTag = tagOf(effects);
+    const second = say(state, runOf('c', 'op2', 'destroy'), facts(8));
+    const destroying = say(second.state, { type: 'claimRead', tag: tagOf(second.effects), outcome: { ok: true, value: [recorded('c')] } });
+    expect(jobs(destroying.effects)).toEqual(['verb c op2']);
+    const late = { type: 'claimRead', tag: spawnsTag, outcome: { ok: true, value: [recorded('c')] } } as const;
+    for (const present of [destroying.state, say(destroying.state, endedOf('c', 'op2', done)).state]) {
+      const { effects: told } = say(present, late);
+      expect([jobs(told), answers(told)]).toEqual([[], [{ is: 'running' }]]);
+    }
+  });
+
   it('is told that the host is starting while it has not looked around', () => {
     const { effects } = say({ ...host(), phase: 'starting' }, runOf('a', 'op1'), facts(7));
     expect(answers(effects)).toMatchObject([{ is: 'failed', fault: { code: 'unavailable', reason: 'host.starting' } }]);
