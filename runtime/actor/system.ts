@@ -159,6 +159,7 @@ class Ask {
   start(): void {
     if (this.#ended) return;
     const { to, message, options } = this.#request;
+    if (options.signal?.aborted) return this.#aborted(); // called off before it began: nothing may be sent any more
     const delivery: Delivery = {
       message,
       commandId: this.#commandId,
