@@ -3,7 +3,7 @@
  * on, and cursors into what was lost are answered `gone`. The store is the real one of `npm start`; its backup is the
  * copied folder of the stopped server.
  */
-import { readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -103,9 +103,12 @@ function copyStore(from: string, to: string): void {
 }
 
 async function crash(): Promise<void> {
-  const database = cloud.databasePid();
   await cloud.kill9();
-  if (database !== undefined) await endProcess(database);
+  // By the lock of its socket: it stands as long as the server does.
+  const run = join(cloud.dataDir, 'postgres/run');
+  const locks = readdirSync(run).filter((name) => name.endsWith('.lock'));
+  expect(locks).toHaveLength(1);
+  for (const name of locks) await endProcess(Number(readFileSync(join(run, name), 'utf8').split('\n')[0]));
 }
 
 function remembered(): { readonly revision: number } {
