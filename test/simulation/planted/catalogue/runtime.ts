@@ -86,14 +86,6 @@ export const RUNTIME_BUGS: readonly PlantedBug[] = [
     suite: 'goals',
   },
   {
-    name: 'due-not-scanned',
-    promise: 'P2',
-    file: TAKEOVER,
-    find: '      if (this.#shards.size > 0) this.#wake(',
-    replace: '      if (this.#shards.size < 0) this.#wake(',
-    why: 'nobody looks for operations whose time has come',
-  },
-  {
     name: 'batch-answers-mixed-up',
     promise: 'P6',
     file: BATCH,
