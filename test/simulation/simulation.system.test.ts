@@ -5,24 +5,17 @@ import { expect, it } from 'vitest';
 /** In CI so many seeds must run; elsewhere as many as fit into a few seconds. */
 const SEEDS = process.env['CI'] === undefined ? 100 : 2_000;
 const LIMIT_MS = 420_000;
-/**
- * Seeds whose histories are known to end with an operation that is still open (P2), each looked into and not mended yet:
- * 1045, 1055: recovery evacuates a server again and again that fits nowhere, so one evacuation is always under way.
- * 1480: a reboot on a host that is sick for long does not end.
- */
-const OPEN = [1045, 1055, 1480];
 
 it(
   `a cluster of drawn size keeps its promises under drawn faults, with ${SEEDS} seeds`,
   async () => {
     const { code, output } = await finished([fileURLToPath(new URL('./run.ts', import.meta.url)), '--seeds', String(SEEDS), '--met']);
-    const broken = [...output.matchAll(/BROKEN, replay with: \S+ \S+ --seed (\d+)/g)].map(([, seed]) => Number(seed));
-    expect(broken.filter((seed) => !OPEN.includes(seed))).toEqual([]);
-    expect(output).toMatch(new RegExp(`\\n${SEEDS} seeds, .* anomalies: ${broken.length}\\n$`));
+    expect(output).not.toContain('BROKEN');
+    expect(output).toMatch(new RegExp(`\\n${SEEDS} seeds, .* anomalies: 0\\n$`));
     // A simulation that meets nothing proves nothing.
     const met = output.split('\n').map((line) => line.trim().split('  ')[1]);
     expect(met).toEqual(expect.arrayContaining(SEEDS < 1_000 ? COMMON : [...COMMON, ...RARE]));
-    expect(code).toBe(broken.length > 0 ? 1 : 0);
+    expect(code).toBe(0);
   },
   LIMIT_MS,
 );
