@@ -14,6 +14,7 @@ import { errorAnswer, invalid, notFound } from '../kit/errors.ts';
 import { isStorable } from '../kit/json.ts';
 import { baseOf, Links } from '../kit/links.ts';
 import { versionAsked } from '../kit/microversion.ts';
+import type { Target } from '../kit/policy.ts';
 import { checkQuery, parseQuery } from '../kit/query.ts';
 import type { Reply } from '../kit/route.ts';
 import { servedIn } from '../kit/route.ts';
@@ -138,7 +139,7 @@ async function serveRoute(
   response.once('close', () => {
     if (!response.writableFinished) gone.abort();
   });
-  const caller = await authenticate(request.headers, parts.tokens, gone.signal, parts.clock.wallMs());
+  const caller = parts.policy.asJudged(await authenticate(request.headers, parts.tokens, gone.signal, parts.clock.wallMs()));
   if (!asked.legacy) asked.version = versionAsked(request.headers, MICROVERSIONS);
   const { projectSegment, path } = withoutProject(where.rest, table.firsts);
   const method = request.method ?? 'GET';
@@ -174,9 +175,19 @@ async function runRoute(entry: Entry, call: Call, parts: ComputeParts): Promise<
   if (route.query !== undefined) checkQuery(call.query, route.query, call.version, call.legacy);
   // The table forgot the type that `find` and `serve` of one route share.
   const found = route.find === undefined ? undefined : await route.find(call, parts);
-  if (route.policy !== null) parts.policy.enforce(route.policy, call.caller);
+  if (route.policy !== null) parts.policy.enforce(route.policy, call.caller, route.target?.(call) ?? targetOf(found));
   const reply = await route.serve(call, parts, found as never);
   return { ...reply, status: reply.status ?? (typeof route.ok === 'number' ? route.ok : route.ok(call.version)) };
+}
+
+/** Whose the object is, when it says so: directly, or in its record. What is nobody's own is judged as the caller's. */
+function targetOf(found: unknown): Target {
+  if (found === null || typeof found !== 'object') return {};
+  const owned: object = 'record' in found && found.record !== null && typeof found.record === 'object' ? found.record : found;
+  return {
+    ...('projectId' in owned && typeof owned.projectId === 'string' ? { projectId: owned.projectId } : {}),
+    ...('userId' in owned && typeof owned.userId === 'string' ? { userId: owned.userId } : {}),
+  };
 }
 
 /** A first segment that is no resource is a project id. */
