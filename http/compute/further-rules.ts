@@ -2,6 +2,7 @@
  * Policy rules that the API knows and no route here asks (yet), with their defaults: an operator's file may name them, so
  * that one which was written for a whole cloud is taken as it is. A rule that a route asks stands in `rules.ts`, which wins.
  */
+import { fullName } from '../kit/policy.ts';
 import type { PolicyOptions } from '../kit/policy.ts';
 import { RULE_PREFIX, RULES } from './rules.ts';
 
@@ -191,3 +192,8 @@ const OLDER_NAMES: { readonly [name: string]: readonly string[] } = {
 };
 
 export const POLICY_OPTIONS: PolicyOptions = { prefix: RULE_PREFIX, olderNames: OLDER_NAMES };
+
+/** As it stands in files and refusals. */
+export function fullRuleName(rule: string): string {
+  return fullName(rule, POLICY_OPTIONS.prefix);
+}

@@ -23,6 +23,7 @@ import type { BodyCheck } from '../kit/schema.ts';
 import type { Door } from '../server.ts';
 import { allVersions, choices, oneVersion } from './discovery.ts';
 import { MICROVERSIONS } from './microversions.ts';
+import { OPENAPI_PATH, openApiText } from './openapi/document.ts';
 import { openParts } from './parts.ts';
 import type { ComputeNeeds, ComputeParts, ComputeRoute } from './parts.ts';
 import { ROUTES } from './routes.ts';
@@ -39,7 +40,10 @@ const VARY = 'OpenStack-API-Version, X-OpenStack-Nova-API-Version';
 export function computeApi(needs: ComputeNeeds): Door {
   const parts = openParts(needs);
   const table = openTable(ROUTES);
-  return (request, response) => serve(request, response, parts, table);
+  // Drawn for the first one who asks: it takes a while and most nodes are never asked.
+  let drawn: string | undefined;
+  const document = (): string => (drawn ??= openApiText(ROUTES, `2.${MICROVERSIONS.max}`));
+  return (request, response) => serve(request, response, parts, table, document);
 }
 
 type Table = ReturnType<typeof openTable>;
@@ -73,7 +77,7 @@ type Asked = {
   routeName: string;
 };
 
-async function serve(request: IncomingMessage, response: ServerResponse, parts: ComputeParts, table: Table): Promise<void> {
+async function serve(request: IncomingMessage, response: ServerResponse, parts: ComputeParts, table: Table, document: () => string): Promise<void> {
   const startMs = parts.clock.monotonicMs();
   const url = request.url ?? '/';
   const mark = url.indexOf('?');
@@ -90,7 +94,7 @@ async function serve(request: IncomingMessage, response: ServerResponse, parts: 
   try {
     const base = baseOf(request, { prefix: parts.settings.linkPrefix, behindProxy: parts.settings.behindProxy });
     reply =
-      discover(request.method ?? 'GET', path, segment, base) ??
+      discover(request.method ?? 'GET', path, segment, base, document) ??
       (await serveRoute(request, response, parts, table, asked, {
         base,
         rest: path.slice(asked.segment.length + 1),
@@ -111,11 +115,12 @@ function versionSegment(path: string): string | undefined {
   return undefined;
 }
 
-function discover(method: string, path: string, segment: string | undefined, base: string): (Reply & { status: number }) | undefined {
+function discover(method: string, path: string, segment: string | undefined, base: string, document: () => string): (Reply & { status: number }) | undefined {
   if (segment === undefined) {
     if (path === '/' || path === '') return method === 'GET' ? { status: 200, body: allVersions(base) } : methodRefused('GET');
     return { status: 300, body: choices(base, path) };
   }
+  if (path === `/v2.1${OPENAPI_PATH}`) return method === 'GET' ? { status: 200, text: document() } : methodRefused('GET');
   if (path.length > segment.length + 2) return undefined;
   if (method !== 'GET') return methodRefused('GET');
   return { status: 200, body: oneVersion(segment === 'v1.1' ? 'v2' : segment, base) ?? {} };
