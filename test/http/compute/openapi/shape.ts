@@ -46,8 +46,10 @@ const parameter = {
       },
       patternProperties: { '^x-': true },
       additionalProperties: false,
-      if: { properties: { in: { const: 'path' } } },
-      then: { required: ['required'], properties: { required: { const: true } } },
+      anyOf: [
+        { properties: { in: { enum: ['query', 'header', 'cookie'] } } },
+        { required: ['required'], properties: { in: { const: 'path' }, required: { const: true } } },
+      ],
     },
   ],
 };
