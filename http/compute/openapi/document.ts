@@ -186,8 +186,8 @@ function responses(routes: readonly ComputeRoute[]): object {
     if (method !== 'GET') bad.add(409);
   }
   return {
-    ...Object.fromEntries([...good].sort().map((code) => [code, success(code)])),
-    ...Object.fromEntries([...bad].sort().map((code) => [code, { $ref: `#/components/responses/${code}` }])),
+    ...Object.fromEntries([...good].sort((a, b) => a - b).map((code) => [code, success(code)])),
+    ...Object.fromEntries([...bad].sort((a, b) => a - b).map((code) => [code, { $ref: `#/components/responses/${code}` }])),
   };
 }
 
