@@ -10,6 +10,7 @@ import type { Log } from '../runtime/base/log.ts';
 import type { Random } from '../runtime/base/random.ts';
 import { COMPUTE_DEFAULTS, openComputePolicy } from './compute/parts.ts';
 import type { Rule } from './compute/rules.ts';
+import { watcherOf } from './compute/watcher.ts';
 import { computeApi } from './compute/router.ts';
 import { identityApi, IDENTITY_SETTINGS } from './embedded/identity/api.ts';
 import { seedIdentity } from './embedded/identity/seed.ts';
@@ -199,13 +200,6 @@ export class Doors {
   #base(port: number): string {
     return baseUrl(this.#parts.settings.publicAddress, port);
   }
-}
-
-/** Who may list the servers of the project may watch them; all projects with their hosts is for those who may list those. */
-function watcherOf(policy: Policy<Rule>, caller: Caller): Caller | null {
-  if (caller.projectId !== null && !policy.allows('servers:detail', caller)) return null;
-  const isAdmin = policy.allows('servers:detail:get_all_tenants', caller) && policy.allows('os-extended-server-attributes', caller);
-  return isAdmin === caller.isAdmin ? caller : { ...caller, isAdmin };
 }
 
 /** `http://127.0.0.1:8774`, an IPv6 address in brackets. */
