@@ -28,8 +28,10 @@ const SENTENCES: { readonly [code: number]: string } = {
   404: 'No such object for this project, or not in this version',
   406: 'The version is not supported',
   409: 'Not in this state',
+  410: 'What earlier releases had here is no more',
   413: 'The body is too large',
   415: 'The body is not JSON',
+  501: 'The cloud behind cannot do it',
   500: 'A bug here; the request id helps to find it',
   503: 'Something that is needed does not answer',
 };
@@ -101,6 +103,7 @@ function operation(path: string, method: string, routes: readonly ComputeRoute[]
     tags: [tagOf(path)],
     description: `Versions ${rangeText(whole)}.${rules.length === 0 ? '' : ` Rules: ${rules.join(', ')}.`}`,
     'x-microversions': rangeText(whole),
+    ...(routes.every(({ ok }) => ok === 410) ? { deprecated: true } : {}),
     ...(rules.length === 0 ? {} : { 'x-rules': rules }),
     ...(actions.length === 0 ? {} : { 'x-actions': actions }),
     parameters: [{ $ref: '#/components/parameters/version' }, ...queryParameters(routes)],
@@ -176,8 +179,9 @@ function parameterSchema({ kind }: Parameter): JsonSchema {
 }
 
 function responses(routes: readonly ComputeRoute[]): object {
-  const good = new Set(routes.flatMap((route) => goodCodes(route)));
-  const bad = new Set<number>(ALWAYS);
+  const codes = routes.flatMap((route) => okCodes(route));
+  const good = new Set(codes.filter((code) => code < 400));
+  const bad = new Set<number>([...ALWAYS, ...codes.filter((code) => code >= 400)]);
   for (const { body, query, policy, find, versions, path, method } of routes) {
     if (body !== undefined || query !== undefined) bad.add(400);
     if (method === 'POST' || method === 'PUT') bad.add(400).add(413).add(415);
@@ -191,7 +195,7 @@ function responses(routes: readonly ComputeRoute[]): object {
   };
 }
 
-function goodCodes(route: ComputeRoute): number[] {
+function okCodes(route: ComputeRoute): number[] {
   if (typeof route.ok === 'number') return [route.ok];
   const [from, to] = rangeOf(route);
   const codes = new Set<number>();
@@ -206,7 +210,7 @@ function success(code: number): object {
 }
 
 function components(): object {
-  const codes = [400, 403, 404, 409, 413, 415, ...ALWAYS];
+  const codes = [400, 403, 404, 409, 410, 413, 415, 501, ...ALWAYS];
   const error = { description: 'One member named by the code.', $ref: '#/components/schemas/Error' };
   return {
     securitySchemes: { token: { type: 'apiKey', in: 'header', name: 'X-Auth-Token' } },

@@ -68,12 +68,13 @@ export function exampleOf(schema: unknown, depth = 0): unknown {
   }
 }
 
-/** Alternatives that ask for members are completed with what stands around them. */
+/** The first alternative, completed with what stands around all of them. */
 function bestOf(options: readonly unknown[], around: Members): unknown {
   const [first] = options;
   const inner = membersOf(first);
-  if (inner === undefined || around['properties'] === undefined) return first;
+  if (inner === undefined) return first;
   const { anyOf: _, oneOf: __, ...outer } = around;
+  if (outer['properties'] === undefined) return { ...outer, ...inner };
   const properties = { ...membersOf(outer['properties']), ...membersOf(inner['properties']) };
   return { ...outer, ...inner, properties, required: [...namesIn(outer['required']), ...namesIn(inner['required'])] };
 }

@@ -323,9 +323,69 @@ const ROUTES_BY_ROLE: { readonly [role: string]: string } = {
     POST /servers/{}/migrations/{}/action force_complete 2.22+`,
 };
 
+/** Those that later releases dropped: whoever answers 410 there, to everybody, is right too. */
+const DROPPED_ROUTES = `
+  GET /os-agents
+  POST /os-agents
+  PUT /os-agents/{}
+  DELETE /os-agents/{}
+  POST /os-cells
+  GET /os-cells
+  GET /os-cells/capacities
+  GET /os-cells/detail
+  GET /os-cells/info
+  POST /os-cells/sync_instances
+  GET /os-cells/{}
+  PUT /os-cells/{}
+  DELETE /os-cells/{}
+  GET /os-cells/{}/capacities
+  POST /os-certificates
+  GET /os-certificates/{}
+  GET /os-cloudpipe
+  POST /os-cloudpipe
+  PUT /os-cloudpipe/{}
+  GET /os-fixed-ips/{}
+  POST /os-fixed-ips/{}/action reserve
+  POST /os-fixed-ips/{}/action unreserve
+  GET /os-floating-ip-dns
+  PUT /os-floating-ip-dns/{}
+  DELETE /os-floating-ip-dns/{}
+  GET /os-floating-ip-dns/{}/entries/{}
+  PUT /os-floating-ip-dns/{}/entries/{}
+  DELETE /os-floating-ip-dns/{}/entries/{}
+  GET /os-floating-ips-bulk
+  POST /os-floating-ips-bulk
+  GET /os-floating-ips-bulk/{}
+  PUT /os-floating-ips-bulk/{}
+  GET /os-fping
+  GET /os-fping/{}
+  POST /os-networks
+  POST /os-networks/add
+  DELETE /os-networks/{}
+  POST /os-networks/{}/action disassociate
+  POST /os-networks/{}/action disassociate_host
+  POST /os-networks/{}/action disassociate_project
+  POST /os-networks/{}/action associate_host
+  GET /os-security-group-default-rules
+  POST /os-security-group-default-rules
+  GET /os-security-group-default-rules/{}
+  DELETE /os-security-group-default-rules/{}
+  POST /os-tenant-networks
+  DELETE /os-tenant-networks/{}
+  POST /servers/{}/action resetNetwork
+  POST /servers/{}/action os-getRDPConsole
+  GET /servers/{}/consoles
+  POST /servers/{}/consoles
+  GET /servers/{}/consoles/{}
+  DELETE /servers/{}/consoles/{}
+  GET /servers/{}/os-virtual-interfaces
+`;
+
 export type Least = 'any' | 'reader' | 'member' | 'manager' | 'admin' | 'owner' | 'service' | 'nobody';
 
 const LEAST = new Set(['any', 'reader', 'member', 'manager', 'admin', 'owner', 'service', 'nobody']);
+
+const DROPPED = new Set(DROPPED_ROUTES.trim().split(/\s*\n\s*/));
 
 function isLeast(role: string): role is Least {
   return LEAST.has(role);
@@ -348,6 +408,7 @@ export type KnownRoute = {
   readonly from: number;
   readonly to: number;
   readonly least: Least;
+  readonly isDropped: boolean;
 };
 
 export const KNOWN_ROUTES: readonly KnownRoute[] = Object.entries(ROUTES_BY_ROLE).flatMap(([role, lines]) =>
@@ -357,9 +418,18 @@ export const KNOWN_ROUTES: readonly KnownRoute[] = Object.entries(ROUTES_BY_ROLE
     .map((line): KnownRoute => {
       if (!isLeast(role)) throw new Error(role);
       const words = line.trim().split(' ');
+      const whole = line.trim().replace(/ (2\.\d+\+|\.\.2\.\d+)$/, '');
       const range = /^(?:(2\.\d+)\+|\.\.(2\.\d+))$/.exec(words.at(-1) ?? '');
       const [method = '', path = '', action] = range === null ? words : words.slice(0, -1);
-      return { method, segments: path.split('/'), action, from: minor(range?.[1]) ?? 1, to: minor(range?.[2]) ?? Infinity, least: role };
+      return {
+        method,
+        segments: path.split('/'),
+        action,
+        from: minor(range?.[1]) ?? 1,
+        to: minor(range?.[2]) ?? Infinity,
+        least: role,
+        isDropped: DROPPED.has(whole),
+      };
     }),
 );
 
@@ -372,7 +442,7 @@ export function knownRoute(method: string, path: string, action: string | undefi
   const segments = path.split('/');
   const fits = (row: KnownRoute): boolean =>
     row.method === method &&
-    row.action === action &&
+    (row.action === action || (action === undefined && path.endsWith('/action'))) &&
     row.segments.length === segments.length &&
     row.segments.every((one, i) => one === segments[i] || one === '{}');
   const exact = (row: KnownRoute): number => row.segments.filter((one, i) => one === segments[i]).length;

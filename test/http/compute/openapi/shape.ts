@@ -61,6 +61,7 @@ const operation = {
     operationId: { type: 'string', pattern: '^[A-Za-z0-9-]+$' },
     tags: { type: 'array', items: { type: 'string' }, uniqueItems: true },
     summary: { type: 'string' },
+    deprecated: { type: 'boolean' },
     description: { type: 'string' },
     parameters: { type: 'array', items: parameter, uniqueItems: true },
     requestBody: {
