@@ -143,7 +143,7 @@ describe('everybody at every door', () => {
     if (!rig.cloud.flavors.has('1')) rig.cloud.addFlavor({ flavorId: '1', name: 'm1.tiny' });
     rig.images.add({ id: IMAGE_ID, owner: PROJECT });
     const version = Math.min(route.versions?.[1] ?? MICROVERSIONS.max, MICROVERSIONS.max);
-    const example = examplesOf(route).at(-1)?.example;
+    const example = examplesOf(route).at(-1)?.example ?? (route.action === undefined ? undefined : { [route.action]: null });
     return rig.ask(route.method, `/v2.1${probe(route, unknown)}`, { token, version: `2.${version}`, ...(example === undefined ? {} : { body: example }) });
   }
 
@@ -166,7 +166,8 @@ describe('everybody at every door', () => {
       const wantsNumber = route.path.includes(':') && (await ask(route, 'as-admin', first)).status === 400;
       const unknown = wantsNumber ? second : first;
       const asAdmin = await ask(route, 'as-admin', unknown);
-      const isUnknown = asAdmin.status === 404 || (asAdmin.status === 400 && route.path.includes(':'));
+      // An object that the rig may lack, or lose on the way, is looked for before the rule is asked.
+      const mayLack = route.find !== undefined && probe(route, '?').includes('?') ? [400, 404] : [];
       for (const role of ROLES) {
         const answer = role === 'admin' ? asAdmin : await ask(route, `as-${role}`, unknown);
         expect([401, 405, 406, 415, 500], `${role}: ${answer.text}`).not.toContain(answer.status);
@@ -174,7 +175,7 @@ describe('everybody at every door', () => {
         if (may.includes(role)) {
           if (answer.status === 403) expectTrueRefusal(answer, role);
         } else {
-          expect(isUnknown && route.find !== undefined ? [403, asAdmin.status] : [403], `${role}: ${answer.text}`).toContain(answer.status);
+          expect([403, ...mayLack], `${role}: ${answer.text}`).toContain(answer.status);
           if (answer.status === 403) expectTrueRefusal(answer, role);
           if (answer.status === 403 && route.policy !== null) expect(answer.text).toContain(fullRuleName(route.policy));
         }
