@@ -584,7 +584,7 @@ class Node {
 
   #doors(): Doors {
     const { clock, random, log } = this.#parts;
-    const { bind, nodeAddress, publicAddress, region, ports, image, quotas, limits, operations, stream } = this.#config;
+    const { bind, nodeAddress, publicAddress, region, ports, image, quotas, limits, operations, stream, policy } = this.#config;
     const session = (): ServiceSession => this.#session();
     this.#opened ??= new Doors({
       node: this.#config.name,
@@ -610,6 +610,7 @@ class Node {
         hostDownMs: serviceDownMs(this.#config),
         sharePorts: this.#config.processes.count > 1,
         streamOrigins: stream.origins,
+        policyFile: policy.file,
       },
     });
     return this.#opened;

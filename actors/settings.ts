@@ -15,6 +15,7 @@ import {
   cidr,
   count,
   either,
+  file,
   folder,
   httpUrl,
   listOf,
@@ -178,6 +179,8 @@ export const clusterSchema = z.strictObject({
     fence: listOf(fenceRule, 0, 1_000),
   }),
   network: z.strictObject({ label: name(), cidr: cidr(29) }),
+  /** Changes of who may do what: a YAML or JSON file of rules, read at the start and whenever it changes (http/kit/policy-file.ts). */
+  policy: z.strictObject({ file: file().exactOptional() }),
   /** Origins of web pages that may open a status stream, exact; programs send none and need none. */
   stream: z.strictObject({ origins: listOf(matching(/^https?:\/\/[^\s/]+$/, 'an origin such as https://dashboard.example.org'), 0, 100) }),
 });
@@ -210,6 +213,7 @@ export const CLUSTER_DEFAULTS = {
   scheduler: { slices: schedulerSlices, withoutFilters: [], weights: {} },
   recovery: { ...RECOVERY_DEFAULTS, fence: [] },
   network: { label: 'private', cidr: '10.20.0.0/16' },
+  policy: {},
   stream: { origins: [] },
 } satisfies Omit<z.input<typeof clusterSchema>, 'name'>;
 
@@ -393,7 +397,7 @@ function groupFor(kind: string, machineName: string, isCounted: boolean): object
 
 /** A relative path on the command line or in a variable is taken from where the program was started. */
 function placed(assignment: Assignment, cwd: string): Assignment {
-  const isPath = ['datadir', 'keyfile'].includes(assignment.path.join('.').toLowerCase());
+  const isPath = ['datadir', 'keyfile', 'policy.file'].includes(assignment.path.join('.').toLowerCase());
   return isPath && typeof assignment.value === 'string' ? { ...assignment, value: resolve(cwd, assignment.value) } : assignment;
 }
 

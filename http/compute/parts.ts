@@ -22,7 +22,7 @@ import { PAGE_MAX } from '../kit/paging.ts';
 import { openPolicy } from '../kit/policy.ts';
 import type { Policy, RuleTable } from '../kit/policy.ts';
 import type { AnyRoute, Route } from '../kit/route.ts';
-import { RULE_PREFIX, RULES } from './rules.ts';
+import { KNOWN_RULES, POLICY_OPTIONS } from './further-rules.ts';
 import type { Rule } from './rules.ts';
 
 export type ComputeSettings = {
@@ -77,6 +77,8 @@ export type ComputeNeeds = {
   readonly log: Log;
   readonly settings: ComputeSettings;
   readonly meter?: RequestMeter;
+  /** Shared with other doors of this node; otherwise made from the settings. */
+  readonly policy?: Policy<Rule>;
 };
 
 /** How long look-ups are believed. Short enough that an administrator sees a change at once. */
@@ -97,11 +99,16 @@ export type ComputeParts = ComputeNeeds & {
   };
 };
 
+/** The rules of the Compute API with an operator's changes. Fault `invalid` when they are wrong. */
+export function openComputePolicy(changes: RuleTable): Policy<Rule> {
+  return openPolicy(KNOWN_RULES, changes, POLICY_OPTIONS);
+}
+
 export function openParts(needs: ComputeNeeds): ComputeParts {
   const cache = <T>(ttlMs: number): BriefCache<T> => new BriefCache<T>(needs.clock, { ttlMs, max: ENTRIES_MAX });
   return {
     ...needs,
-    policy: openPolicy(RULES, needs.settings.policy, RULE_PREFIX),
+    policy: needs.policy ?? openComputePolicy(needs.settings.policy),
     fragments: new FragmentCache(),
     caches: {
       flavors: cache(BRIEF_MS),

@@ -80,6 +80,10 @@ export function folder() {
   return noted(z.string().min(1), { allowed: 'the path of a folder', path: true });
 }
 
+export function file() {
+  return noted(z.string().min(1), { allowed: 'the path of a file', path: true });
+}
+
 export function ipAddress() {
   return noted(z.union([z.ipv4(), z.ipv6()]), { allowed: 'an IP address' });
 }

@@ -56,6 +56,14 @@ export const SERVER_SORT_KEYS = [
   'zone',
   'hostname',
   'launchIndex',
+  'locked',
+  'configDrive',
+  'description',
+  'diskConfig',
+  'accessIpV4',
+  'accessIpV6',
+  'kernelId',
+  'ramdiskId',
 ] as const;
 export type ServerSortKey = (typeof SERVER_SORT_KEYS)[number];
 export type ServerSort = { readonly key: ServerSortKey; readonly descending: boolean };

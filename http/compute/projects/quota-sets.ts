@@ -2,9 +2,9 @@
 import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { QuotaView } from '../../../actors/conductor/messages/read.ts';
 import type { QuotaName } from '../../../actors/model/quota.ts';
-import { Fault } from '../../../runtime/base/fault.ts';
 import type { Call } from '../../kit/call.ts';
 import { invalid } from '../../kit/errors.ts';
+import type { Target } from '../../kit/policy.ts';
 import type { QueryTable } from '../../kit/query.ts';
 import type { Reply } from '../../kit/route.ts';
 import type { BodySchema, JsonSchema } from '../../kit/schema.ts';
@@ -25,21 +25,16 @@ const UPDATE: BodySchema = {
   },
 };
 
-export const QUOTA_ROUTES = [
-  route({ method: 'GET', path: PATH, policy: 'os-quota-sets:show', query: QUERY, ok: 200, serve: serveShow }),
-  route({ method: 'GET', path: `${PATH}/detail`, policy: 'os-quota-sets:detail', query: QUERY, ok: 200, serve: serveDetail }),
-  route({ method: 'GET', path: `${PATH}/defaults`, policy: 'os-quota-sets:defaults', ok: 200, serve: serveDefaults }),
-  route({ method: 'PUT', path: PATH, policy: 'os-quota-sets:update', query: QUERY, body: UPDATE, ok: 200, serve: serveUpdate }),
-  route({ method: 'DELETE', path: PATH, policy: 'os-quota-sets:delete', query: QUERY, ok: 202, serve: serveDelete }),
-];
+/** By default the quotas of a project are for its own tokens and for administrators. */
+const target = (call: Call): Target => ({ projectId: call.param('id') });
 
-/** The quotas of a project are for its own tokens and for administrators. */
-function ownOrAdmin(call: Call, rule: string): string {
-  const projectId = call.param('id');
-  if (projectId !== call.caller.projectId && !call.caller.isAdmin)
-    throw new Fault('forbidden', 'policy', `Policy doesn't allow os_compute_api:${rule} to be performed.`);
-  return projectId;
-}
+export const QUOTA_ROUTES = [
+  route({ method: 'GET', path: PATH, policy: 'os-quota-sets:show', target, query: QUERY, ok: 200, serve: serveShow }),
+  route({ method: 'GET', path: `${PATH}/detail`, policy: 'os-quota-sets:detail', target, query: QUERY, ok: 200, serve: serveDetail }),
+  route({ method: 'GET', path: `${PATH}/defaults`, policy: 'os-quota-sets:defaults', target, ok: 200, serve: serveDefaults }),
+  route({ method: 'PUT', path: PATH, policy: 'os-quota-sets:update', target, query: QUERY, body: UPDATE, ok: 200, serve: serveUpdate }),
+  route({ method: 'DELETE', path: PATH, policy: 'os-quota-sets:delete', target, query: QUERY, ok: 202, serve: serveDelete }),
+];
 
 function ask(call: Call, parts: ComputeParts, projectId: string): Promise<QuotaView> {
   return parts.actors.ask(CONDUCTOR, { type: 'showQuota', projectId, userId: call.query.one('user_id') ?? null });
@@ -56,13 +51,13 @@ function limitsView(limits: { readonly [name in QuotaName]: number }, version: n
 }
 
 async function serveShow(call: Call, parts: ComputeParts): Promise<Reply> {
-  const projectId = ownOrAdmin(call, 'os-quota-sets:show');
+  const projectId = call.param('id');
   const { limits } = await ask(call, parts, projectId);
   return { body: { quota_set: { id: projectId, ...limitsView(limits, call.version) } } };
 }
 
 async function serveDetail(call: Call, parts: ComputeParts): Promise<Reply> {
-  const projectId = ownOrAdmin(call, 'os-quota-sets:detail');
+  const projectId = call.param('id');
   const quota = await ask(call, parts, projectId);
   const sets = quotasIn(call.version).map((name) => [name, { limit: quota.limits[name], in_use: usedOf(quota, name), reserved: 0 }]);
   return { body: { quota_set: { id: projectId, ...Object.fromEntries(sets) } } };

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { migrate } from '../../../actors/conductor/migrations/migrate.ts';
+import { SERVER_SORT_KEYS } from '../../../actors/conductor/messages/read.ts';
 import type { ReadProtocol, ServerFilter, ServerSort } from '../../../actors/conductor/messages/read.ts';
 import { openQuery } from '../../../actors/conductor/reads/query.ts';
 import { RecordCache } from '../../../actors/conductor/reads/record-cache.ts';
@@ -79,6 +80,7 @@ describe('a list of servers', () => {
         { key: 'name', descending: true },
         { key: 'powerState', descending: false },
       ],
+      ...SERVER_SORT_KEYS.map((key): ServerSort[] => [{ key, descending: key.length % 2 === 0 }]),
       [
         { key: 'id', descending: true },
         { key: 'name', descending: false },

@@ -7,7 +7,7 @@ import type { Actors } from '../../../runtime/actor/ask.ts';
 import { parseAddress } from '../../../runtime/actor/address.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import type { CreateOrder } from '../../../actors/conductor/messages/write.ts';
-import type { HostView, ServerFilter } from '../../../actors/conductor/messages/read.ts';
+import type { HostView, ServerFilter, ServerSort } from '../../../actors/conductor/messages/read.ts';
 import type { Flavor } from '../../../actors/model/flavor.ts';
 import type { HostStanding } from '../../../actors/model/host-standing.ts';
 import type { InstanceRecord, Stored } from '../../../actors/model/instance.ts';
@@ -33,6 +33,8 @@ export class MemoryCloud implements Actors {
   readonly orders = new Map<string, { bodyHash: string; ids: string[] }>();
   readonly asked: { to: string; type: string }[] = [];
   readonly told: { to: string; type: string }[] = [];
+  /** What lists of servers were asked for. */
+  readonly listed: { readonly filter: ServerFilter; readonly sort: readonly ServerSort[]; readonly marker: string | null; readonly limit: number }[] = [];
   console = 'one\ntwo\nthree\n';
   /** Set: every ask is refused with it. */
   down: Fault | undefined;
@@ -146,6 +148,7 @@ export class MemoryCloud implements Actors {
       case 'accept':
         return this.#accept(m['order'] as CreateOrder);
       case 'listServers':
+        this.listed.push(m as never);
         return this.#list(m as never);
       case 'showServer':
         return this.servers.get(String(m['id'])) ?? null;

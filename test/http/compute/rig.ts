@@ -118,6 +118,8 @@ export type Rig = {
   readonly tokens: TokenTable;
   readonly images: ImageTable;
   readonly url: string;
+  /** Where it listens, for bytes that no client would send. */
+  readonly socketPath: string;
   ask(method: string, path: string, options?: AskOptions): Promise<Answer>;
   /** Creates a server of the member and returns its id; it is active unless said otherwise. */
   server(some?: object, options?: { readonly building?: boolean; readonly token?: string }): Promise<string>;
@@ -174,6 +176,7 @@ export async function openRig(settings: Partial<ComputeSettings> = {}): Promise<
     tokens,
     images,
     url,
+    socketPath,
     ask,
     async server(some = {}, { building = false, token = 'member' } = {}) {
       const made = await ask('POST', '/v2.1/servers', { token, body: { server: { name: 'test', imageRef: IMAGE_ID, flavorRef: '1', ...some } } });
