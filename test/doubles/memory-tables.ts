@@ -40,6 +40,8 @@ export type HostRow = {
   readonly proof?: { readonly by: HostProof; readonly epoch: number };
 };
 
+export type AggregateRow = { readonly id: number; readonly metadata: { readonly [key: string]: string }; readonly hosts: readonly string[] };
+
 /** What proves the guests of a host dead now. */
 export function provedBy({ epoch, proof }: HostRow): HostProof | null {
   return proof?.epoch === epoch ? proof.by : null;
@@ -62,6 +64,8 @@ export type MemoryTables = {
   readonly nodeKeys: Map<string, NodeKey>;
   readonly instances: Map<string, StoredInstance>;
   readonly hosts: Map<string, HostRow>;
+  /** In order of their ids. */
+  readonly aggregates: AggregateRow[];
   /** By `<instance id>/<generation>`. */
   readonly claims: Map<string, Claim>;
   /** By `quotaKey`; the project's total under user ''. */
@@ -83,6 +87,7 @@ export function memoryTables(): MemoryTables {
     nodeKeys: new Map(),
     instances: new Map(),
     hosts: new Map(),
+    aggregates: [],
     claims: new Map(),
     quotaUse: new Map(),
     quotaLimits: new Map(),
