@@ -47,7 +47,7 @@ import {
 import { INSTANCE_DEFAULTS, type InstanceSettings } from './instance/settings.ts';
 import { FENCE_LIMIT_MS, RECOVERY_DEFAULTS, type RecoverySettings } from './recovery/settings.ts';
 import { QUOTA_DEFAULTS } from './model/quota.ts';
-import { FILTERS } from './scheduler/filters/all.ts';
+import { FILTERS, FURTHER_FILTERS } from './scheduler/filters/all.ts';
 import { WEIGHERS } from './scheduler/weighers/all.ts';
 
 export const ROLES = ['api', 'metadata', 'control', 'compute', 'network', 'console'] as const;
@@ -164,6 +164,8 @@ export const clusterSchema = z.strictObject({
     slices: count(1, 64),
     /** Filters that are left out. */
     withoutFilters: listOf(choice(FILTERS.map((filter) => filter.name)), 0, FILTERS.length),
+    /** Filters that are in force besides. */
+    furtherFilters: listOf(choice(FURTHER_FILTERS.map((filter) => filter.name)), 0, FURTHER_FILTERS.length),
     /** Multiplier by weigher, where not the usual one; 0 switches it off. */
     weights: z.strictObject(Object.fromEntries(WEIGHERS.map((weigher) => [weigher.name, ratio(-1_000_000, 1_000_000).exactOptional()]))),
   }),
@@ -207,7 +209,7 @@ export const CLUSTER_DEFAULTS = {
   quotas: { ...QUOTA_DEFAULTS },
   limits: { pageMax: 1_000, bodyBytes: 114_688, imageBytes: 64 * GIB },
   operations: OPERATION_DEFAULTS,
-  scheduler: { slices: schedulerSlices, withoutFilters: [], weights: {} },
+  scheduler: { slices: schedulerSlices, withoutFilters: [], furtherFilters: [], weights: {} },
   recovery: { ...RECOVERY_DEFAULTS, fence: [] },
   network: { label: 'private', cidr: '10.20.0.0/16' },
   stream: { origins: [] },

@@ -200,7 +200,7 @@ export function openPgStore(options: PgStoreOptions): CellStore {
 }
 
 type InstanceRowRead = { record: InstanceRecord; number: string; version: string; revision: string };
-type HostRowRead = { epoch: string; disabled: boolean; forcedDown: boolean; zone: string; aggregates: HostStart['aggregates'] };
+type HostRowRead = { epoch: string; disabled: boolean; forcedDown: boolean; zone: string; aggregates: HostStart['aggregates']; wantsImages: boolean };
 
 /** A row as the actor knows it; the number stands in its own column since the store gives it. */
 export function toStored(row: InstanceRowRead): Stored<InstanceRecord> {
@@ -210,7 +210,7 @@ export function toStored(row: InstanceRowRead): Stored<InstanceRecord> {
 }
 
 function toHostRow(row: HostRowRead): Omit<HostStart, 'claims'> {
-  return { epoch: Number(row.epoch), enabled: !row.disabled && !row.forcedDown, zone: row.zone, aggregates: row.aggregates };
+  return { epoch: Number(row.epoch), enabled: !row.disabled && !row.forcedDown, zone: row.zone, aggregates: row.aggregates, wantsImages: row.wantsImages };
 }
 
 export function hostTaken(host: string): Fault {
@@ -231,7 +231,8 @@ function idOf(item: WriteItem): string | null {
 const OPEN = `select id from instance where shard = any($1) and open and ($3::uuid is null or id > $3) order by id limit $2`;
 const DUE = `select id from instance where shard = any($1) and due_at_ms <= $2 order by due_at_ms limit $3`;
 /** What hosts and schedulers know of a row `h`. */
-const HOST_ROW_MEMBERS = `h.epoch, h.disabled, h.forced_down as "forcedDown", ${zoneOf('h.name', 'h.zone')} as zone, ${aggregatesOf('h.name')} as aggregates`;
+const HOST_ROW_MEMBERS = `h.epoch, h.disabled, h.forced_down as "forcedDown", ${zoneOf('h.name', 'h.zone')} as zone, ${aggregatesOf('h.name')} as aggregates,
+  exists (select from image_wanted w where w.host = h.name) as "wantsImages"`;
 const HOST_ROW = `select ${HOST_ROW_MEMBERS} from host h where name = $1`;
 const HOST_CLAIMS = `select instance_id as "instanceId", generation, host, role,
   json_build_object('vcpus', vcpus, 'memoryMiB', memory_mib, 'diskGiB', disk_gib) as need

@@ -203,5 +203,5 @@ function toHostStart(row: HostRow, tables: MemoryTables): Omit<HostStart, 'claim
   const own = tables.aggregates.filter(({ hosts }) => hosts.includes(row.name));
   const aggregates = own.map(({ id, metadata }) => ({ id, metadata }));
   const zone = aggregates.map(({ metadata }) => metadata['availability_zone']).find((name) => name !== undefined) ?? row.zone;
-  return { epoch: row.epoch, enabled: !row.disabled && !row.forcedDown, zone, aggregates };
+  return { epoch: row.epoch, enabled: !row.disabled && !row.forcedDown, zone, aggregates, wantsImages: false };
 }
