@@ -180,6 +180,8 @@ export const clusterSchema = z.strictObject({
     fence: listOf(fenceRule, 0, 1_000),
   }),
   network: z.strictObject({ label: name(), cidr: cidr(29) }),
+  /** What the usage audit of the Compute API counts by. */
+  audit: z.strictObject({ period: choice(['hour', 'day', 'month', 'year']) }),
   /** Origins of web pages that may open a status stream, exact; programs send none and need none. */
   stream: z.strictObject({ origins: listOf(matching(/^https?:\/\/[^\s/]+$/, 'an origin such as https://dashboard.example.org'), 0, 100) }),
 });
@@ -212,6 +214,7 @@ export const CLUSTER_DEFAULTS = {
   scheduler: { slices: schedulerSlices, withoutFilters: [], furtherFilters: [], weights: {} },
   recovery: { ...RECOVERY_DEFAULTS, fence: [] },
   network: { label: 'private', cidr: '10.20.0.0/16' },
+  audit: { period: 'month' },
   stream: { origins: [] },
 } satisfies Omit<z.input<typeof clusterSchema>, 'name'>;
 

@@ -9,6 +9,7 @@ import type { Clock } from '../runtime/base/clock.ts';
 import type { Log } from '../runtime/base/log.ts';
 import type { Random } from '../runtime/base/random.ts';
 import { COMPUTE_DEFAULTS } from './compute/parts.ts';
+import type { ComputeSettings } from './compute/parts.ts';
 import { computeApi } from './compute/router.ts';
 import { identityApi, IDENTITY_SETTINGS } from './embedded/identity/api.ts';
 import { seedIdentity } from './embedded/identity/seed.ts';
@@ -46,6 +47,7 @@ export type DoorSettings = {
   readonly imageMaxBytes: number;
   readonly placeLimitMs: number;
   readonly hostDownMs: number;
+  readonly auditPeriod: ComputeSettings['auditPeriod'];
   /** Origins of pages that may open a stream. */
   readonly streamOrigins: readonly string[];
 };
@@ -134,10 +136,11 @@ export class Doors {
   /** The Compute API and, on the same port, the status streams. */
   async openCompute(feed: EventFeed): Promise<CloseDoor> {
     const { actors, clock, random, log, settings } = this.#parts;
-    const { ports, identityUrl, quotas, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs } = settings;
+    const { ports, identityUrl, quotas, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs, auditPeriod } = settings;
     const tokens = this.#tokens();
     const images = openGlanceImages({ url: settings.imageUrl });
-    const compute = { ...COMPUTE_DEFAULTS, identityUrl, imageUrl: this.#base(ports.image), quotas, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs };
+    const limits = { quotas, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs, auditPeriod };
+    const compute = { ...COMPUTE_DEFAULTS, identityUrl, imageUrl: this.#base(ports.image), ...limits };
     const door = computeApi({ actors, tokens, images, clock, random, log, settings: compute, meter: this.#metrics });
     const stream = openStatusStream({ actors, feed, tokens, clock, random, log, settings: { ...STREAM_DEFAULTS, origins: settings.streamOrigins } });
     const close = await this.#listen('Compute', '/v2.1', {
