@@ -357,7 +357,6 @@ const AGGREGATES = {
 const OPERATORS = {
   hostUse: z.strictObject({ host: QUERY }),
   serversInPeriod: z.strictObject({ beginMs: MS, endMs: MS }),
-  setFlavorDisabled: z.strictObject({ ...OF_FLAVOR, disabled: FLAG }),
 } satisfies Bodies<OperatorProtocol, keyof OperatorProtocol>;
 
 /** The rest of what is said about silent hosts stays on control nodes. */

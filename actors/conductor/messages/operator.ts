@@ -6,6 +6,4 @@ export type OperatorProtocol = {
   hostUse: { body: { host: string }; reply: readonly { readonly projectId: string; readonly promised: Resources }[] };
   /** By host: how many servers ran there at some moment of the period. Hosts that came after it are left out. */
   serversInPeriod: { body: { beginMs: number; endMs: number }; reply: readonly { readonly host: string; readonly servers: number }[] };
-  /** A disabled flavor makes no new servers. Fault `notFound`. */
-  setFlavorDisabled: { body: { flavorId: string; disabled: boolean }; reply: undefined };
 };

@@ -131,11 +131,6 @@ function change(orm: MikroORM, flavorId: string, edit: (row: InferEntity<typeof 
   });
 }
 
-export async function setFlavorDisabled(orm: MikroORM, { flavorId, disabled }: { flavorId: string; disabled: boolean }): Promise<undefined> {
-  await change(orm, flavorId, (row) => (row.disabled = disabled));
-  return undefined;
-}
-
 function mergedSpecs(before: Flavor['extraSpecs'], specs: Flavor['extraSpecs']): Flavor['extraSpecs'] {
   const merged = { ...before, ...specs };
   if (Object.keys(merged).length > SPECS_MAX) throw new Fault('invalid', 'flavor.specs', `A flavor can have at most ${SPECS_MAX} extra specs.`);

@@ -8,7 +8,7 @@ import { hostUse, serversInPeriod } from '../reads/operator.ts';
 import { openQuery } from '../reads/query.ts';
 import type { ReadParts } from '../reads/serve.ts';
 import { aggregateServe } from './aggregates.ts';
-import { flavorServe, setFlavorDisabled } from './flavors.ts';
+import { flavorServe } from './flavors.ts';
 import { keyPairServe } from './key-pairs.ts';
 import { networkServe } from './networks.ts';
 import { quotaServe } from './quotas.ts';
@@ -26,7 +26,6 @@ export function recordServe({ orm, pool, clock, settings }: RecordParts): Servic
     ...aggregateServe(orm, query),
     hostUse: ({ host }) => hostUse(query, host),
     serversInPeriod: (period) => serversInPeriod(query, period),
-    setFlavorDisabled: (order) => setFlavorDisabled(orm, order),
     ...serviceServe({ orm, query, clock, serviceDownMs: settings.serviceDownMs }),
   };
 }
