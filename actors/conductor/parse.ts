@@ -346,7 +346,7 @@ const AGGREGATES = {
   listAggregates: NO_BODY,
   showAggregate: z.strictObject(ONE_AGGREGATE),
   createAggregate: z.strictObject({ name: NAME, zone: NAME.nullable() }),
-  updateAggregate: z.strictObject({ ...ONE_AGGREGATE, name: NAME.exactOptional(), zone: NAME.nullable().exactOptional() }),
+  updateAggregate: z.strictObject({ ...ONE_AGGREGATE, change: z.strictObject({ name: NAME.exactOptional(), zone: NAME.nullable().exactOptional() }) }),
   deleteAggregate: z.strictObject(ONE_AGGREGATE),
   addAggregateHost: z.strictObject({ ...ONE_AGGREGATE, host: WORD }),
   removeAggregateHost: z.strictObject({ ...ONE_AGGREGATE, host: WORD }),

@@ -14,7 +14,7 @@ export type AggregateProtocol = {
   showAggregate: { body: { id: number }; reply: Aggregate | null };
   createAggregate: { body: { name: string; zone: string | null }; reply: Aggregate };
   /** Members left out stay; zone null takes the word away. */
-  updateAggregate: { body: { id: number; name?: string; zone?: string | null }; reply: Aggregate };
+  updateAggregate: { body: { id: number; change: { name?: string; zone?: string | null } }; reply: Aggregate };
   deleteAggregate: { body: { id: number }; reply: undefined };
   addAggregateHost: { body: { id: number; host: string }; reply: Aggregate };
   removeAggregateHost: { body: { id: number; host: string }; reply: Aggregate };

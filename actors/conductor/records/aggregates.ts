@@ -63,7 +63,7 @@ export function aggregateServe(orm: MikroORM, query: Query): Serve {
       });
       return changed(id);
     },
-    async updateAggregate({ id, name, zone }) {
+    async updateAggregate({ id, change: { name, zone } }) {
       await inCell(orm, async (em) => {
         const { hosts } = await found(em, id);
         if (name !== undefined) {

@@ -143,12 +143,11 @@ async function serveCreate(call: Call, parts: ComputeParts): Promise<Reply> {
 
 function serveUpdate(call: Call, parts: ComputeParts, { id }: Aggregate): Promise<Reply> {
   const given = argumentOf(call);
-  return change(call, parts, {
-    type: 'updateAggregate',
-    id,
+  const wanted = {
     ...(given['name'] === undefined ? {} : { name: String(given['name']).trim() }),
     ...(given['availability_zone'] === undefined ? {} : { zone: zoneOf(given) }),
-  });
+  };
+  return change(call, parts, { type: 'updateAggregate', id, change: wanted });
 }
 
 async function serveDelete(_call: Call, parts: ComputeParts, { id }: Aggregate): Promise<Reply> {

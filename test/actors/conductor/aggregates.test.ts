@@ -60,8 +60,8 @@ describe('an aggregate', () => {
     expect(made).toMatchObject({ id: 1, name: 'ssd', metadata: {}, hosts: [], updatedAt: null });
     await expect(ask({ type: 'createAggregate', name: 'ssd', zone: 'x' })).rejects.toMatchObject({ code: 'conflict', reason: 'aggregate.name' });
     const other = await ask({ type: 'createAggregate', name: 'east', zone: 'east' });
-    await expect(ask({ type: 'updateAggregate', id: other.id, name: 'ssd' })).rejects.toMatchObject({ code: 'conflict' });
-    expect(await ask({ type: 'updateAggregate', id: 1, name: 'fast', zone: 'west' })).toMatchObject({ name: 'fast', metadata: { availability_zone: 'west' } });
+    await expect(ask({ type: 'updateAggregate', id: other.id, change: { name: 'ssd' } })).rejects.toMatchObject({ code: 'conflict' });
+    expect(await ask({ type: 'updateAggregate', id: 1, change: { name: 'fast', zone: 'west' } })).toMatchObject({ name: 'fast', metadata: { availability_zone: 'west' } });
     expect(await ask({ type: 'listAggregates' })).toMatchObject([{ name: 'fast' }, { name: 'east' }]);
     await ask({ type: 'deleteAggregate', id: 1 });
     expect(await ask({ type: 'showAggregate', id: 1 })).toBeNull();
@@ -106,7 +106,7 @@ describe('the zone of a host', () => {
       { name: 'east', hosts: ['a'] },
       { name: 'nova', hosts: ['b', 'busy'] },
     ]);
-    await ask({ type: 'updateAggregate', id: 1, zone: 'west' });
+    await ask({ type: 'updateAggregate', id: 1, change: { zone: 'west' } });
     const hosts = await reads.listHosts({ type: 'listHosts' } as never, CONTEXT);
     expect(hosts.map(({ host, zone }) => [host, zone])).toEqual([
       ['a', 'west'],
@@ -124,8 +124,8 @@ describe('the zone of a host', () => {
     const refused = { code: 'conflict', message: expect.stringContaining('already in availability zone(s) east, west') };
     await expect(ask({ type: 'addAggregateHost', id: 2, host: 'a' })).rejects.toMatchObject(refused);
     await expect(ask({ type: 'setAggregateWords', id: 3, set: { availability_zone: 'west' }, drop: [] })).rejects.toMatchObject({ code: 'invalid' });
-    await expect(ask({ type: 'updateAggregate', id: 3, zone: 'west' })).rejects.toMatchObject({ code: 'invalid' });
-    expect(await ask({ type: 'updateAggregate', id: 3, zone: 'east' })).toMatchObject({ metadata: { availability_zone: 'east' } });
+    await expect(ask({ type: 'updateAggregate', id: 3, change: { zone: 'west' } })).rejects.toMatchObject({ code: 'invalid' });
+    expect(await ask({ type: 'updateAggregate', id: 3, change: { zone: 'east' } })).toMatchObject({ metadata: { availability_zone: 'east' } });
     expect(await ask({ type: 'showAggregate', id: 2 })).toMatchObject({ hosts: [] });
   });
 
@@ -136,7 +136,7 @@ describe('the zone of a host', () => {
     await ask({ type: 'createAggregate', name: 'nova', zone: 'nova' });
     await expect(ask({ type: 'addAggregateHost', id: 1, host: 'busy' })).rejects.toMatchObject({ code: 'conflict', reason: 'aggregate.zone' });
     await ask({ type: 'addAggregateHost', id: 2, host: 'busy' });
-    await expect(ask({ type: 'updateAggregate', id: 2, zone: 'east' })).rejects.toMatchObject({ code: 'invalid', reason: 'aggregate.zone' });
+    await expect(ask({ type: 'updateAggregate', id: 2, change: { zone: 'east' } })).rejects.toMatchObject({ code: 'invalid', reason: 'aggregate.zone' });
     await expect(ask({ type: 'setAggregateWords', id: 2, set: { availability_zone: 'x', a: 'b' }, drop: [] })).rejects.toMatchObject({ code: 'invalid' });
     expect(await ask({ type: 'setAggregateWords', id: 2, set: { a: 'c' }, drop: ['availability_zone'] })).toMatchObject({ metadata: { a: 'c' } });
     expect(await epochs()).toEqual(before);

@@ -29,8 +29,10 @@ export class MemoryAggregates {
         if (this.#found(id).hosts.length > 0) throw new Fault('invalid', 'aggregate.hosts', 'Host aggregate is not empty');
         this.rows.delete(id);
         return undefined;
-      case 'updateAggregate':
-        return this.#change(id, { ...(m['name'] === undefined ? {} : { name: String(m['name']) }), ...this.#zone(id, m['zone'] as string | null | undefined) });
+      case 'updateAggregate': {
+        const { name, zone } = m['change'] as { name?: string; zone?: string | null };
+        return this.#change(id, { ...(name === undefined ? {} : { name }), ...this.#zone(id, zone) });
+      }
       case 'addAggregateHost': {
         const host = String(m['host']);
         if (!this.#hosts().includes(host)) throw new Fault('notFound', 'host.unknown', `Compute host ${host} could not be found.`);
