@@ -48,9 +48,20 @@ const DROPPED: readonly Dropped[] = [
   ['/servers/:id/os-virtual-interfaces', ['GET'], VIRTUAL],
 ];
 
-export const GONE_ROUTES = DROPPED.flatMap(([path, methods, versions]) =>
-  methods.map((method) => route({ method, path, ...(versions === undefined ? {} : { versions }), policy: null, ok: 410, serve: dropped })),
-);
+/** Actions of servers that went the same way. */
+const DROPPED_ACTIONS: readonly (readonly [action: string, versions?: readonly [number, number]])[] = [
+  ['resetNetwork'],
+  ['os-getRDPConsole', [1, SINCE.remoteConsoles - 1]],
+];
+
+export const GONE_ROUTES = [
+  ...DROPPED.flatMap(([path, methods, versions]) =>
+    methods.map((method) => route({ method, path, ...(versions === undefined ? {} : { versions }), policy: null, ok: 410, serve: dropped })),
+  ),
+  ...DROPPED_ACTIONS.map(([action, versions]) =>
+    route({ method: 'POST', path: '/servers/:id/action', action, ...(versions === undefined ? {} : { versions }), policy: null, ok: 410, serve: dropped }),
+  ),
+];
 
 function dropped(): never {
   throw new Fault('notFound', 'http.dropped', 'This resource is no longer available. No forwarding address is given.');

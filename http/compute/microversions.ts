@@ -8,6 +8,7 @@ export const SINCE = {
   keyPairTypes: 2,
   serverAttributes: 3,
   ip6Filter: 5,
+  remoteConsoles: 6,
   publicFlavorAccessConflict: 7,
   serverLocked: 9,
   keyPairOwner: 10,

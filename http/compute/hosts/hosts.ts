@@ -43,7 +43,9 @@ function shortName(binary: string): string {
 async function serveList(call: Call, parts: ComputeParts): Promise<Reply> {
   const zone = call.query.one('zone');
   const wanted = call.query.one('service');
-  const services = (await allServices(parts)).filter((one) => (zone === undefined || one.zone === zone) && (wanted === undefined || shortName(one.binary) === wanted));
+  const services = (await allServices(parts)).filter(
+    (one) => (zone === undefined || one.zone === zone) && (wanted === undefined || shortName(one.binary) === wanted),
+  );
   return { body: { hosts: services.map(({ host, binary, zone: place }) => ({ host_name: host, service: shortName(binary), zone: place })) } };
 }
 

@@ -15,7 +15,14 @@ const BODY: BodySchema = {
 };
 
 export const FLOATING_IP_ROUTES = [
-  route({ method: 'GET', path: '/os-floating-ip-pools', versions, policy: 'os-floating-ip-pools', ok: 200, serve: () => ({ body: { floating_ip_pools: [] } }) }),
+  route({
+    method: 'GET',
+    path: '/os-floating-ip-pools',
+    versions,
+    policy: 'os-floating-ip-pools',
+    ok: 200,
+    serve: () => ({ body: { floating_ip_pools: [] } }),
+  }),
   route({ method: 'GET', path: '/os-floating-ips', versions, policy: 'os-floating-ips:list', ok: 200, serve: () => ({ body: { floating_ips: [] } }) }),
   route({ method: 'POST', path: '/os-floating-ips', versions, policy: 'os-floating-ips:create', body: BODY, ok: 200, serve: refusePool }),
   route({ method: 'GET', path: '/os-floating-ips/:id', versions, policy: 'os-floating-ips:show', ok: 200, serve: refuseUnknown }),

@@ -11,7 +11,8 @@ afterEach(() => rig.close());
 
 const admin = (method: string, path: string, body?: object, version = '2.1'): Promise<Answer> =>
   rig.ask(method, `/v2.1${path}`, { token: 'admin', version, ...(body === undefined ? {} : { body }) });
-const made = (name = 'ssd', zone?: string) => admin('POST', '/os-aggregates', { aggregate: { name, ...(zone === undefined ? {} : { availability_zone: zone }) } });
+const made = (name = 'ssd', zone?: string) =>
+  admin('POST', '/os-aggregates', { aggregate: { name, ...(zone === undefined ? {} : { availability_zone: zone }) } });
 const act = (action: string, argument: object, id = 1) => admin('POST', `/os-aggregates/${id}/action`, { [action]: argument });
 
 describe('aggregates', () => {
