@@ -56,6 +56,8 @@ export const RULES = {
   'os-floating-ips:show': 'reader',
   'os-floating-ips:create': 'member',
   'os-floating-ips:delete': 'member',
+  'os-floating-ips:add': 'member',
+  'os-floating-ips:remove': 'member',
   'os-hypervisors:list': 'admin',
   'os-hypervisors:list-detail': 'admin',
   'os-hypervisors:show': 'admin',

@@ -39,8 +39,6 @@ export const NOT_YET: ReadonlySet<string> = new Set<string>([
   'POST /servers/:id/action#createBackup',
   'POST /servers/:id/action#restore',
   'POST /servers/:id/action#forceDelete',
-  'POST /servers/:id/action#addFloatingIp',
-  'POST /servers/:id/action#removeFloatingIp',
   'POST /servers/:id/action#lock',
   'POST /servers/:id/action#unlock',
   'POST /servers/:id/action#migrate',

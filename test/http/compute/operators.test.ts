@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { periodBefore } from '../../../http/compute/hosts/audit.ts';
 import { uptimeLine } from '../../../http/compute/hosts/uptime.ts';
-import { hostView } from './memory-cloud.ts';
+import { hostView, NETWORK_ID } from './memory-cloud.ts';
 import { IMAGE_ID, openRig } from './rig.ts';
 import type { Answer, Rig } from './rig.ts';
 
@@ -258,6 +258,16 @@ describe('what the API has no more', () => {
     expect((await rig.ask('GET', '/v2.1/os-floating-ip-pools')).body).toEqual({ floating_ip_pools: [] });
     expect((await rig.ask('POST', '/v2.1/os-floating-ips', { body: {} })).status).toBe(404);
     expect((await rig.ask('POST', '/v2.1/os-floating-ips', { body: { pool: 5 } })).status).toBe(400);
+    const [bare, wired] = [await rig.server(), await rig.server({ networks: [{ uuid: NETWORK_ID }] })];
+    rig.cloud.change(bare, { nics: [] });
+    const float = (id: string, name: string, address: string, version = '2.43') =>
+      rig.ask('POST', `/v2.1/servers/${id}/action`, { version, body: { [name]: { address } } });
+    expect((await float(bare, 'addFloatingIp', '10.0.0.1')).status).toBe(400);
+    for (const name of ['addFloatingIp', 'removeFloatingIp']) {
+      expect((await float(wired, name, '10.0.0.1')).at('itemNotFound', 'message')).toBe('floating IP not found');
+      expect((await float(wired, name, 'none')).status).toBe(400);
+      expect((await float(wired, name, '10.0.0.1', '2.44')).at('itemNotFound', 'message')).toBe('The resource could not be found.');
+    }
     expect((await admin('GET', '/os-baremetal-nodes')).status).toBe(501);
     expect((await rig.ask('POST', '/v2.1/os-baremetal-nodes', { body: {} })).status).toBe(400);
     expect((await admin('GET', '/os-floating-ips/1', undefined, '2.36')).status).toBe(404);
