@@ -13,6 +13,7 @@ export type Aggregate = {
 
 export const ZONE_KEY = 'availability_zone';
 
-/** Words of one aggregate, and aggregates of one host: all of them travel in every report of the host. */
+/** All words of a host's aggregates travel in every report of the host: their number, and their length in bytes. */
 export const AGGREGATE_WORDS_MAX = 256;
 export const AGGREGATES_PER_HOST_MAX = 64;
+export const HOST_WORDS_MAX_BYTES = 65_536;

@@ -8,7 +8,7 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import type { ServiceKind } from '../../../runtime/actor/kind.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
-import { AGGREGATE_WORDS_MAX, AGGREGATES_PER_HOST_MAX, ZONE_KEY, type Aggregate } from '../../model/aggregate.ts';
+import { AGGREGATE_WORDS_MAX, AGGREGATES_PER_HOST_MAX, HOST_WORDS_MAX_BYTES, ZONE_KEY, type Aggregate } from '../../model/aggregate.ts';
 import type { AggregateProtocol } from '../messages/aggregate.ts';
 import type { Query } from '../reads/query.ts';
 import { zoneOf } from '../tables/aggregates.ts';
@@ -26,6 +26,7 @@ const SHOW = `select ${COLUMNS} from aggregate a where a.id = $1`;
 const ZONES = `select h.name as host, ${zoneOf('h.name', 'h.zone')} as zone,
     exists (select from claim c where c.host = h.name and c.role <> 'doomed') as occupied,
     (select count(*)::integer from aggregate_host m where m.host = h.name) as groups,
+    (select coalesce(sum(octet_length(a.metadata::text)), 0)::integer from aggregate_host m join aggregate a on a.id = m.aggregate where m.host = h.name) as bytes,
     (select array_agg(distinct a.metadata->>'${ZONE_KEY}') from aggregate_host m join aggregate a on a.id = m.aggregate
       where m.host = h.name and a.metadata->>'${ZONE_KEY}' is not null) as named
   from host h where h.name in (select json_array_elements_text(?::json))`;
@@ -38,7 +39,7 @@ const RAISE_EPOCH = [
 
 type Serve = Pick<ServiceKind<AggregateProtocol>['serve'], keyof AggregateProtocol>;
 type AggregateRead = Omit<Aggregate, 'createdAt' | 'updatedAt'> & { createdAt: Date; updatedAt: Date | null };
-type HostZone = { host: string; zone: string; occupied: boolean; groups: number; named: string[] | null };
+type HostZone = { host: string; zone: string; occupied: boolean; groups: number; bytes: number; named: string[] | null };
 type Action = 'add_host_to_aggregate' | 'remove_host_from_aggregate' | 'update_aggregate' | 'update_aggregate_metadata' | 'delete_aggregate';
 
 export function aggregateServe(orm: MikroORM, query: Query): Serve {
@@ -175,6 +176,8 @@ async function withZonesKept(
   if (torn) throw refusedAction(action, id, `One or more hosts already in availability zone(s) ${(torn.named ?? []).join(', ')}`);
   const crowded = after.find(({ groups }) => groups > AGGREGATES_PER_HOST_MAX);
   if (crowded) throw new Fault('conflict', 'aggregate.many', `Host ${crowded.host} is in ${AGGREGATES_PER_HOST_MAX} aggregates already.`);
+  const wordy = after.find(({ bytes }) => bytes > HOST_WORDS_MAX_BYTES);
+  if (wordy) throw refusedAction(action, id, `The aggregates of host ${wordy.host} would have more than ${HOST_WORDS_MAX_BYTES} bytes of metadata`);
   const moved = after.filter(({ host, zone }) => before.get(host) !== zone);
   if (moved.some(({ occupied }) => occupied)) throw refusedAction(action, id, 'One or more hosts contain instances in this zone');
   if (moved.length > 0) for (const statement of RAISE_EPOCH) await em.execute(statement, [JSON.stringify(moved.map(({ host }) => host))], 'run');

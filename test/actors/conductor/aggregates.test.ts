@@ -77,6 +77,9 @@ describe('an aggregate', () => {
     expect(await ask({ type: 'setAggregateWords', id: 1, set: { ssd: 'false' }, drop: ['gone', 'availability_zone'] })).toMatchObject({
       metadata: { ssd: 'false' },
     });
+    await ask({ type: 'addAggregateHost', id: 1, host: 'a' });
+    const long = Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`${i}`.padEnd(255, 'k'), 'v'.repeat(255)]));
+    await expect(ask({ type: 'setAggregateWords', id: 1, set: long, drop: [] })).rejects.toMatchObject({ code: 'invalid' });
     const many = Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`k${i}`, 'v']));
     await expect(ask({ type: 'setAggregateWords', id: 1, set: many, drop: [] })).rejects.toMatchObject({ code: 'invalid' });
   });
