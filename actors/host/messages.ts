@@ -28,8 +28,11 @@ export type VerbAnswer =
   | { readonly is: 'noClaim' };
 
 export type HostProtocol = {
-  /** Sets resources aside for a moment; the commit of the instance makes it lasting. The same again answers the same. */
-  claim: { body: { instanceId: string; generation: number; need: Resources }; reply: ClaimAnswer };
+  /**
+   * Sets resources aside for a moment; the commit of the instance makes it lasting. The same again answers the same.
+   * `zone`: where the host was when it was bid; one that is elsewhere by now is `stale`.
+   */
+  claim: { body: { instanceId: string; generation: number; need: Resources; zone?: string }; reply: ClaimAnswer };
   /** Gives that generation's claim back. Harmless when there is none. */
   release: { body: { instanceId: string; generation: number }; reply: undefined };
   /** Runs a verb, or joins the running one of the same operation; waits for its end at most `waitMs`. */

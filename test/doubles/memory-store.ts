@@ -23,7 +23,7 @@ import { NOTHING } from '../../actors/model/resources.ts';
 import { QUOTA_DEFAULTS, type QuotaLimits } from '../../actors/model/quota.ts';
 import { openFlight, type FlightOptions } from './memory-flight.ts';
 import { memoryStandings } from './memory-standings.ts';
-import { memoryTables, type HostRow, type MemoryTables, type StoredInstance } from './memory-tables.ts';
+import { memoryTables, placeOf, type HostRow, type MemoryTables, type StoredInstance } from './memory-tables.ts';
 import { memoryWrite } from './memory-write.ts';
 
 const BATCH_MAX_ROWS = 200;
@@ -200,8 +200,5 @@ export function toLoaded(row: StoredInstance): Loaded & { record: InstanceRecord
 }
 
 function toHostStart(row: HostRow, tables: MemoryTables): Omit<HostStart, 'claims'> {
-  const own = tables.aggregates.filter(({ hosts }) => hosts.includes(row.name));
-  const aggregates = own.map(({ id, metadata }) => ({ id, metadata }));
-  const zone = aggregates.map(({ metadata }) => metadata['availability_zone']).find((name) => name !== undefined) ?? row.zone;
-  return { epoch: row.epoch, enabled: !row.disabled && !row.forcedDown, zone, aggregates, wantsImages: false };
+  return { epoch: row.epoch, enabled: !row.disabled && !row.forcedDown, ...placeOf(tables, row), wantsImages: false };
 }

@@ -42,6 +42,12 @@ export type HostRow = {
 
 export type AggregateRow = { readonly id: number; readonly metadata: { readonly [key: string]: string }; readonly hosts: readonly string[] };
 
+/** What a host is told of its aggregates, and the zone that comes of it: as `zoneOf` and `aggregatesOf` of actors/conductor/tables/aggregates.ts. */
+export function placeOf({ aggregates: all }: MemoryTables, row: HostRow): { zone: string; aggregates: { id: number; metadata: AggregateRow['metadata'] }[] } {
+  const aggregates = all.filter(({ hosts }) => hosts.includes(row.name)).map(({ id, metadata }) => ({ id, metadata }));
+  return { zone: aggregates.map(({ metadata }) => metadata['availability_zone']).find((name) => name !== undefined) ?? row.zone, aggregates };
+}
+
 /** What proves the guests of a host dead now. */
 export function provedBy({ epoch, proof }: HostRow): HostProof | null {
   return proof?.epoch === epoch ? proof.by : null;

@@ -5,7 +5,7 @@ import { expectAllNeeded, expectUnbreakable, expectUnchanged, faultOf, messagesF
 import { saidByDoors } from '../doors.ts';
 import { richInstance, saidByInstance } from '../senders.ts';
 
-const LOOSE: Loose = { maps: ['metadata', 'properties'], optional: ['kernel', 'ramdisk'] };
+const LOOSE: Loose = { maps: ['metadata', 'properties'], optional: ['kernel', 'ramdisk', 'zone'] };
 const GUEST = { instanceId: richInstance().id, generation: 1 };
 
 let messages: Message[];
