@@ -608,6 +608,7 @@ class Node {
         imageMaxBytes: limits.imageBytes,
         placeLimitMs: operations.placeLimitMs,
         hostDownMs: serviceDownMs(this.#config),
+        auditPeriod: this.#config.audit.period,
         sharePorts: this.#config.processes.count > 1,
         streamOrigins: stream.origins,
         policyFile: policy.file,

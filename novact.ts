@@ -28,10 +28,12 @@ async function main(words: string[]): Promise<number> {
   command('status', 'asks the node that runs on the data folder how it is', status).option('--json', 'as JSON');
   command('restored', 'says that the store was put back from a backup; to be run before the next start', restored);
   const node = program.command('node').description('nodes of the cluster that hold no credentials of the database');
-  const nodeCommand = (words: string, about: string, run: (flags: Flags, name: string) => Promise<number>) =>
-    withFlags(node.command(words).description(about).allowExcessArguments(false)).action(async (...given: unknown[]) => {
+  const flavor = program.command('flavor').description('sizes of servers, as far as the API has no word for it');
+  const namedCommand = (parent: Command) => (words: string, about: string, run: (flags: Flags, name: string) => Promise<number>) =>
+    withFlags(parent.command(words).description(about).allowExcessArguments(false)).action(async (...given: unknown[]) => {
       code = await run(given.at(-2) as Flags, typeof given[0] === 'string' ? given[0] : '');
     });
+  const [nodeCommand, flavorCommand] = [namedCommand(node), namedCommand(flavor)];
   nodeCommand('add <name>', 'lets a node in and prints its key file (roles: compute, or --roles)', addNode);
   nodeCommand('list', 'shows the nodes and how they come in', listNodes);
   nodeCommand('remove <name>', 'takes the key of a node back', removeNode);
@@ -47,6 +49,8 @@ async function main(words: string[]): Promise<number> {
     .action(async (...given: unknown[]) => {
       code = await checkPolicy(given.at(-2) as Flags, typeof given[0] === 'string' ? given[0] : undefined);
     });
+  flavorCommand('disable <id>', 'lets a flavor make no new servers', (flags, id) => switchFlavorOf(flags, id, true));
+  flavorCommand('enable <id>', 'lets it make servers again', (flags, id) => switchFlavorOf(flags, id, false));
   try {
     await program.parseAsync(words, { from: 'user' });
     return code;
@@ -237,6 +241,17 @@ async function checkPolicy(flags: Flags, named: string | undefined): Promise<num
   }
   const count = Object.keys(policyChanges(file)).length;
   say(`${file}: ${count} ${count === 1 ? 'rule' : 'rules'}, sound.`);
+  return 0;
+}
+
+async function switchFlavorOf(flags: Flags, id: string, disabled: boolean): Promise<number> {
+  const { switchFlavor } = await import('./actors/conductor/flavor-switch.ts');
+  const name = await switchFlavor(await placeOfNodes(flags), id, disabled);
+  if (name === undefined) {
+    process.stderr.write(`There is no flavor with the id ${id}.\n`);
+    return EXIT.failed;
+  }
+  say(disabled ? `Flavor ${name} makes no new servers.` : `Flavor ${name} makes servers again.`);
   return 0;
 }
 

@@ -48,7 +48,7 @@ import {
 import { INSTANCE_DEFAULTS, type InstanceSettings } from './instance/settings.ts';
 import { FENCE_LIMIT_MS, RECOVERY_DEFAULTS, type RecoverySettings } from './recovery/settings.ts';
 import { QUOTA_DEFAULTS } from './model/quota.ts';
-import { FILTERS } from './scheduler/filters/all.ts';
+import { FILTERS, FURTHER_FILTERS } from './scheduler/filters/all.ts';
 import { WEIGHERS } from './scheduler/weighers/all.ts';
 
 export const ROLES = ['api', 'metadata', 'control', 'compute', 'network', 'console'] as const;
@@ -165,6 +165,8 @@ export const clusterSchema = z.strictObject({
     slices: count(1, 64),
     /** Filters that are left out. */
     withoutFilters: listOf(choice(FILTERS.map((filter) => filter.name)), 0, FILTERS.length),
+    /** Filters that are in force besides. */
+    furtherFilters: listOf(choice(FURTHER_FILTERS.map((filter) => filter.name)), 0, FURTHER_FILTERS.length),
     /** Multiplier by weigher, where not the usual one; 0 switches it off. */
     weights: z.strictObject(Object.fromEntries(WEIGHERS.map((weigher) => [weigher.name, ratio(-1_000_000, 1_000_000).exactOptional()]))),
   }),
@@ -181,6 +183,8 @@ export const clusterSchema = z.strictObject({
   network: z.strictObject({ label: name(), cidr: cidr(29) }),
   /** Changes of who may do what: a YAML or JSON file of rules, read at the start and whenever it changes (http/kit/policy-file.ts). */
   policy: z.strictObject({ file: file().exactOptional() }),
+  /** What the usage audit of the Compute API counts by. */
+  audit: z.strictObject({ period: choice(['hour', 'day', 'month', 'year']) }),
   /** Origins of web pages that may open a status stream, exact; programs send none and need none. */
   stream: z.strictObject({ origins: listOf(matching(/^https?:\/\/[^\s/]+$/, 'an origin such as https://dashboard.example.org'), 0, 100) }),
 });
@@ -210,10 +214,11 @@ export const CLUSTER_DEFAULTS = {
   quotas: { ...QUOTA_DEFAULTS },
   limits: { pageMax: 1_000, bodyBytes: 114_688, imageBytes: 64 * GIB },
   operations: OPERATION_DEFAULTS,
-  scheduler: { slices: schedulerSlices, withoutFilters: [], weights: {} },
+  scheduler: { slices: schedulerSlices, withoutFilters: [], furtherFilters: [], weights: {} },
   recovery: { ...RECOVERY_DEFAULTS, fence: [] },
   network: { label: 'private', cidr: '10.20.0.0/16' },
   policy: {},
+  audit: { period: 'month' },
   stream: { origins: [] },
 } satisfies Omit<z.input<typeof clusterSchema>, 'name'>;
 

@@ -112,6 +112,9 @@ export interface HostFence {
   end(): Promise<void>;
 }
 
+/** How long the machine of the hypervisor has been up, and its load over 1, 5 and 15 minutes. */
+export type HostUptime = { readonly upMs: number; readonly load: readonly [number, number, number] };
+
 /** How the hypervisor is used, in one line for people; no secrets. */
 export type DriverStatus = {
   /** It was reached; false also means that `text` says why not. */
@@ -158,6 +161,15 @@ export interface HypervisorDriver {
 
   /** Ends connections and watches; guests go on. */
   close(): Promise<void>;
+
+  /** Of the machine itself. Reads only. */
+  hostUptime?(signal: AbortSignal): Promise<HostUptime>;
+
+  /**
+   * Brings the bytes of an image to this host ahead of time, so that a later `spawn` need not; at once when they are
+   * here. Faults: those of a spawn that finds its image wrong or its source away.
+   */
+  fetchImage?(image: GuestImage, signal: AbortSignal): Promise<void>;
 
   /** For the summary of a start. A driver that has nothing to say leaves it out. */
   status?(): DriverStatus;

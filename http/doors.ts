@@ -8,7 +8,7 @@ import type { Actors } from '../runtime/actor/ask.ts';
 import type { Clock } from '../runtime/base/clock.ts';
 import type { Log } from '../runtime/base/log.ts';
 import type { Random } from '../runtime/base/random.ts';
-import { COMPUTE_DEFAULTS, openComputePolicy } from './compute/parts.ts';
+import { COMPUTE_DEFAULTS, openComputePolicy, type ComputeSettings } from './compute/parts.ts';
 import type { Rule } from './compute/rules.ts';
 import { watcherOf } from './compute/watcher.ts';
 import { computeApi } from './compute/router.ts';
@@ -50,6 +50,7 @@ export type DoorSettings = {
   readonly imageMaxBytes: number;
   readonly placeLimitMs: number;
   readonly hostDownMs: number;
+  readonly auditPeriod: ComputeSettings['auditPeriod'];
   /** Origins of pages that may open a stream. */
   readonly streamOrigins: readonly string[];
   /** Changes of policy rules; undefined: the defaults hold. */
@@ -140,11 +141,12 @@ export class Doors {
   /** The Compute API and, on the same port, the status streams. */
   async openCompute(feed: EventFeed): Promise<CloseDoor> {
     const { actors, clock, random, log, settings } = this.#parts;
-    const { ports, identityUrl, quotas, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs } = settings;
+    const { ports, identityUrl, quotas, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs, auditPeriod } = settings;
     const tokens = this.#tokens();
     const policy = this.#openPolicy();
     const images = openGlanceImages({ url: settings.imageUrl });
-    const compute = { ...COMPUTE_DEFAULTS, identityUrl, imageUrl: this.#base(ports.image), quotas, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs };
+    const limits = { quotas, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs, auditPeriod };
+    const compute = { ...COMPUTE_DEFAULTS, identityUrl, imageUrl: this.#base(ports.image), ...limits };
     const door = computeApi({ actors, tokens, images, clock, random, log, settings: compute, meter: this.#metrics, policy });
     const streams = { ...STREAM_DEFAULTS, origins: settings.streamOrigins };
     const rights = (caller: Caller): Caller | null => watcherOf(policy, caller);

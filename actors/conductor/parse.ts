@@ -12,6 +12,7 @@ import {
   bounded,
   COUNT,
   GENERATION,
+  GUEST_IMAGE,
   HASH,
   HOST_INVENTORY,
   JSON_MAP,
@@ -36,10 +37,12 @@ import type { KeyPair } from '../model/key-pair.ts';
 import type { ActionEvent, ActionRecord, Operation } from '../model/operation.ts';
 import { QUOTA_DEFAULTS, type QuotaName, type QuotaNeed } from '../model/quota.ts';
 import type { ConductorProtocol } from './messages.ts';
+import type { AggregateProtocol, ImageWantProtocol } from './messages/aggregate.ts';
 import type { HostDoorProtocol, ImageTicketProtocol } from './messages/host.ts';
 import type { IdentityProtocol } from './messages/identity.ts';
 import type { ImageProtocol } from './messages/image.ts';
 import type { DoorNodeProtocol, NodeDoorProtocol } from './messages/node.ts';
+import type { OperatorProtocol } from './messages/operator.ts';
 import { SERVER_SORT_KEYS, type ReadProtocol, type ServerFilter, type ServerSort } from './messages/read.ts';
 import type { FlavorSortKey, RecordProtocol } from './messages/record.ts';
 import type { RecoveryDoorProtocol } from './messages/recovery.ts';
@@ -50,6 +53,8 @@ type ApiProtocol = WriteProtocol &
   ReadProtocol &
   Pick<RecoveryDoorProtocol, 'hostStanding'> &
   RecordProtocol &
+  AggregateProtocol &
+  OperatorProtocol &
   IdentityProtocol &
   ImageProtocol &
   DoorNodeProtocol;
@@ -85,7 +90,9 @@ export const HOST_DOOR = {
   hostBeat: z.strictObject({ ...HOST, epoch: COUNT }),
   hostLeave: z.strictObject({ ...HOST, epoch: COUNT }),
   hostImageTicket: z.strictObject({ ...HOST, imageId: UUID_TEXT, again: z.boolean() }),
-} satisfies Bodies<HostDoorProtocol & ImageTicketProtocol, keyof (HostDoorProtocol & ImageTicketProtocol)>;
+  hostWantedImages: z.strictObject(HOST),
+  hostImageDone: z.strictObject({ ...HOST, imageId: WORD }),
+} satisfies Bodies<HostDoorProtocol & ImageTicketProtocol & ImageWantProtocol, keyof (HostDoorProtocol & ImageTicketProtocol & ImageWantProtocol)>;
 
 const NODE_TEXT = z.string().regex(/^[\x20-\x7e]{1,256}$/);
 const ROLE_LIST = listUpTo(ROLES_MAX, WORD);
@@ -334,10 +341,28 @@ const RECORDS = {
   deleteService: z.strictObject({ uuid: QUERY }),
 } satisfies Bodies<RecordProtocol, keyof RecordProtocol>;
 
+const ONE_AGGREGATE = { id: SMALL_COUNT };
+const AGGREGATES = {
+  listAggregates: NO_BODY,
+  showAggregate: z.strictObject(ONE_AGGREGATE),
+  createAggregate: z.strictObject({ name: NAME, zone: NAME.nullable() }),
+  updateAggregate: z.strictObject({ ...ONE_AGGREGATE, change: z.strictObject({ name: NAME.exactOptional(), zone: NAME.nullable().exactOptional() }) }),
+  deleteAggregate: z.strictObject(ONE_AGGREGATE),
+  addAggregateHost: z.strictObject({ ...ONE_AGGREGATE, host: WORD }),
+  removeAggregateHost: z.strictObject({ ...ONE_AGGREGATE, host: WORD }),
+  setAggregateWords: z.strictObject({ ...ONE_AGGREGATE, set: TEXT_MAP, drop: QUERIES }),
+  wantImages: z.strictObject({ ...ONE_AGGREGATE, images: listUpTo(ITEMS_MAX, GUEST_IMAGE) }),
+} satisfies Bodies<AggregateProtocol, keyof AggregateProtocol>;
+
+const OPERATORS = {
+  hostUse: z.strictObject({ host: QUERY }),
+  serversInPeriod: z.strictObject({ beginMs: MS, endMs: MS }),
+} satisfies Bodies<OperatorProtocol, keyof OperatorProtocol>;
+
 /** The rest of what is said about silent hosts stays on control nodes. */
 const STANDING = { hostStanding: z.strictObject({ host: QUERY }) } satisfies Bodies<RecoveryDoorProtocol, 'hostStanding'>;
 
-export const API_DOOR = { ...WRITES, ...READS, ...STANDING, ...RECORDS, ...IDENTITY, ...IMAGES, secrets: NO_BODY } satisfies Bodies<
+export const API_DOOR = { ...WRITES, ...READS, ...STANDING, ...RECORDS, ...AGGREGATES, ...OPERATORS, ...IDENTITY, ...IMAGES, secrets: NO_BODY } satisfies Bodies<
   ApiProtocol,
   keyof ApiProtocol
 >;
@@ -350,7 +375,7 @@ export const parseConductorMessage: Parse = parserOf('conductor', { ...HOST_DOOR
 /** What does no harm when it comes twice. An order is known by the ids of its instances. */
 export const REPEATABLE: ReadonlySet<string> = new Set([
   ...Object.keys({ ...WRITES, ...READS, ...STANDING, ...HOST_DOOR, ...NODE_DOOR }),
-  ...Object.keys({ ...RECORDS, ...IDENTITY, ...IMAGES }).filter((type) =>
-    /^(secrets$|list|show|image(List|Show)|identity(List|Show|Load|Login|Authorize|Revision|DomainsOf|ProjectsOf))/.test(type),
+  ...Object.keys({ ...RECORDS, ...AGGREGATES, ...OPERATORS, ...IDENTITY, ...IMAGES }).filter((type) =>
+    /^(secrets$|list|show|hostUse$|serversInPeriod$|image(List|Show)|identity(List|Show|Load|Login|Authorize|Revision|DomainsOf|ProjectsOf))/.test(type),
   ),
 ]);

@@ -5,10 +5,10 @@
  */
 import { z } from 'zod';
 import type { ActorKind } from '../../runtime/actor/kind.ts';
-import { GENERATION, GUEST_SPEC, NO_BODY, parserOf, RESOURCES, UUID_TEXT, WORD, type Bodies } from '../model/parse.ts';
+import { GENERATION, GUEST_SPEC, NAME, NO_BODY, parserOf, RESOURCES, UUID_TEXT, WORD, type Bodies } from '../model/parse.ts';
 import type { GuestVerb, HostProtocol } from './messages.ts';
 
-type FromOthers = 'claim' | 'release' | 'run' | 'consoleOutput' | 'report' | 'rowChanged' | 'guestChanged';
+type FromOthers = 'claim' | 'release' | 'run' | 'consoleOutput' | 'hostUptime' | 'report' | 'rowChanged' | 'guestChanged';
 
 /** Longer than any ask may last. */
 const WAIT_MAX_MS = 60_000;
@@ -30,7 +30,7 @@ const VERB = z.discriminatedUnion('name', [
 const GUEST = { instanceId: UUID_TEXT, generation: GENERATION };
 
 const BODIES = {
-  claim: z.strictObject({ ...GUEST, need: RESOURCES }),
+  claim: z.strictObject({ ...GUEST, need: RESOURCES, zone: NAME.exactOptional() }),
   release: z.strictObject(GUEST),
   // The claim that is checked is that of the body: a spec of another guest must not pass under it.
   run: z
@@ -39,6 +39,7 @@ const BODIES = {
       path: ['verb', 'spec'],
     }),
   consoleOutput: z.strictObject({ ...GUEST, maxBytes: z.int().min(0).max(CONSOLE_MAX_BYTES) }),
+  hostUptime: NO_BODY,
   report: NO_BODY,
   rowChanged: NO_BODY,
   guestChanged: z.strictObject({ event: z.null() }),

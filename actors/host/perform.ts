@@ -10,6 +10,7 @@ import type { Log } from '../../runtime/base/log.ts';
 import type { GuestKey, GuestPower, HypervisorDriver } from '../../drivers/driver.ts';
 import { CONDUCTOR } from '../conductor/messages.ts';
 import { capacityOf } from '../model/resources.ts';
+import { fetchImages } from './fetch-images.ts';
 import type { HostLease } from './lease.ts';
 import type { GuestVerb, HostBeginning } from './messages.ts';
 import type { HostSettings } from './settings.ts';
@@ -37,6 +38,8 @@ export function hostJobs(parts: HostParts, settings: HostSettings): { readonly [
     look: (args: { host: string }, signal) => look(parts, args.host, signal),
     verb: (args: VerbArgs, signal) => gate.through(() => runVerb(parts, args, signal), signal),
     console: (args: GuestKey & { maxBytes: number }, signal) => readConsole(parts.driver, args, signal),
+    uptime: async (_args: object, signal) => ({ uptime: (await parts.driver.hostUptime?.(signal)) ?? null }),
+    fetchImages: (args: { host: string }, signal) => fetchImages(parts, args.host, signal),
     clear: (args: ClearArgs, signal) => clear(parts, args, signal),
   };
 }

@@ -162,7 +162,7 @@ export const JSON_MAP = bounded<{ readonly [key: string]: Json }>();
 
 export const HASH = z.strictObject({ algorithm: z.enum(['sha512', 'sha256', 'md5']), hex: z.string().regex(/^[0-9a-fA-F]{1,128}$/) }).nullable();
 
-const GUEST_IMAGE = z.strictObject({
+export const GUEST_IMAGE = z.strictObject({
   id: WORD,
   diskFormat: NAME,
   sizeBytes: COUNT,

@@ -8,13 +8,13 @@ import { systemRandom, type Random } from '../../runtime/base/random.ts';
 import type { Clock } from '../../runtime/base/clock.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
-import type { DriverStatus, GuestEvent, GuestKey, GuestPower, GuestSeen, GuestSpec, HostInventory, HypervisorDriver, ImageSource } from '../driver.ts';
+import type { DriverStatus, GuestEvent, GuestImage, GuestKey, GuestPower, GuestSeen, GuestSpec, HostInventory, HostUptime, HypervisorDriver, ImageSource } from '../driver.ts';
 import { LibvirtConnection } from './connection.ts';
 import { domainXml, type Machine } from './domain-xml.ts';
 import { Domains, SHORT_MS, type Domain } from './domains.ts';
 import { cancelled, hasReason, startFault } from './errors.ts';
 import { GuestWatch } from './events.ts';
-import { parseCapabilities, readInventory, type Capabilities } from './host.ts';
+import { parseCapabilities, readInventory, readUptime, type Capabilities } from './host.ts';
 import { locateLibvirt, type LibvirtPlace } from './locate.ts';
 import { LIFECYCLE_EVENT_ID, PROCEDURES } from './procedures.ts';
 import type { RpcSession } from './rpc.ts';
@@ -142,6 +142,14 @@ class LibvirtDriver implements HypervisorDriver {
   inventory(signal: AbortSignal): Promise<HostInventory> {
     const { options, capabilities, short, stateDir } = this.#parts;
     return verb(signal, () => readInventory(short, { capabilities, stateDir, hostIp: options.hostIp, isReal: !this.#isTest }, { timeoutMs: SHORT_MS, signal }));
+  }
+
+  hostUptime(signal: AbortSignal): Promise<HostUptime> {
+    return verb(signal, async () => readUptime());
+  }
+
+  fetchImage(image: GuestImage, signal: AbortSignal): Promise<void> {
+    return verb(signal, () => this.#storage.fetch(image, signal));
   }
 
   spawn(spec: GuestSpec, signal: AbortSignal): Promise<Powered> {

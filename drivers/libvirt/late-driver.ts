@@ -5,7 +5,7 @@
  */
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
-import type { DriverStatus, GuestEvent, GuestKey, GuestPower, GuestSeen, GuestSpec, HostInventory, HypervisorDriver } from '../driver.ts';
+import type { DriverStatus, GuestEvent, GuestImage, GuestKey, GuestPower, GuestSeen, GuestSpec, HostInventory, HostUptime, HypervisorDriver } from '../driver.ts';
 import { abortable } from './connection.ts';
 import { openLibvirtDriver, type LibvirtOptions } from './driver.ts';
 import { unreachableHypervisor } from './errors.ts';
@@ -48,6 +48,16 @@ export class LateDriver implements HypervisorDriver {
   async inventory(signal: AbortSignal): Promise<HostInventory> {
     const driver = this.#driver ?? (await abortable(this.#open(), signal));
     return driver.inventory(signal);
+  }
+
+  async hostUptime(signal: AbortSignal): Promise<HostUptime> {
+    const driver = this.#there();
+    if (driver.hostUptime === undefined) throw new Fault('unsupported', 'driver.uptime', 'The hypervisor does not tell its uptime.');
+    return driver.hostUptime(signal);
+  }
+
+  async fetchImage(image: GuestImage, signal: AbortSignal): Promise<void> {
+    await this.#there().fetchImage?.(image, signal);
   }
 
   async spawn(spec: GuestSpec, signal: AbortSignal): Promise<Powered> {

@@ -8,7 +8,7 @@ import { constants } from 'node:fs';
 import { chmod, chown, copyFile, mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
-import type { GuestSpec, ImageSource } from '../driver.ts';
+import type { GuestImage, GuestSpec, ImageSource } from '../driver.ts';
 import { acceptDisk, inspectImage } from '../image/inspect.ts';
 import { createDisk, type DiskFormat } from '../image/qemu-img.ts';
 import { check } from '../../runtime/base/check.ts';
@@ -104,6 +104,11 @@ export class Storage {
       disks.push(disk);
     }
     return { disks, consoleLog: join(folder, CONSOLE_LOG), kernel, ramdisk };
+  }
+
+  /** The image's bytes, ahead of the guests that will need them; those look at what it is. */
+  async fetch(image: GuestImage, signal: AbortSignal): Promise<void> {
+    await this.#bases.path(image, signal);
   }
 
   /** Whose folder it is; undefined when there is none. */

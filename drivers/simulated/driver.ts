@@ -47,6 +47,7 @@ export type SimulatedOptions = {
 /** Faults: `conflict` when another process drives this directory, `unavailable` when it can't be read or written. */
 export async function openSimulatedDriver(options: SimulatedOptions): Promise<HypervisorDriver> {
   const { host, clock, random, faults, capacity = DEFAULT_CAPACITY } = options;
+  const openedMs = clock.monotonicMs();
   const latency = withDefaults(options.latency);
   const drawn = (name: keyof Latencies): number => drawMs(latency[name], random);
   const shelf = await (options.disk ?? fileDisk(options.directory)).take();
@@ -99,6 +100,7 @@ export async function openSimulatedDriver(options: SimulatedOptions): Promise<Hy
       gate.pass(call('list', null, signal), () =>
         Array.from(guests.all(), ({ instanceId, generation, name, power }) => ({ instanceId, generation, name, power })),
       ),
+    hostUptime: (signal) => gate.pass(call('inventory', null, signal), () => ({ upMs: clock.monotonicMs() - openedMs, load: loadOf(guests) })),
     watch(onEvent) {
       watchers.add(onEvent);
     },
@@ -108,6 +110,13 @@ export async function openSimulatedDriver(options: SimulatedOptions): Promise<Hy
       shelf.release();
     },
   };
+}
+
+/** Each guest that runs keeps one processor busy. */
+function loadOf(guests: Guests): [number, number, number] {
+  let busy = 0;
+  for (const { power } of guests.all()) if (power === 'running') busy++;
+  return [busy, busy, busy];
 }
 
 /** What a fault script may do here. Events of a hypervisor that is away are lost, as they are in life. */

@@ -47,6 +47,8 @@ export type ComputeSettings = {
   readonly placeLimitMs: number;
   /** A host is down when its beat is older. */
   readonly hostDownMs: number;
+  /** What the usage audit counts by. */
+  readonly auditPeriod: 'hour' | 'day' | 'month' | 'year';
 };
 
 export const COMPUTE_DEFAULTS: ComputeSettings = {
@@ -61,6 +63,7 @@ export const COMPUTE_DEFAULTS: ComputeSettings = {
   bodyMaxBytes: BODY_MAX,
   placeLimitMs: 30_000,
   hostDownMs: 60_000,
+  auditPeriod: 'month',
 };
 
 /** Counts and times of served requests; filled by `http/health.ts`. */

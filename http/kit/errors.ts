@@ -24,6 +24,7 @@ const STATUS: Record<FaultCode, number> = {
 
 /** What only a door can find wrong: not worth a fault code, but a status of its own. */
 const STATUS_BY_REASON: { readonly [reason: string]: number } = {
+  'http.dropped': 410,
   'http.method': 405,
   'http.version': 406,
   'http.mediaType': 415,

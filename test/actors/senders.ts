@@ -170,6 +170,7 @@ export async function saidByHost(): Promise<Sent[]> {
     await jobs['beat']?.({ host: HOST, epoch: 3 } as never, signal);
     await new HostLease({ host: HOST, leaseMs: 15_000, clock: systemClock, actors: answering(sent) }).leave();
     await jobs['look']?.({ host: HOST } as never, signal);
+    await jobs['fetchImages']?.({ host: HOST } as never, signal);
     await jobs['clear']?.({ host: HOST, doomed: [guest], strays: [{ ...guest, generation: 0 }] } as never, signal);
     // Its driver's way to images, as the node plugs it.
     const ticket = { type: 'hostImageTicket', host: HOST, imageId: INSTANCE_ID, again: false };
@@ -188,11 +189,12 @@ function answering(sent: Sent[]): Actors {
     hostClaims: [held],
     hostStrays: [{ instanceId: INSTANCE_ID, generation: 0, recordedGone: false }],
   };
+  const wanted = [{ id: IMAGE_ID, diskFormat: 'qcow2', sizeBytes: 1, hash: null, properties: {} }];
   return {
     tell: (to, message) => void sent.push({ to, message }),
     ask: async (to, message) => {
       sent.push({ to, message });
-      return answers[message.type] as never;
+      return (message.type === 'hostWantedImages' ? wanted.splice(0) : answers[message.type]) as never;
     },
   };
 }

@@ -96,7 +96,23 @@ export function driverContract(name: string, open: () => Promise<DriverRig>, opt
     ];
 
     describe('inventory', () => {
-      promise('tells what the host can give in all', async () => {
+      promise('tells how long its machine has been up, if at all: it only grows', async () => {
+      if (driver.hostUptime === undefined) return;
+      const { upMs, load } = await driver.hostUptime(limit());
+      expect([upMs >= 0, load.length, load.every((part) => part >= 0)]).toEqual([true, 3, true]);
+      expect((await driver.hostUptime(limit())).upMs).toBeGreaterThanOrEqual(upMs);
+    });
+
+    promise('fetches an image ahead of time, if at all, as often as asked, and spawns from it', async () => {
+      if (driver.fetchImage === undefined) return;
+      const spec = newSpec();
+      await driver.fetchImage(spec.image, limit());
+      await driver.fetchImage(spec.image, limit());
+      expect(await driver.spawn(spec, limit())).toEqual({ power: 'running' });
+      await refused('cancelled', driver.fetchImage({ ...spec.image, id: randomUUID(), hash: null }, AbortSignal.abort()));
+    });
+
+    promise('tells what the host can give in all', async () => {
         const inventory = await driver.inventory(limit());
         for (const amount of [inventory.vcpus, inventory.memoryMiB, inventory.diskGiB]) {
           expect(amount).toBeGreaterThan(0);

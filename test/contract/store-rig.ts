@@ -44,6 +44,8 @@ export type StoreRig = {
   /** Every shard changes hands: the epoch grows. Answers with the new one. */
   take(): Promise<number>;
   addNetwork(network: NetworkRecord): Promise<void>;
+  /** Of hosts that have begun; ids come in rising order. */
+  addAggregate(aggregate: { id: number; metadata: { readonly [key: string]: string }; hosts: readonly string[] }): Promise<void>;
   setLimit(project: string, user: string, limits: Partial<QuotaNeed>): Promise<void>;
   setDefaultClass(limits: Partial<QuotaNeed>): Promise<void>;
   dump(): Promise<CellDump>;
@@ -68,8 +70,9 @@ export function startHost(
   host: string,
   capacity: Resources = CAPACITY,
   selfFenceMs: number | null = null,
+  zone = 'nova',
 ): ReturnType<CellStore['hostStart']> {
-  return store.hostStart({ host, node: 'n1', driver: 'simulated', inventory: INVENTORY, capacity, zone: 'nova', selfFenceMs });
+  return store.hostStart({ host, node: 'n1', driver: 'simulated', inventory: INVENTORY, capacity, zone, selfFenceMs });
 }
 
 const CREATING: Operation = {

@@ -40,6 +40,14 @@ export type HostRow = {
   readonly proof?: { readonly by: HostProof; readonly epoch: number };
 };
 
+export type AggregateRow = { readonly id: number; readonly metadata: { readonly [key: string]: string }; readonly hosts: readonly string[] };
+
+/** What a host is told of its aggregates, and the zone that comes of it: as `zoneOf` and `aggregatesOf` of actors/conductor/tables/aggregates.ts. */
+export function placeOf({ aggregates: all }: MemoryTables, row: HostRow): { zone: string; aggregates: { id: number; metadata: AggregateRow['metadata'] }[] } {
+  const aggregates = all.filter(({ hosts }) => hosts.includes(row.name)).map(({ id, metadata }) => ({ id, metadata }));
+  return { zone: aggregates.map(({ metadata }) => metadata['availability_zone']).find((name) => name !== undefined) ?? row.zone, aggregates };
+}
+
 /** What proves the guests of a host dead now. */
 export function provedBy({ epoch, proof }: HostRow): HostProof | null {
   return proof?.epoch === epoch ? proof.by : null;
@@ -62,6 +70,8 @@ export type MemoryTables = {
   readonly nodeKeys: Map<string, NodeKey>;
   readonly instances: Map<string, StoredInstance>;
   readonly hosts: Map<string, HostRow>;
+  /** In order of their ids. */
+  readonly aggregates: AggregateRow[];
   /** By `<instance id>/<generation>`. */
   readonly claims: Map<string, Claim>;
   /** By `quotaKey`; the project's total under user ''. */
@@ -83,6 +93,7 @@ export function memoryTables(): MemoryTables {
     nodeKeys: new Map(),
     instances: new Map(),
     hosts: new Map(),
+    aggregates: [],
     claims: new Map(),
     quotaUse: new Map(),
     quotaLimits: new Map(),

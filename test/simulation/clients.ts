@@ -33,9 +33,12 @@ export class Client {
   readonly #random: Random;
   readonly #name: string;
   readonly #user: string;
+  /** What servers are asked into; null: anywhere. */
+  readonly #zones: readonly (string | null)[];
   #requests = 0;
 
-  constructor(world: World, name: string, user = 'ann') {
+  constructor(world: World, name: string, user = 'ann', zones: readonly (string | null)[] = []) {
+    this.#zones = zones;
     this.#world = world;
     this.#name = name;
     this.#user = user;
@@ -86,7 +89,8 @@ export class Client {
   async create(count: number, least: number): Promise<readonly string[]> {
     const key = this.#newRequest();
     const { wallMs } = this.#world.time.clock;
-    const make = { requestId: key, userId: this.#user, nowMs: wallMs(), stepDueMs: wallMs() + INSTANCE_SETTINGS.placeLimitMs };
+    const zone = this.#zones.length === 0 ? null : pick(this.#random, this.#zones);
+    const make = { zone, requestId: key, userId: this.#user, nowMs: wallMs(), stepDueMs: wallMs() + INSTANCE_SETTINGS.placeLimitMs };
     // A retry of a real client carries the same body, and the door makes new records of it.
     const order = (): CreateOrder => {
       const instances = Array.from({ length: count }, (_, i) => newInstance(this.#random.uuid(), { ...make, name: `${key}-${i}` }));

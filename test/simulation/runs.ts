@@ -4,6 +4,7 @@ import { toLoaded } from '../doubles/memory-store.ts';
 import { Client, type Action } from './clients.ts';
 import { drawLosses, drawPlan, NO_FAULTS } from './faults.ts';
 import { World } from './world.ts';
+import { HOME_ZONE, ZoneMover, ZONES } from './zone-mover.ts';
 
 /** `cpuMs`: what the run took of this process. */
 export type RunResult = { readonly problems: readonly string[]; readonly world: World; readonly cpuMs?: number };
@@ -49,6 +50,25 @@ export async function randomRun(seed: number): Promise<RunResult> {
       return new Client(world, `c${i + 1}`, i === 0 ? 'ann' : 'bob').live(['create', ...actions], pauseMs);
     });
     await Promise.all(lives);
+  });
+}
+
+/** Clients that ask for zones, while hosts are moved between them. */
+export async function zoneRun(seed: number): Promise<RunResult> {
+  const random = seededRandom(seed ^ 0x20_9e35);
+  const nodes = pick(random, [1, 2, 3]);
+  const plan = { ...drawPlan(random, nodes), crash: random.next() * 0.003 };
+  const world = new World({ seed, nodes, hosts: 4, vcpusPerHost: 3, plan, cidr: '10.20.0.0/26', quota: UNLIMITED });
+  const mover = new ZoneMover(world, seededRandom(seed ^ 0x51_77aa));
+  return measured(world, async () => {
+    const moving = mover.move();
+    const lives = ['c1', 'c2', 'c3'].map((name) => {
+      const actions = Array.from({ length: 8 }, () => pick(random, ACTIONS));
+      return new Client(world, name, 'ann', [null, HOME_ZONE, ...ZONES]).live(['create', ...actions], 2_000);
+    });
+    await Promise.all(lives);
+    mover.stop();
+    await moving;
   });
 }
 

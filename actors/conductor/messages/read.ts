@@ -37,6 +37,35 @@ export type ServerFilter = {
   readonly notTagsAny: readonly string[] | null;
 };
 
+export const ANY_SERVER: ServerFilter = {
+  projectId: null,
+  deleted: null,
+  changedSinceMs: null,
+  changedBeforeMs: null,
+  name: null,
+  states: null,
+  vmState: null,
+  taskState: null,
+  powerState: null,
+  imageId: null,
+  flavorId: null,
+  userId: null,
+  host: null,
+  zone: null,
+  reservationId: null,
+  keyName: null,
+  ids: null,
+  ip: null,
+  ip6: null,
+  hostname: null,
+  configDrive: null,
+  locked: null,
+  tags: null,
+  tagsAny: null,
+  notTags: null,
+  notTagsAny: null,
+};
+
 export const SERVER_SORT_KEYS = [
   'createdAt',
   'updatedAt',

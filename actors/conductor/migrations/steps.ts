@@ -6,6 +6,7 @@ import type { Constructor } from '@mikro-orm/core';
 import { Migrator, type Migration } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { reach } from '../../../runtime/database/primary.ts';
+import { Aggregates } from './aggregates.ts';
 import { FirstSchema } from './first-schema.ts';
 import { HostProof } from './host-proof.ts';
 import { ManyDoors } from './many-doors.ts';
@@ -18,6 +19,7 @@ const STEPS: { readonly [name in StepName]: Constructor<Migration> } = {
   '002-node-keys': NodeKeys,
   '003-host-proof': HostProof,
   '004-many-doors': ManyDoors,
+  '008-aggregates': Aggregates,
 };
 
 /** The caller holds the lock that lets one node at a time in here. */

@@ -197,7 +197,7 @@ function hostFault(state: Working): FaultRecord | undefined {
 function askForClaim(state: Working, bid: Bid): Next<InstanceState> {
   const { record } = state;
   const asking = soften(state, { asked: bid, bids: state.soft.bids.slice(1) });
-  const message = { type: 'claim', instanceId: record.id, generation: record.generation + 1, need: needOf(record.flavor) } as { type: string };
+  const message = { type: 'claim', instanceId: record.id, generation: record.generation + 1, need: needOf(record.flavor), zone: bid.zone } as { type: string };
   return next(asking, { do: 'ask', to: hostRef(bid.host), message, as: 'claimed', tag: tagOf(asking as Working), timeoutMs: CLAIM_ASK_MS });
 }
 

@@ -1,4 +1,5 @@
 /** Every filter by name, and those in force by default, in their order: cheap and telling ones first. */
+import { AGGREGATE_EXTRA_SPECS, AGGREGATE_IMAGE_PROPERTIES, AGGREGATE_TENANCY } from './aggregate.ts';
 import { COMPUTE } from './compute.ts';
 import type { Filter } from './filter.ts';
 import { IMAGE_PROPERTIES } from './image-properties.ts';
@@ -8,4 +9,7 @@ import { CORE, DISK, RAM } from './resources.ts';
 import { RETRY } from './retry.ts';
 import { AVAILABILITY_ZONE } from './zone.ts';
 
-export const FILTERS: readonly Filter[] = [REQUESTED_HOST, RETRY, COMPUTE, AVAILABILITY_ZONE, CORE, RAM, DISK, IMAGE_PROPERTIES, IO_OPS];
+export const FILTERS: readonly Filter[] = [REQUESTED_HOST, RETRY, COMPUTE, AVAILABILITY_ZONE, AGGREGATE_TENANCY, AGGREGATE_IMAGE_PROPERTIES, CORE, RAM, DISK, IMAGE_PROPERTIES, IO_OPS];
+
+/** In force when an operator names them: they refuse what nobody meant for them. A flavor's plain specs are such. */
+export const FURTHER_FILTERS: readonly Filter[] = [AGGREGATE_EXTRA_SPECS];

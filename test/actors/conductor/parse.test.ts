@@ -7,7 +7,7 @@ import { saidByHost } from '../senders.ts';
 import { EMBEDDED_MESSAGES } from './embedded-messages.ts';
 
 const LOOSE: Loose = {
-  maps: ['metadata', 'extraSpecs', 'properties', 'schedulerHints', 'args', 'limits', 'specs', 'filter', 'change'],
+  maps: ['metadata', 'extraSpecs', 'properties', 'schedulerHints', 'args', 'limits', 'specs', 'filter', 'change', 'set'],
   optional: ['enabled', 'disabledReason', 'forcedDown', 'withDeleted', 'passwordHash'],
 };
 /** Nobody asks for these through the Compute API alone. */

@@ -2,6 +2,7 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { switchFlavor } from '../../../actors/conductor/flavor-switch.ts';
 import { migrate } from '../../../actors/conductor/migrations/migrate.ts';
 import { openOrm } from '../../../actors/conductor/migrations/orm.ts';
 import type { RecordProtocol } from '../../../actors/conductor/messages/record.ts';
@@ -12,6 +13,7 @@ import { recordServe } from '../../../actors/conductor/records/serve.ts';
 import { QUOTA_DEFAULTS } from '../../../actors/model/quota.ts';
 import type { Flavor } from '../../../actors/model/flavor.ts';
 import { systemClock } from '../../../runtime/base/clock.ts';
+import { silentLog } from '../../../runtime/base/log.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import type { MessageWith } from '../../../runtime/actor/protocol.ts';
 import { mayLackPostgres, startTestPostgres, type TestPostgres } from '../../doubles/postgres.ts';
@@ -387,5 +389,20 @@ describe('the first records', () => {
       { id: uuidOf(1), label: 'red-net', cidr: '10.1.0.0/24', gateway: null, projectId: 'red' },
     ]);
     expect(await ask({ type: 'listNetworks', projectId: null })).toHaveLength(1);
+  });
+});
+
+describe('a flavor that an operator takes out of use', () => {
+  it('says so until it is taken back; one that is not there is none', async () => {
+    const { url, ask, revision } = await freshCell();
+    await ask({ type: 'createFlavor', flavor: flavorOf('a') });
+    const place = { url, clock: systemClock, log: silentLog };
+    expect(await switchFlavor(place, 'a', true)).toBe('f-a');
+    expect(await ask({ type: 'showFlavor', flavorId: 'a', projectId: null })).toMatchObject({ disabled: true });
+    expect(await switchFlavor(place, 'a', false)).toBe('f-a');
+    expect(await ask({ type: 'showFlavor', flavorId: 'a', projectId: null })).toMatchObject({ disabled: false });
+    expect(await revision()).toBe(3);
+    expect(await switchFlavor(place, 'none', true)).toBeUndefined();
+    expect(await revision()).toBe(3);
   });
 });

@@ -8,6 +8,7 @@ import { parseAddress } from '../../../runtime/actor/address.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import type { CreateOrder } from '../../../actors/conductor/messages/write.ts';
 import type { HostView, ServerFilter, ServerSort } from '../../../actors/conductor/messages/read.ts';
+import type { HostUptime } from '../../../drivers/driver.ts';
 import type { Flavor } from '../../../actors/model/flavor.ts';
 import type { HostStanding } from '../../../actors/model/host-standing.ts';
 import type { InstanceRecord, Stored } from '../../../actors/model/instance.ts';
@@ -17,6 +18,7 @@ import type { QuotaName } from '../../../actors/model/quota.ts';
 import { refusal, refusalText } from '../../../actors/model/server-state.ts';
 import { applyChanges } from '../../../actors/instance/changes.ts';
 import type { InstanceChanges } from '../../../actors/instance/messages.ts';
+import { MemoryAggregates } from './memory-aggregates.ts';
 
 type Message = { readonly type: string; readonly [member: string]: unknown };
 
@@ -39,6 +41,10 @@ export class MemoryCloud implements Actors {
   /** Set: every ask is refused with it. */
   down: Fault | undefined;
   hosts: HostView[] = [hostView('host1', 1)];
+  readonly aggregates = new MemoryAggregates(() => this.hosts.map(({ host }) => host));
+  uptime: HostUptime | null = { upMs: 93_784_000, load: [0.2, 0.12, 0.14] };
+  /** What was last counted. */
+  period: { beginMs: number; endMs: number } | undefined;
   #revision = 0;
   /** Of hosts that are asked for by name. */
   readonly standings = new Map<string, HostStanding & { readonly silentMs: number }>();
@@ -139,6 +145,7 @@ export class MemoryCloud implements Actors {
   }
 
   #host(m: Message): unknown {
+    if (m.type === 'hostUptime') return this.uptime;
     if (m.type !== 'consoleOutput') throw new Fault('internal', 'double', m.type);
     return { base64: Buffer.from(this.console).toString('base64') };
   }
@@ -185,7 +192,13 @@ export class MemoryCloud implements Actors {
       case 'deleteService':
         this.hosts = this.hosts.filter((host) => host.uuid !== m['uuid']);
         return undefined;
+      case 'hostUse':
+        return [{ projectId: 'blue', promised: { vcpus: 1, memoryMiB: 512, diskGiB: 1 } }];
+      case 'serversInPeriod':
+        this.period = m as never;
+        return this.hosts.slice(0, 1).map(({ host }) => ({ host, servers: 3 }));
       default:
+        if (/Aggregate|wantImages/.test(m.type)) return this.aggregates.ask(m);
         return m.type.includes('KeyPair') ? this.#keyPair(m) : this.#flavor(m);
     }
   }
@@ -346,6 +359,7 @@ function matches(record: InstanceRecord, filter: ServerFilter): boolean {
   return (
     equal(filter.projectId, record.projectId) &&
     equal(filter.deleted, record.deleted) &&
+    (filter.ids === null || filter.ids.includes(record.id)) &&
     equal(filter.vmState, record.vmState) &&
     equal(filter.taskState, record.taskState) &&
     equal(filter.powerState, record.powerState) &&

@@ -54,6 +54,23 @@ afterAll(() => rig.close());
 
 type Case = readonly [sample: string, method: string, path: string, options?: AskOptions & { readonly as?: string }];
 
+const EVENTS = { events: [{ name: 'network-changed', status: 'completed', tag: 'foo', server_uuid: ':server' }] };
+/** In the order in which one aggregate lives. */
+const AGGREGATE_CASES: readonly Case[] = ['', 'v2.81/'].flatMap((folder, i) => {
+  const [dir, one] = [`os-aggregates/${folder}`, `/os-aggregates/${i + 1}`];
+  const host = (action: string): AskOptions => ({ token: 'admin', body: { [action]: { host: 'host1' } } });
+  const cases: readonly Case[] = [
+    [`${dir}aggregate-post-resp.json`, 'POST', '/os-aggregates', { token: 'admin', as: `${dir}aggregate-post-req.json` }],
+    [`${dir}aggregates-add-host-post-resp.json`, 'POST', `${one}/action`, host('add_host')],
+    [`${dir}aggregates-metadata-post-resp.json`, 'POST', `${one}/action`, { token: 'admin', as: `${dir}aggregate-metadata-post-req.json` }],
+    [`${dir}aggregates-get-resp.json`, 'GET', one, { token: 'admin' }],
+    [`${dir}aggregates-list-get-resp.json`, 'GET', '/os-aggregates', { token: 'admin' }],
+    [`${dir}aggregates-remove-host-post-resp.json`, 'POST', `${one}/action`, host('remove_host')],
+    [`${dir}aggregate-update-post-resp.json`, 'PUT', one, { token: 'admin', as: `${dir}aggregate-update-post-req.json` }],
+  ];
+  return cases;
+});
+
 /** `:server`, `:flavor` are replaced when the case runs. The version is that of the sample's folder. */
 const CASES: readonly Case[] = [
   ['versions/versions-get-resp.json', 'GET', '!/'],
@@ -191,6 +208,9 @@ const CASES: readonly Case[] = [
   ['os-hypervisors/hypervisors-uptime-resp.json', 'GET', '/os-hypervisors/1/uptime', { token: 'admin' }],
   ['os-hypervisors/v2.33/hypervisors-detail-resp.json', 'GET', '/os-hypervisors/detail?limit=1', { token: 'admin' }],
   ['os-hypervisors/v2.33/hypervisors-list-resp.json', 'GET', '/os-hypervisors?limit=1', { token: 'admin' }],
+  ...AGGREGATE_CASES,
+  ['os-server-external-events/event-create-resp.json', 'POST', '/os-server-external-events', { token: 'admin', body: EVENTS }],
+  ['os-hypervisors/hypervisors-uptime-resp.json', 'GET', '/os-hypervisors/1/uptime', { token: 'admin' }],
   ['os-services/v2.53/services-list-get-resp.json', 'GET', '/os-services', { token: 'admin' }],
   ['os-services/v2.53/service-disable-put-resp.json', 'PUT', '/os-services/:service', { token: 'admin', as: 'os-services/v2.53/service-disable-put-req.json' }],
   [
@@ -220,6 +240,7 @@ describe('answers have the members and types of recorded ones', () => {
         version,
         ...rest,
         ...(as === undefined ? {} : { body: read(as) }),
+        ...(rest.body === undefined ? {} : { body: JSON.parse(JSON.stringify(rest.body).replaceAll(':server', serverId)) as unknown }),
       });
       expect([answer.status, answer.text.slice(0, 200)]).toEqual([expect.toSatisfy((status: number) => status >= 200 && status < 300), expect.anything()]);
       expect(differences(wanted, answer.body, '')).toEqual([]);

@@ -10,5 +10,6 @@ import { ONE_WRITER } from './one-writer.ts';
 import { STREAMS } from './streams.ts';
 import { SUMS } from './sums.ts';
 import { WORK_ENDS } from './work-ends.ts';
+import { ZONES } from './zones.ts';
 
-export const CHECKERS: readonly Checker[] = [ONE_WRITER, WORK_ENDS, ONE_PLACE, HOST_LOSS, SUMS, EVENTS, STREAMS, KEPT, DOORS, BOUNDED];
+export const CHECKERS: readonly Checker[] = [ONE_WRITER, WORK_ENDS, ONE_PLACE, HOST_LOSS, SUMS, EVENTS, STREAMS, KEPT, DOORS, BOUNDED, ZONES];
