@@ -5,6 +5,7 @@
  */
 import type { Ref } from '../../runtime/actor/address.ts';
 import { refTo } from '../../runtime/actor/address.ts';
+import type { GroupProtocol } from './messages/group.ts';
 import type { HostDoorProtocol, ImageTicketProtocol } from './messages/host.ts';
 import type { IdentityProtocol } from './messages/identity.ts';
 import type { ImageProtocol } from './messages/image.ts';
@@ -20,6 +21,7 @@ export type ConductorProtocol = WriteProtocol &
   HostDoorProtocol &
   ImageTicketProtocol &
   RecoveryDoorProtocol &
+  GroupProtocol &
   NodeDoorProtocol &
   DoorNodeProtocol &
   IdentityProtocol &

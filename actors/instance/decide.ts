@@ -13,10 +13,11 @@ import type { VerbAnswer } from '../host/messages.ts';
 import type { Nic } from '../model/addressing.ts';
 import type { Operation, OperationName } from '../model/operation.ts';
 import type { Bid, ClaimAnswer, Explanation } from '../model/placement.ts';
+import type { GroupPlaces } from '../model/server-group.ts';
 import { ALLOWED, refusal, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
 import { applyChanges } from './changes.ts';
 import type { Caller, InstanceChanges, InstanceProtocol, Verb } from './messages.ts';
-import { addressed, claimed, CREATE, hostLost, notProved, placed, placementRefused, releaseAt } from './operations/create.ts';
+import { addressed, claimed, CREATE, grouped, hostLost, notProved, placed, placementRefused, releaseAt } from './operations/create.ts';
 import { checkHost, DELETE, gone, hostStood } from './operations/delete.ts';
 import { EVACUATE } from './operations/evacuate.ts';
 import { REBOOT, START, STOP } from './operations/power.ts';
@@ -54,6 +55,7 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
     case 'checkHost':
       return isWorking(state) && message.tag === tagOf(state) ? checkHost(state) : next(state);
     case 'placed':
+    case 'grouped':
     case 'addressed':
     case 'claimed':
     case 'ran':
@@ -99,13 +101,15 @@ function expire(state: Working, facts: Facts, settings: InstanceSettings): Next<
 }
 
 type Standing = RecoveryDoorProtocol['hostStanding']['reply'];
-type AnswerMessage = Extract<MessageOf<InstanceProtocol>, { type: 'placed' | 'addressed' | 'claimed' | 'ran' | 'hostStood' }>;
+type AnswerMessage = Extract<MessageOf<InstanceProtocol>, { type: 'placed' | 'grouped' | 'addressed' | 'claimed' | 'ran' | 'hostStood' }>;
 
 function answered(state: InstanceState, message: AnswerMessage, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   if (!isWorking(state) || message.tag !== tagOf(state)) return stale(state, message);
   switch (message.type) {
     case 'placed':
       return placed(state, message.outcome as Outcome<{ bids: Bid[]; explanation: Explanation }>, facts);
+    case 'grouped':
+      return grouped(state, message.outcome as Outcome<GroupPlaces | null>, settings);
     case 'addressed':
       return addressed(state, message.outcome as Outcome<Nic>, facts);
     case 'claimed':

@@ -12,6 +12,7 @@ export async function memoryRig(): Promise<StoreRig> {
     addNetwork: async (network) => void tables.networks.set(network.id, network),
     setLimit: async (project, user, limits) =>
       void tables.quotaLimits.set(quotaKey(project, user), { ...tables.quotaLimits.get(quotaKey(project, user)), ...limits }),
+    addGroup: async (group) => void tables.serverGroups.set(group.id, group),
     setDefaultClass: async (limits) => void Object.assign(tables.quotaClass, limits),
     dump: async () => dumpTables(tables),
     close: async () => {},
