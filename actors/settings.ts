@@ -21,6 +21,7 @@ import {
   matching,
   milliseconds,
   name,
+  pattern,
   port,
   ratio,
   secret,
@@ -75,6 +76,7 @@ const simulatedDriver = z.strictObject({
       stopMs: latency,
       rebootMs: latency,
       consoleOutputMs: latency,
+      diagnosticsMs: latency,
       listMs: latency,
       shutdownMs: latency,
     })
@@ -114,6 +116,14 @@ const quota = () => count(-1, 2 ** 31 - 1);
 const quotas = Object.fromEntries(Object.keys(QUOTA_DEFAULTS).map((key) => [key, quota()])) as {
   [key in keyof typeof QUOTA_DEFAULTS]: ReturnType<typeof quota>;
 };
+
+const rateLimit = z.strictObject({
+  verb: choice(['GET', 'POST', 'PUT', 'DELETE']),
+  uri: text(),
+  regex: pattern(),
+  value: count(1, 1_000_000),
+  unit: choice(['SECOND', 'MINUTE', 'HOUR', 'DAY']),
+});
 
 const operations = {
   placeLimitMs: milliseconds(1_000, HOUR_MS),
@@ -158,6 +168,8 @@ export const clusterSchema = z.strictObject({
   /** Without `url` the image service is found in the catalog. */
   image: either([z.literal('embedded'), z.strictObject({ url: httpUrl().exactOptional() })], 'embedded, or a section { url }'),
   quotas: z.strictObject(quotas),
+  /** How often a project may ask one node of the Compute API. */
+  rateLimits: listOf(rateLimit, 0, 64),
   limits: z.strictObject({ pageMax: count(1, 10_000), bodyBytes: bytes(1_024, 64 * 1024 ** 2), imageBytes: bytes(1_024, 1_024 * GIB) }),
   operations: z.strictObject(operations),
   scheduler: z.strictObject({
@@ -205,6 +217,7 @@ export const CLUSTER_DEFAULTS = {
   identity: 'embedded',
   image: 'embedded',
   quotas: { ...QUOTA_DEFAULTS },
+  rateLimits: [],
   limits: { pageMax: 1_000, bodyBytes: 114_688, imageBytes: 64 * GIB },
   operations: OPERATION_DEFAULTS,
   scheduler: { slices: schedulerSlices, withoutFilters: [], weights: {} },

@@ -9,6 +9,7 @@ import type { Clock } from '../runtime/base/clock.ts';
 import type { Log } from '../runtime/base/log.ts';
 import type { Random } from '../runtime/base/random.ts';
 import { COMPUTE_DEFAULTS } from './compute/parts.ts';
+import type { RateLimit } from './compute/rate-limits.ts';
 import { computeApi } from './compute/router.ts';
 import { identityApi, IDENTITY_SETTINGS } from './embedded/identity/api.ts';
 import { seedIdentity } from './embedded/identity/seed.ts';
@@ -17,6 +18,7 @@ import { seedImage } from './embedded/image/seed.ts';
 import { openTickets } from './embedded/image/ticket.ts';
 import { healthDoor, openMetrics, type HealthCheck } from './health.ts';
 import { openGlanceImages } from './kit/glance-images.ts';
+import { openKeystoneProjects } from './kit/keystone-projects.ts';
 import { openKeystoneTokens, type ServiceToken } from './kit/keystone-tokens.ts';
 import type { TokenChecker } from './kit/auth.ts';
 import { openListener, type ListenerOptions } from './server.ts';
@@ -41,6 +43,7 @@ export type DoorSettings = {
   /** Where images are looked up. */
   readonly imageUrl: string | (() => Promise<string>);
   readonly quotas: QuotaLimits;
+  readonly rateLimits: readonly RateLimit[];
   readonly pageMax: number;
   readonly bodyMaxBytes: number;
   readonly imageMaxBytes: number;
@@ -134,11 +137,12 @@ export class Doors {
   /** The Compute API and, on the same port, the status streams. */
   async openCompute(feed: EventFeed): Promise<CloseDoor> {
     const { actors, clock, random, log, settings } = this.#parts;
-    const { ports, identityUrl, quotas, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs } = settings;
+    const { ports, identityUrl, quotas, rateLimits, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs } = settings;
     const tokens = this.#tokens();
     const images = openGlanceImages({ url: settings.imageUrl });
-    const compute = { ...COMPUTE_DEFAULTS, identityUrl, imageUrl: this.#base(ports.image), quotas, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs };
-    const door = computeApi({ actors, tokens, images, clock, random, log, settings: compute, meter: this.#metrics });
+    const compute = { ...COMPUTE_DEFAULTS, identityUrl, imageUrl: this.#base(ports.image), quotas, rateLimits, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs };
+    const projects = openKeystoneProjects(identityUrl);
+    const door = computeApi({ actors, tokens, images, projects, clock, random, log, settings: compute, meter: this.#metrics });
     const stream = openStatusStream({ actors, feed, tokens, clock, random, log, settings: { ...STREAM_DEFAULTS, origins: settings.streamOrigins } });
     const close = await this.#listen('Compute', '/v2.1', {
       name: 'compute',

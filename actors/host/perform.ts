@@ -37,6 +37,7 @@ export function hostJobs(parts: HostParts, settings: HostSettings): { readonly [
     look: (args: { host: string }, signal) => look(parts, args.host, signal),
     verb: (args: VerbArgs, signal) => gate.through(() => runVerb(parts, args, signal), signal),
     console: (args: GuestKey & { maxBytes: number }, signal) => readConsole(parts.driver, args, signal),
+    diagnostics: async ({ instanceId, generation }: GuestKey, signal) => (await parts.driver.diagnostics?.({ instanceId, generation }, signal)) ?? null,
     clear: (args: ClearArgs, signal) => clear(parts, args, signal),
   };
 }

@@ -169,11 +169,16 @@ function act(state: Living, verb: Verb, caller: Caller, facts: Facts, settings: 
 
 function update(state: Living, changes: InstanceChanges, caller: Caller, facts: Facts): Next<InstanceState> {
   if (state.record.deleted) return next(state, refuse(notFound(state.record.id)));
-  const illegal = checkLegal(state, changes.metadata ? 'metadata' : changes.tags ? 'tags' : 'update', 'update', caller);
+  const illegal = checkLegal(state, changedRule(changes), 'update', caller);
   if (illegal) return next(state, refuse(illegal));
   const changed = applyChanges(state.record, changes);
   if (changed instanceof Fault) return next(state, refuse(changed.toRecord()));
   return next(change(state, changed, facts), { do: 'replyStored' });
+}
+
+function changedRule(changes: InstanceChanges): RuleName {
+  for (const name of ['metadata', 'tags', 'securityGroups', 'guestPassword'] as const) if (changes[name] !== undefined) return name;
+  return 'update';
 }
 
 /** Why a verb may not begin now, as the API says it; undefined when it may. */

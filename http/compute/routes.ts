@@ -8,11 +8,15 @@ import { HYPERVISOR_ROUTES } from './hosts/hypervisors.ts';
 import { SERVICE_ROUTES } from './hosts/services.ts';
 import { ZONE_ROUTES } from './hosts/zones.ts';
 import { NETWORK_ROUTES } from './networks/networks.ts';
+import { SECURITY_GROUP_ROUTES } from './networks/security-groups.ts';
 import { KEY_PAIR_ROUTES } from './projects/key-pairs.ts';
 import { LIMIT_ROUTES } from './projects/limits.ts';
 import { QUOTA_CLASS_ROUTES } from './projects/quota-classes.ts';
 import { QUOTA_ROUTES } from './projects/quota-sets.ts';
+import { SERVER_GROUP_ROUTES } from './projects/server-groups.ts';
+import { USAGE_ROUTES } from './projects/usage.ts';
 import { IMAGE_ROUTES } from './proxies/images.ts';
+import { bootAliases } from './servers/boot-alias.ts';
 import { SERVER_ROUTES } from './servers/servers.ts';
 
 export const ROUTES: readonly ComputeRoute[] = [
@@ -25,9 +29,13 @@ export const ROUTES: readonly ComputeRoute[] = [
   ...QUOTA_ROUTES,
   ...QUOTA_CLASS_ROUTES,
   ...KEY_PAIR_ROUTES,
+  ...SERVER_GROUP_ROUTES,
+  ...USAGE_ROUTES,
   ...ZONE_ROUTES,
   ...HYPERVISOR_ROUTES,
   ...SERVICE_ROUTES,
   ...NETWORK_ROUTES,
+  ...SECURITY_GROUP_ROUTES,
   ...SERVER_ROUTES,
+  ...bootAliases(SERVER_ROUTES),
 ];

@@ -321,6 +321,20 @@ export function driverContract(name: string, open: () => Promise<DriverRig>, opt
       );
     });
 
+    describe('diagnostics', () => {
+      promise('counts what a running guest has, and is refused for one that is off or unknown', async () => {
+        const { diagnostics } = driver;
+        if (diagnostics === undefined) return; // a hypervisor may count nothing
+        const spec = await spawned();
+        const found = await driver.diagnostics?.(spec, limit());
+        expect(found).toMatchObject({ power: 'running', memory: { maximumMiB: expect.toSatisfy((mib) => mib === null || mib === spec.memoryMiB) } });
+        expect(found?.cpus.length).toBeLessThanOrEqual(spec.vcpus);
+        await stopNow(spec);
+        await expect(driver.diagnostics?.(spec, limit())).rejects.toMatchObject({ code: 'conflict' });
+        await expect(driver.diagnostics?.(rig.specFor(), limit())).rejects.toMatchObject({ code: 'notFound' });
+      });
+    });
+
     describe('after a crash', () => {
       promise('list finds every guest as it was, and verbs go on', async () => {
         const on = await spawned();
