@@ -88,8 +88,10 @@ export class Client {
     const { wallMs } = this.#world.time.clock;
     const make = { requestId: key, userId: this.#user, nowMs: wallMs(), stepDueMs: wallMs() + INSTANCE_SETTINGS.placeLimitMs };
     // A retry of a real client carries the same body, and the door makes new records of it.
+    const { group } = this.#requests % 2 === 0 ? {} : this.#world.options;
+    const member = group ? { group: { id: group.id } } : {};
     const order = (): CreateOrder => {
-      const instances = Array.from({ length: count }, (_, i) => newInstance(this.#random.uuid(), { ...make, name: `${key}-${i}` }));
+      const instances = Array.from({ length: count }, (_, i) => ({ ...newInstance(this.#random.uuid(), { ...make, name: `${key}-${i}` }), ...member }));
       return {
         projectId: 'blue',
         userId: this.#user,
