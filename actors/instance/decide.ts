@@ -85,7 +85,7 @@ function takeUp(state: Working, facts: Facts, settings: InstanceSettings): Next<
 export function refused(state: InstanceState, why: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   if (isWorking(state) && why === 'hostNotProved') return notProved(state, facts, settings);
   if (!isWorking(state) || state.record.operation.step !== 'place') throw new Error(`a commit was refused: ${why}`);
-  return isDue(state, facts) ? expire(state, facts, settings) : placementRefused(state, why, settings);
+  return isDue(state, facts) ? expire(state, facts, settings) : placementRefused(state, why, facts, settings);
 }
 
 /** Too many crashes: the operation ends with a fault, never in silence. */

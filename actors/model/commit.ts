@@ -31,5 +31,5 @@ export type InstanceParts = {
   readonly event: Omit<StatusEvent, 'revision'> | null;
 };
 
-/** Why the store refuses a commit; `epoch` and `version` are fences, the rest are for the actor to decide on. */
+/** Why the store refuses a commit; `epoch` and `version` are fences, the rest are for the actor to decide on. `quota`: of addresses. */
 export type RefusedWhy = 'epoch' | 'version' | 'hostEpoch' | 'hostFull' | 'hostGone' | 'hostNotProved' | 'groupPolicy' | 'addressTaken' | 'quota';

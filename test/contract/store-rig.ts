@@ -45,7 +45,7 @@ export type StoreRig = {
   /** Every shard changes hands: the epoch grows. Answers with the new one. */
   take(): Promise<number>;
   addNetwork(network: NetworkRecord): Promise<void>;
-  setLimit(project: string, user: string, limits: Partial<QuotaNeed & { server_group_members: number }>): Promise<void>;
+  setLimit(project: string, user: string, limits: Partial<QuotaNeed & { server_group_members: number; fixed_ips: number }>): Promise<void>;
   addGroup(group: ServerGroup): Promise<void>;
   setDefaultClass(limits: Partial<QuotaNeed>): Promise<void>;
   dump(): Promise<CellDump>;

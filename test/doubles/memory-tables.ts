@@ -47,8 +47,8 @@ export function provedBy({ epoch, proof }: HostRow): HostProof | null {
 }
 
 export type QuotaUse = { [name in CountedQuota]: number };
-/** The limit of servers in a group. */
-export type Members = { server_group_members: number };
+/** Limits beside those of what is counted: servers in a group, addresses of a project. */
+export type Members = { server_group_members: number; fixed_ips: number };
 export type FixedIp = { readonly networkId: string; readonly address: string; readonly instanceId: string; readonly mac: string };
 export type EventRow = { readonly revision: number; readonly ord: number; readonly id: string; readonly projectId: string; readonly body: object };
 

@@ -112,6 +112,7 @@ class Write {
     this.#checkClaims();
     this.#checkGroups();
     this.#checkAddresses();
+    this.#checkAddressQuota();
     this.#checkOrders();
     this.#checkKeys();
     this.#checkQuota();
@@ -187,6 +188,22 @@ class Write {
       const key = `${take.network_id} ${take.address}`;
       if (spoken.has(key) || this.#tables.fixedIps.has(key)) this.#refuse(take.ord, 'addressTaken');
       spoken.add(key);
+    }
+  }
+
+  #checkAddressQuota(): void {
+    const { quotaLimits, quotaClass, instances, fixedIps } = this.#tables;
+    const projectOf = (id: string): string => instances.get(id)?.row.project_id ?? '';
+    const rooms = new Map<string, number>();
+    const wanted = new Map<number, TakeRow[]>();
+    for (const take of this.#batch.takes) if (!this.#isRefused(take.ord)) wanted.set(take.ord, [...(wanted.get(take.ord) ?? []), take]);
+    for (const [ord, takes] of [...wanted].sort(([a], [b]) => a - b)) {
+      const project = projectOf(takes[0]?.instance_id ?? '');
+      const max = { ...this.#defaults, ...quotaClass, ...quotaLimits.get(quotaKey(project, '')) }.fixed_ips ?? -1;
+      if (max < 0) continue;
+      const room = rooms.get(project) ?? max - [...fixedIps.values()].filter(({ instanceId }) => projectOf(instanceId) === project).length;
+      if (takes.length > room) this.#refuse(ord, 'quota');
+      rooms.set(project, takes.length > room ? room : room - takes.length);
     }
   }
 

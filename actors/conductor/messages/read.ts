@@ -101,6 +101,7 @@ export type QuotaView = {
   readonly serverGroups: number;
   /** The `default` of a project counts, as soon as it is there. */
   readonly securityGroups: number;
+  readonly fixedIps: number;
   /** What the limits of the project's users add up to; unlimited ones do not count. */
   readonly ofUsers: { readonly [name in QuotaName]?: number };
 };

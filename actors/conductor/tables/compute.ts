@@ -143,6 +143,8 @@ create table if not exists quota_limit (
   primary key (project_id, user_id, name)
 );
 
+create index if not exists quota_limit_fixed_ips on quota_limit (project_id) where name = 'fixed_ips' and value >= 0;
+
 create table if not exists quota_class (
   class text not null,
   name text not null,

@@ -6,7 +6,7 @@
  * broken constraint is an error, and then nothing of the batch has happened. Order of checks, fixed:
  *
  *   epoch and version (P1) → host epoch and counters (P4), proof that a host left behind is dead (P3) → server group
- *   → addresses → quota, server group members
+ *   → addresses and how many a project may have → quota, server group members
  *
  * Quota comes last: what it grants is what is written, so it is exact. A claim that is refused later in the order for
  * another reason may make the batch refuse a neighbour's claim that would have fitted; that one bids again.
@@ -162,6 +162,36 @@ begin
   loop
     refused[r.ord] := 'addressTaken';
   end loop;
+
+  -- How many addresses a project may have, where anything limits them. What the batch gives back counts in the next one.
+  if takes is not null and ((defaults->>'fixed_ips')::bigint >= 0
+    or exists (select from quota_class where class = 'default' and name = 'fixed_ips' and value >= 0)
+    or exists (select from quota_limit where name = 'fixed_ips' and value >= 0))
+  then
+    key := null;
+    for r in
+      select k.ord, i.project_id, count(*) as wanted
+      from json_to_recordset(takes) as k(ord integer, instance_id uuid) join instance i on i.id = k.instance_id
+      where refused[k.ord] is null
+      group by k.ord, i.project_id
+      order by i.project_id, k.ord
+    loop
+      if r.project_id is distinct from key then
+        key := r.project_id;
+        room_ := novact_limit(r.project_id, '', 'fixed_ips', defaults);
+        if room_ < 0 then
+          room_ := null;
+        else
+          room_ := room_ - (select count(*) from fixed_ip f join instance i on i.id = f.instance_id where i.project_id = r.project_id);
+        end if;
+      end if;
+      if r.wanted > room_ then
+        refused[r.ord] := 'quota';
+      else
+        room_ := room_ - r.wanted;
+      end if;
+    end loop;
+  end if;
 
   -- An order that came before, and whose answer got lost: the instances of then.
   for r in

@@ -259,8 +259,8 @@ function isMoving({ operation }: Working['record']): boolean {
   return operation.name === 'evacuate';
 }
 
-/** The store refused the placement: the promise is given back and everything is asked anew in a moment, not at once. */
-export function placementRefused(state: Working, why: string, settings: InstanceSettings): Next<InstanceState> {
+/** The store refused the placement: the promise is given back and everything is asked anew in a moment, not at once. Addresses past the quota are not waited for. */
+export function placementRefused(state: Working, why: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   const { record, soft } = state;
   const effects: Effect[] = [];
   if (soft.asked) effects.push(releaseAt(soft.asked.host, record.id, record.generation + 1), ...unbid(soft.asked, record.id, settings));
@@ -268,6 +268,11 @@ export function placementRefused(state: Working, why: string, settings: Instance
   if (why === 'hostEpoch' && soft.asked) effects.push({ do: 'tell', to: hostRef(soft.asked.host), message: { type: 'rowChanged' } });
   // The network would propose the same address again to the same server.
   if (why === 'addressTaken') effects.push(...freeAddresses(record.id, soft.nics));
+  if (why === 'quota') {
+    const fault = new Fault('overQuota', 'quota.fixed_ips', 'Maximum number of fixed ips exceeded').toRecord();
+    const ended = giveUp(state, fault, facts, null);
+    return next(ended.state, ...effects, ...ended.effects);
+  }
   const again = later(soften(state, { asked: null }) as Working, new Fault('unavailable', `placement.${why}`, 'The placement was refused.').toRecord());
   return next(again.state, ...effects, ...again.effects);
 }

@@ -57,6 +57,7 @@ function ask(call: Call, parts: ComputeParts, projectId: string): Promise<QuotaV
 function usedOf(quota: QuotaView, name: QuotaName): number {
   if (name === 'instances' || name === 'cores' || name === 'ram') return quota.used[name];
   if (name === 'server_groups') return quota.serverGroups;
+  if (name === 'fixed_ips') return quota.fixedIps;
   if (name === 'security_groups') return quota.securityGroups;
   return 0;
 }

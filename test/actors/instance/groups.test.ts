@@ -68,3 +68,12 @@ describe('security groups of a server', () => {
     expect(mustLive(state).guestPassword).toBeNull();
   });
 });
+
+describe('a server whose project has no more addresses', () => {
+  it('ends in error at once, and gives back the promise and the address that was proposed', () => {
+    const asking = placing({ slicesLeft: 0, nicsLeft: 0, nics: [NIC], asked: bid('h1'), explanation: explanation(2) });
+    const { state, effects } = refused(asking, 'quota', factsAt(), SETTINGS);
+    expect(mustLive(state)).toMatchObject({ vmState: 'error', operation: null, fault: { reason: 'quota.fixed_ips' } });
+    expect(said(effects)).toEqual(['host/h1 release', 'scheduler/0 unclaimed', 'network/net free']);
+  });
+});

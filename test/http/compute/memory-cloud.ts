@@ -242,7 +242,7 @@ export class MemoryCloud implements Actors {
       if (!key.startsWith(`${projectId}/`) || key === `${projectId}/`) continue;
       for (const [name, value] of Object.entries(set)) ofUsers[name] = (ofUsers[name] ?? 0) + Math.max(0, value);
     }
-    const counts = { serverGroups: own(this.serverGroups.values()), securityGroups: own(this.securityGroups.values()) };
+    const counts = { fixedIps: sum(live, (one) => one.nics.length), serverGroups: own(this.serverGroups.values()), securityGroups: own(this.securityGroups.values()) };
     return { limits, used, keyPairs: this.keyPairs.size, ...counts, ofUsers };
   }
 
