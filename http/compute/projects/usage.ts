@@ -48,7 +48,7 @@ function windowOf(call: Call, parts: ComputeParts): Window {
   // Who names neither asks for this very moment.
   const toMs = timeOf(call.query.one('end'), nowMs + (call.query.has('start') ? 0 : 1));
   if (fromMs >= toMs) throw invalid('Invalid start time. The start time cannot occur after the end time.');
-  return { fromMs, toMs, nowMs };
+  return { fromMs, toMs: Math.min(toMs, nowMs), nowMs }; // what is to come is not used yet
 }
 
 function timeOf(text: string | undefined, nowMs: number): number {
