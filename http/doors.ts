@@ -140,7 +140,17 @@ export class Doors {
     const { ports, identityUrl, quotas, rateLimits, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs } = settings;
     const tokens = this.#tokens();
     const images = openGlanceImages({ url: settings.imageUrl });
-    const compute = { ...COMPUTE_DEFAULTS, identityUrl, imageUrl: this.#base(ports.image), quotas, rateLimits, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs };
+    const compute = {
+      ...COMPUTE_DEFAULTS,
+      identityUrl,
+      imageUrl: this.#base(ports.image),
+      quotas,
+      rateLimits,
+      pageMax,
+      bodyMaxBytes,
+      placeLimitMs,
+      hostDownMs,
+    };
     const projects = openKeystoneProjects(identityUrl);
     const door = computeApi({ actors, tokens, images, projects, clock, random, log, settings: compute, meter: this.#metrics });
     const stream = openStatusStream({ actors, feed, tokens, clock, random, log, settings: { ...STREAM_DEFAULTS, origins: settings.streamOrigins } });

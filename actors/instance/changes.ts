@@ -10,7 +10,12 @@ export function applyChanges(record: InstanceRecord, changes: InstanceChanges): 
   const list = tags && changeList(record.tags, tags);
   if (map && isOver(Object.keys(map).length, Object.keys(record.metadata).length, metadata?.max)) return tooMany('metadata_items', metadata?.max);
   if (list && isOver(list.length, record.tags.length, tags?.max)) return tooMany('tags', tags?.max);
-  return { ...plain, ...(map && { metadata: map }), ...(list && { tags: list }), ...(securityGroups && { securityGroups: changeList(record.securityGroups, securityGroups) }) };
+  return {
+    ...plain,
+    ...(map && { metadata: map }),
+    ...(list && { tags: list }),
+    ...(securityGroups && { securityGroups: changeList(record.securityGroups, securityGroups) }),
+  };
 }
 
 function changeMap(before: InstanceRecord['metadata'], { replace, set, drop }: MapChange): InstanceRecord['metadata'] {

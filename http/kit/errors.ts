@@ -64,7 +64,8 @@ export function errorAnswer(fault: Fault): ErrorAnswer {
   const headers: Record<string, string> = {};
   const allow = fault.reason === 'http.method' ? allowed(fault) : undefined;
   if (allow !== undefined) headers['Allow'] = allow;
-  if (fault.code === 'overloaded') headers['Retry-After'] = String(fault.reason === RATE_REASON && typeof fault.detail === 'number' ? fault.detail : RETRY_AFTER_S);
+  if (fault.code === 'overloaded')
+    headers['Retry-After'] = String(fault.reason === RATE_REASON && typeof fault.detail === 'number' ? fault.detail : RETRY_AFTER_S);
   return { status, headers, text: errorText(status, fault.message, headers['Retry-After']) };
 }
 

@@ -118,7 +118,14 @@ export function storeGroupContract(now: () => { rig: StoreRig; store: CellStore 
       const gone = first?.is === 'accepted' ? first.instances[0] : undefined;
       await commit(store, gone!, deletion(gone!));
       expect((await order(13)).is).toBe('accepted');
-      expect(await store.accept(orderOf(many(20, 2).map((nth) => building(nth, IN_GROUP)), { minCount: 1 }))).toEqual({ is: 'groupFull' });
+      expect(
+        await store.accept(
+          orderOf(
+            many(20, 2).map((nth) => building(nth, IN_GROUP)),
+            { minCount: 1 },
+          ),
+        ),
+      ).toEqual({ is: 'groupFull' });
     });
 
     it('of another project, or that is gone, takes nobody', async () => {

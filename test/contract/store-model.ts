@@ -116,7 +116,11 @@ class Player {
       case 'host':
         return this.start(pick % 2 === 0 ? 'h1' : 'h2');
       case 'limit':
-        return this.#rig.setLimit('blue', pick % 2 === 0 ? '' : 'ann', pick < 5 ? { instances: pick } : { fixed_ips: pick - 5, server_group_members: pick - 5 });
+        return this.#rig.setLimit(
+          'blue',
+          pick % 2 === 0 ? '' : 'ann',
+          pick < 5 ? { instances: pick } : { fixed_ips: pick - 5, server_group_members: pick - 5 },
+        );
       case 'prove': {
         const host = pick % 2 === 0 ? 'h1' : 'h2';
         return this.#store.hostProve({ host, epoch: this.#hosts.get(host) ?? 0, mark: null, proof: 'fence' });

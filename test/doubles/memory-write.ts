@@ -265,7 +265,12 @@ class Write {
       this.#refuse(order.ord, 'groupGone');
       return false;
     }
-    const set = { ...this.#defaults, ...quotaClass, ...quotaLimits.get(quotaKey(order.project_id, '')), ...quotaLimits.get(quotaKey(order.project_id, order.user_id)) };
+    const set = {
+      ...this.#defaults,
+      ...quotaClass,
+      ...quotaLimits.get(quotaKey(order.project_id, '')),
+      ...quotaLimits.get(quotaKey(order.project_id, order.user_id)),
+    };
     const max = set.server_group_members ?? -1;
     const key = `${group} ${order.user_id}`;
     const before = groupMembers(this.#tables, group, order.user_id).length + (joined.get(key) ?? 0);

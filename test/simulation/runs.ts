@@ -58,7 +58,14 @@ export async function randomRun(seed: number): Promise<RunResult> {
 function groupOf(seed: number): { group?: ServerGroup } {
   const policy = seed % 2 === 0 ? undefined : (['anti-affinity', 'affinity', 'anti-affinity', 'soft-anti-affinity'] as const)[(seed >> 1) % 4];
   if (policy === undefined) return {};
-  const group = { id: '00000000-0000-4000-8000-00000000000a', projectId: 'blue', userId: 'ann', name: 'g', policy, perHost: policy === 'anti-affinity' && seed % 3 === 0 ? 2 : null };
+  const group = {
+    id: '00000000-0000-4000-8000-00000000000a',
+    projectId: 'blue',
+    userId: 'ann',
+    name: 'g',
+    policy,
+    perHost: policy === 'anti-affinity' && seed % 3 === 0 ? 2 : null,
+  };
   return { group };
 }
 

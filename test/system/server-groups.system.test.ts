@@ -24,8 +24,10 @@ describe('a project', () => {
   });
   afterAll(async () => await cloud?.close());
 
-  const ask = <Body>(method: string, path: string, body?: object): Promise<Answer<Body>> => cloud.api<Body>(method, path, body, { token, microversion: '2.74' });
-  const makeGroup = (policy: string, rules?: object) => ask<Group>('POST', '/os-server-groups', { server_group: { name: policy, policy, ...(rules && { rules }) } });
+  const ask = <Body>(method: string, path: string, body?: object): Promise<Answer<Body>> =>
+    cloud.api<Body>(method, path, body, { token, microversion: '2.74' });
+  const makeGroup = (policy: string, rules?: object) =>
+    ask<Group>('POST', '/os-server-groups', { server_group: { name: policy, policy, ...(rules && { rules }) } });
   const create = (group: string, more: object = {}) =>
     ask<Made>('POST', '/servers', { server: { name: 's', flavorRef: '42', imageRef: image, networks: 'auto', ...more }, 'os:scheduler_hints': { group } });
   const servers = async (): Promise<Shown[]> => (await ask<{ servers: Shown[] }>('GET', '/servers/detail')).body.servers;
@@ -106,7 +108,8 @@ describe('a project', () => {
   });
 
   it('has security groups, and quota for them', async () => {
-    const groups = async () => (await cloud.api<{ security_groups: { name: string }[] }>('GET', '/os-security-groups', undefined, { token })).body.security_groups;
+    const groups = async () =>
+      (await cloud.api<{ security_groups: { name: string }[] }>('GET', '/os-security-groups', undefined, { token })).body.security_groups;
     expect((await groups()).map(({ name }) => name)).toEqual(['default']);
     const make = (name: string) => cloud.api('POST', '/os-security-groups', { security_group: { name, description: 'd' } }, { token });
     const made = await Promise.all(Array.from({ length: 14 }, (_, n) => make(`g${n}`)));

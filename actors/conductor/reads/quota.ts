@@ -10,7 +10,17 @@ const CLASS = 'default';
 const WHOLE_PROJECT = '';
 
 type Limits = { readonly [name in QuotaName]?: number };
-type QuotaRead = { of_user: Limits | null; of_project: Limits | null; of_class: Limits | null; used: QuotaNeed | null; key_pairs: string; groups: string; security: string; addresses: string; of_users: Limits | null };
+type QuotaRead = {
+  of_user: Limits | null;
+  of_project: Limits | null;
+  of_class: Limits | null;
+  used: QuotaNeed | null;
+  key_pairs: string;
+  groups: string;
+  security: string;
+  addresses: string;
+  of_users: Limits | null;
+};
 
 const QUOTA = `select
   (select json_object_agg(name, value) from quota_limit where project_id = $1 and user_id = $2 and user_id <> '${WHOLE_PROJECT}') as of_user,
@@ -31,7 +41,15 @@ export async function readQuota(query: Query, projectId: string, userId: string 
   const { of_user, of_project, of_class, used, key_pairs, groups, security, addresses, of_users } = must(row, 'a select without from has one row');
   const limits: Record<QuotaName, number> = { ...configured };
   for (const name of QUOTA_NAMES) limits[name] = of_user?.[name] ?? of_project?.[name] ?? of_class?.[name] ?? configured[name];
-  return { limits, used: used ?? NONE_USED, keyPairs: Number(key_pairs), serverGroups: Number(groups), securityGroups: Number(security), fixedIps: Number(addresses), ofUsers: of_users ?? {} };
+  return {
+    limits,
+    used: used ?? NONE_USED,
+    keyPairs: Number(key_pairs),
+    serverGroups: Number(groups),
+    securityGroups: Number(security),
+    fixedIps: Number(addresses),
+    ofUsers: of_users ?? {},
+  };
 }
 
 export const QUOTA_NAMES = Object.keys(QUOTA_DEFAULTS).filter((name): name is QuotaName => name in QUOTA_DEFAULTS);

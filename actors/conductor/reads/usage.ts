@@ -20,10 +20,7 @@ const USE = `select i.id, i.project_id as "projectId", i.name, i.vm_state as "vm
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-export async function readUse(
-  query: Query,
-  { projectId, fromMs, toMs, marker, limit }: ReadProtocol['listServerUse']['body'],
-): Promise<readonly ServerUse[]> {
+export async function readUse(query: Query, { projectId, fromMs, toMs, marker, limit }: ReadProtocol['listServerUse']['body']): Promise<readonly ServerUse[]> {
   if (marker !== null && !(await isKnown(query, marker, projectId))) throw new Fault('invalid', 'marker', `marker [${marker}] not found`);
   return query<ServerUse>({ text: USE, values: [projectId, fromMs, toMs, marker, limit] });
 }

@@ -125,7 +125,13 @@ async function createRule(em: EntityManager, rule: RuleToMake, quotas: QuotaLimi
   return made.rule;
 }
 
-async function refuseOver(em: EntityManager, of: { projectId: string; userId: string; name: QuotaName }, used: number, quotas: QuotaLimits, text: string): Promise<void> {
+async function refuseOver(
+  em: EntityManager,
+  of: { projectId: string; userId: string; name: QuotaName },
+  used: number,
+  quotas: QuotaLimits,
+  text: string,
+): Promise<void> {
   const limit = await limitInForce(em, of, quotas);
   if (limit >= 0 && used >= limit) throw new Fault('overQuota', `quota.${of.name}`, text, { detail: { used, limit } });
 }

@@ -15,7 +15,7 @@ const VIEW = `select g.id, g.project_id as "projectId", g.user_id as "userId", g
   array(select i.id::text from instance i where i.group_id = g.id and not i.deleted order by i.created_at, i.id) as members from server_group g`;
 const LIST = `${VIEW} where $1::text is null or g.project_id = $1 order by g.created_at, g.id offset $2 limit $3`;
 const SHOW = `${VIEW} where g.id = $1`;
-const COUNT = 'select count(*) as used from server_group where project_id = ? and (? = \'\' or user_id = ?)';
+const COUNT = "select count(*) as used from server_group where project_id = ? and (? = '' or user_id = ?)";
 const INSERT = 'insert into server_group (id, project_id, user_id, name, policy, per_host) values (?, ?, ?, ?, ?, ?)';
 
 export function serverGroupServe(orm: MikroORM, query: Query, quotas: QuotaLimits): GroupServe {

@@ -125,7 +125,14 @@ function place(state: Working, settings: InstanceSettings): Next<InstanceState> 
 
 function askSchedulers(state: Working, settings: InstanceSettings): Effect[] {
   const message = { type: 'place', request: requestOf(state), wanted: BIDS_WANTED } as { type: string };
-  return Array.from({ length: settings.schedulerSlices }, (_, slice): Effect => ({ do: 'ask', to: schedulerRef(slice), message, as: 'placed', tag: tagOf(state), timeoutMs: PLACE_ASK_MS }));
+  return Array.from({ length: settings.schedulerSlices }, (_, slice): Effect => ({
+    do: 'ask',
+    to: schedulerRef(slice),
+    message,
+    as: 'placed',
+    tag: tagOf(state),
+    timeoutMs: PLACE_ASK_MS,
+  }));
 }
 
 function askGroup({ id }: Working['record'], groupId: string, tag: string): Effect {

@@ -9,7 +9,19 @@ import { RETRY } from './retry.ts';
 import { AFFINITY, ANTI_AFFINITY } from './server-group.ts';
 import { AVAILABILITY_ZONE } from './zone.ts';
 
-export const FILTERS: readonly Filter[] = [REQUESTED_HOST, RETRY, COMPUTE, AVAILABILITY_ZONE, CORE, RAM, DISK, IMAGE_PROPERTIES, IO_OPS, AFFINITY, ANTI_AFFINITY];
+export const FILTERS: readonly Filter[] = [
+  REQUESTED_HOST,
+  RETRY,
+  COMPUTE,
+  AVAILABILITY_ZONE,
+  CORE,
+  RAM,
+  DISK,
+  IMAGE_PROPERTIES,
+  IO_OPS,
+  AFFINITY,
+  ANTI_AFFINITY,
+];
 
 /** Asked of a forced host, too: the commit would refuse it all the same. */
 export const GROUP_FILTERS: readonly Filter[] = [AFFINITY, ANTI_AFFINITY];

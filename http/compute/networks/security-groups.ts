@@ -148,7 +148,14 @@ async function serveCreateRule(call: Call, parts: ComputeParts): Promise<Reply> 
   const parent = await groupOf(call, parts, String(given['parent_group_id']).toLowerCase());
   const sourceGroupId = typeof given['group_id'] === 'string' ? (await groupOf(call, parts, given['group_id'].toLowerCase())).id : null;
   const cidr = sourceGroupId === null ? cidrOf(given['cidr']) : null;
-  const rule = { id: parts.random.uuid(), parentGroupId: parent.id, userId: call.caller.userId, sourceGroupId, cidr, ...portsOf(given, sourceGroupId !== null) };
+  const rule = {
+    id: parts.random.uuid(),
+    parentGroupId: parent.id,
+    userId: call.caller.userId,
+    sourceGroupId,
+    cidr,
+    ...portsOf(given, sourceGroupId !== null),
+  };
   const made = await parts.actors.ask(CONDUCTOR, { type: 'createSecurityRule', rule }, { commandId: call.requestId });
   return { body: { security_group_rule: ruleView(made) } };
 }

@@ -45,7 +45,8 @@ function ownOrAdmin(call: Call, rule: string): string {
 async function refuseUnknownProject(call: Call, parts: ComputeParts): Promise<string> {
   const projectId = call.param('id');
   if (projectId === call.caller.projectId) return projectId;
-  if ((await parts.projects?.exists(projectId, call.token, call.signal)) === false) throw invalid(`Project ID ${projectId.slice(0, 255)} is not a valid project.`);
+  if ((await parts.projects?.exists(projectId, call.token, call.signal)) === false)
+    throw invalid(`Project ID ${projectId.slice(0, 255)} is not a valid project.`);
   return projectId;
 }
 

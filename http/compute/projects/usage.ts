@@ -59,7 +59,12 @@ function timeOf(text: string | undefined, nowMs: number): number {
 }
 
 /** The servers of the window: one page from 2.40 on, all before. */
-async function read(call: Call, parts: ComputeParts, window: Window, projectId: string | null): Promise<{ servers: readonly ServerUse[]; last: string | null }> {
+async function read(
+  call: Call,
+  parts: ComputeParts,
+  window: Window,
+  projectId: string | null,
+): Promise<{ servers: readonly ServerUse[]; last: string | null }> {
   const { fromMs, toMs } = window;
   const ask = (marker: string | null, limit: number) => parts.actors.ask(CONDUCTOR, { type: 'listServerUse', projectId, fromMs, toMs, marker, limit });
   const max = parts.settings.pageMax;
@@ -69,7 +74,7 @@ async function read(call: Call, parts: ComputeParts, window: Window, projectId: 
     return { servers, last: isFull(servers.length, page) ? (servers.at(-1)?.id ?? null) : null };
   }
   const servers: ServerUse[] = [];
-  for (let marker: string | null = null; ; ) {
+  for (let marker: string | null = null; ;) {
     const more: readonly ServerUse[] = await ask(marker, max);
     servers.push(...more);
     if (more.length < max) return { servers, last: null };

@@ -3,17 +3,7 @@ import { SINCE } from '../microversions.ts';
 import type { ComputeRoute } from '../parts.ts';
 
 const OLD_PATHS = new Set(['/servers', '/servers/detail', '/servers/:id', '/servers/:id/action']);
-const OLD_ACTIONS = new Set([
-  'reboot',
-  'rebuild',
-  'resize',
-  'confirmResize',
-  'revertResize',
-  'createImage',
-  'os-start',
-  'os-stop',
-  'trigger_crash_dump',
-]);
+const OLD_ACTIONS = new Set(['reboot', 'rebuild', 'resize', 'confirmResize', 'revertResize', 'createImage', 'os-start', 'os-stop', 'trigger_crash_dump']);
 
 export function bootAliases(routes: readonly ComputeRoute[]): ComputeRoute[] {
   return routes

@@ -390,7 +390,15 @@ describe('quota', () => {
     await pool.query(`insert into quota_use values ('blue', '', 3, 6, 700), ('blue', 'ann', 1, 2, 300)`);
     await pool.query(`insert into key_pair (user_id, name, type, public_key, fingerprint) values ('ann', 'k', 'ssh', 'p', 'f')`);
     const project = await ask({ type: 'showQuota', projectId: 'blue', userId: null });
-    expect(project).toEqual({ limits: { ...QUOTA_DEFAULTS, cores: 40, ram: 2000, key_pairs: 5 }, used: { instances: 3, cores: 6, ram: 700 }, keyPairs: 0, serverGroups: 0, securityGroups: 0, fixedIps: 0, ofUsers: { key_pairs: 6 } });
+    expect(project).toEqual({
+      limits: { ...QUOTA_DEFAULTS, cores: 40, ram: 2000, key_pairs: 5 },
+      used: { instances: 3, cores: 6, ram: 700 },
+      keyPairs: 0,
+      serverGroups: 0,
+      securityGroups: 0,
+      fixedIps: 0,
+      ofUsers: { key_pairs: 6 },
+    });
     const user = await ask({ type: 'showQuota', projectId: 'blue', userId: 'ann' });
     expect(user).toMatchObject({ limits: { ram: 2000, key_pairs: 6 }, used: { instances: 1, cores: 2, ram: 300 }, keyPairs: 1 });
     expect((await ask({ type: 'showQuota', projectId: 'new', userId: 'bob' })).used).toEqual({ instances: 0, cores: 0, ram: 0 });

@@ -284,7 +284,11 @@ describe('server groups', () => {
     for (const nth of [2, 1]) await ask({ type: 'createServerGroup', ...group(nth) });
     await ask({ type: 'createServerGroup', ...group(3, { projectId: 'red', policy: 'anti-affinity', perHost: 2 }) });
     const inGroup = { group: { id: uuidOf(1) } };
-    await insertInstances(pool, [instanceRecord(12, inGroup), instanceRecord(11, inGroup), instanceRecord(13, { ...inGroup, deleted: true, vmState: 'deleted' })], 1);
+    await insertInstances(
+      pool,
+      [instanceRecord(12, inGroup), instanceRecord(11, inGroup), instanceRecord(13, { ...inGroup, deleted: true, vmState: 'deleted' })],
+      1,
+    );
     expect(await ask({ type: 'showServerGroup', id: uuidOf(1) })).toEqual({ ...group(1).group, members: [uuidOf(11), uuidOf(12)] });
     const names = async (projectId: string | null, offset: number, limit: number) =>
       (await ask({ type: 'listServerGroups', projectId, offset, limit })).map(({ name }) => name);
@@ -307,7 +311,8 @@ describe('server groups', () => {
     const many = (from: number, userId: string) => Array.from({ length: 8 }, (_, i) => ask({ type: 'createServerGroup', ...group(from + i, { userId }) }));
     const ends = await Promise.allSettled([...many(1, 'ann'), ...many(11, 'bob')]);
     expect(ends.filter((end) => end.status === 'fulfilled')).toHaveLength(5);
-    for (const end of ends) if (end.status === 'rejected') expect(end.reason).toMatchObject({ code: 'overQuota', message: 'Quota exceeded, too many server groups.' });
+    for (const end of ends)
+      if (end.status === 'rejected') expect(end.reason).toMatchObject({ code: 'overQuota', message: 'Quota exceeded, too many server groups.' });
     const { serverGroups, ofUsers } = await reads.showQuota({ type: 'showQuota', projectId: 'blue', userId: null }, CONTEXT);
     expect([serverGroups, ofUsers]).toEqual([5, { server_groups: 3 }]);
     expect((await reads.showQuota({ type: 'showQuota', projectId: 'blue', userId: 'ann' }, CONTEXT)).serverGroups).toBeLessThanOrEqual(3);
@@ -317,7 +322,17 @@ describe('server groups', () => {
 describe('security groups', () => {
   const made = (nth: number, name: string) => ({ group: { id: uuidOf(nth), projectId: 'blue', userId: 'ann', name, description: 'd' } });
   const rule = (nth: number, more: object = {}) => ({
-    rule: { id: uuidOf(nth), parentGroupId: uuidOf(1), userId: 'ann', protocol: 'tcp', fromPort: 22, toPort: 22, cidr: '0.0.0.0/0', sourceGroupId: null, ...more },
+    rule: {
+      id: uuidOf(nth),
+      parentGroupId: uuidOf(1),
+      userId: 'ann',
+      protocol: 'tcp',
+      fromPort: 22,
+      toPort: 22,
+      cidr: '0.0.0.0/0',
+      sourceGroupId: null,
+      ...more,
+    },
   });
 
   it('of a project begin with its default, which stays', async () => {
@@ -327,7 +342,10 @@ describe('security groups', () => {
     expect(first).toMatchObject({ name: 'default', projectId: 'blue', rules: [] });
     await ask({ type: 'createSecurityGroup', ...made(1, 'web') });
     expect((await list()).map(({ name }) => name)).toEqual(['default', 'web']);
-    await expect(ask({ type: 'deleteSecurityGroup', id: first?.id ?? '' })).rejects.toMatchObject({ code: 'invalid', message: "Unable to delete system group 'default'" });
+    await expect(ask({ type: 'deleteSecurityGroup', id: first?.id ?? '' })).rejects.toMatchObject({
+      code: 'invalid',
+      message: "Unable to delete system group 'default'",
+    });
     await expect(ask({ type: 'createSecurityGroup', ...made(2, 'web') })).rejects.toMatchObject({ code: 'invalid' });
   });
 

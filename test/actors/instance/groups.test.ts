@@ -31,7 +31,9 @@ describe('a server of a group', () => {
     expect(addressed.effects).toEqual([]);
     const asked = grouped(addressed.state as Working, ok(PLACES));
     const bids = ok({ bids: [bid('h2')], explanation: explanation(2) });
-    expect(said(decide(asked.state, { type: 'placed', tag: tag(asked.state as Working), outcome: bids }, factsAt(), SETTINGS).effects)).toEqual(['host/h2 claim']);
+    expect(said(decide(asked.state, { type: 'placed', tag: tag(asked.state as Working), outcome: bids }, factsAt(), SETTINGS).effects)).toEqual([
+      'host/h2 claim',
+    ]);
   });
 
   it('is bound by nothing when the group is gone, and asks again when nobody answers', () => {

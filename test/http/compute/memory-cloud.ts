@@ -184,7 +184,13 @@ export class MemoryCloud implements Actors {
       case 'showQuotaClass':
         return this.classLimits.get(String(m['name'])) ?? {};
       case 'listServerUse': {
-        const { projectId, fromMs, toMs, marker, limit } = m as never as { projectId: string | null; fromMs: number; toMs: number; marker: string | null; limit: number };
+        const { projectId, fromMs, toMs, marker, limit } = m as never as {
+          projectId: string | null;
+          fromMs: number;
+          toMs: number;
+          marker: string | null;
+          limit: number;
+        };
         const ran = [...this.servers.values()]
           .map(({ record }) => record)
           .filter((one) => (projectId === null || one.projectId === projectId) && one.launchedAt !== null && Date.parse(one.launchedAt) < toMs)
@@ -242,7 +248,11 @@ export class MemoryCloud implements Actors {
       if (!key.startsWith(`${projectId}/`) || key === `${projectId}/`) continue;
       for (const [name, value] of Object.entries(set)) ofUsers[name] = (ofUsers[name] ?? 0) + Math.max(0, value);
     }
-    const counts = { fixedIps: sum(live, (one) => one.nics.length), serverGroups: own(this.serverGroups.values()), securityGroups: own(this.securityGroups.values()) };
+    const counts = {
+      fixedIps: sum(live, (one) => one.nics.length),
+      serverGroups: own(this.serverGroups.values()),
+      securityGroups: own(this.securityGroups.values()),
+    };
     return { limits, used, keyPairs: this.keyPairs.size, ...counts, ofUsers };
   }
 

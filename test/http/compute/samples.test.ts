@@ -182,12 +182,7 @@ const CASES: readonly Case[] = [
     '/os-quota-class-sets/default',
     { token: 'admin', as: 'os-quota-class-sets/v2.57/quota-classes-update-post-req.json' },
   ],
-  [
-    'os-server-groups/server-groups-post-resp.json',
-    'POST',
-    '/os-server-groups',
-    { as: 'os-server-groups/server-groups-post-req.json' },
-  ],
+  ['os-server-groups/server-groups-post-resp.json', 'POST', '/os-server-groups', { as: 'os-server-groups/server-groups-post-req.json' }],
   ['os-server-groups/v2.13/server-groups-post-resp.json', 'POST', '/os-server-groups', { as: 'os-server-groups/v2.13/server-groups-post-req.json' }],
   ['os-server-groups/server-groups-list-resp.json', 'GET', '/os-server-groups'],
   ['os-server-groups/v2.13/server-groups-list-resp.json', 'GET', '/os-server-groups'],
@@ -242,7 +237,10 @@ describe('answers have the members and types of recorded ones', () => {
       const wanted = read(sample);
       if (wanted === undefined) return context.skip(`needs the recorded sample ${sample}`);
       const { as, ...rest } = options;
-      const place = path.replace(':server', serverId).replace(':group', [...rig.cloud.serverGroups.keys()][0] ?? '').replace(':service', rig.cloud.hosts[0]?.uuid ?? HOST_ID);
+      const place = path
+        .replace(':server', serverId)
+        .replace(':group', [...rig.cloud.serverGroups.keys()][0] ?? '')
+        .replace(':service', rig.cloud.hosts[0]?.uuid ?? HOST_ID);
       const version = /v(2\.\d+)\//.exec(sample)?.[1] ?? '2.1';
       const answer: Answer = await rig.ask(method, place.startsWith('!') ? place.slice(1) : `/v2.1${place}`, {
         version,

@@ -17,7 +17,8 @@ function misplaced({ tables }: World, { record }: CommitItem): string[] {
   const places = group && host !== null ? groupPlaces(tables, group.id, id) : null;
   if (places === null || host === null) return [];
   const others = [...places.here].map(([name, members]) => `${members.size} on ${name}`).join(', ');
-  if (places.policy === 'affinity' && [...places.here.keys()].some((name) => name !== host)) return [`${id} is placed on ${host}, others of its group ${others}`];
+  if (places.policy === 'affinity' && [...places.here.keys()].some((name) => name !== host))
+    return [`${id} is placed on ${host}, others of its group ${others}`];
   if (places.policy === 'anti-affinity' && (places.here.get(host)?.size ?? 0) >= places.perHost) return [`${id} shares ${host}: ${others}`];
   return [];
 }
