@@ -584,7 +584,7 @@ class Node {
 
   #doors(): Doors {
     const { clock, random, log } = this.#parts;
-    const { bind, nodeAddress, publicAddress, region, ports, image, quotas, limits, operations, stream, policy } = this.#config;
+    const { bind, nodeAddress, publicAddress, region, ports, image, quotas, rateLimits, limits, operations, stream, policy } = this.#config;
     const session = (): ServiceSession => this.#session();
     this.#opened ??= new Doors({
       node: this.#config.name,
@@ -599,6 +599,7 @@ class Node {
         region,
         ports,
         quotas,
+        rateLimits,
         identityUrl: this.#identityUrl(),
         serviceToken: { get: async () => (await session().token()).token, forget: () => session().forget() },
         shownImageUrl: image === 'embedded' ? baseUrl(publicAddress, ports.image) : image.url,

@@ -22,6 +22,7 @@ import {
   matching,
   milliseconds,
   name,
+  pattern,
   port,
   ratio,
   secret,
@@ -76,6 +77,7 @@ const simulatedDriver = z.strictObject({
       stopMs: latency,
       rebootMs: latency,
       consoleOutputMs: latency,
+      diagnosticsMs: latency,
       listMs: latency,
       shutdownMs: latency,
     })
@@ -115,6 +117,14 @@ const quota = () => count(-1, 2 ** 31 - 1);
 const quotas = Object.fromEntries(Object.keys(QUOTA_DEFAULTS).map((key) => [key, quota()])) as {
   [key in keyof typeof QUOTA_DEFAULTS]: ReturnType<typeof quota>;
 };
+
+const rateLimit = z.strictObject({
+  verb: choice(['GET', 'POST', 'PUT', 'DELETE']),
+  uri: text(),
+  regex: pattern(),
+  value: count(1, 1_000_000),
+  unit: choice(['SECOND', 'MINUTE', 'HOUR', 'DAY']),
+});
 
 const operations = {
   placeLimitMs: milliseconds(1_000, HOUR_MS),
@@ -159,6 +169,8 @@ export const clusterSchema = z.strictObject({
   /** Without `url` the image service is found in the catalog. */
   image: either([z.literal('embedded'), z.strictObject({ url: httpUrl().exactOptional() })], 'embedded, or a section { url }'),
   quotas: z.strictObject(quotas),
+  /** How often a project may ask one node of the Compute API. */
+  rateLimits: listOf(rateLimit, 0, 64),
   limits: z.strictObject({ pageMax: count(1, 10_000), bodyBytes: bytes(1_024, 64 * 1024 ** 2), imageBytes: bytes(1_024, 1_024 * GIB) }),
   operations: z.strictObject(operations),
   scheduler: z.strictObject({
@@ -212,6 +224,7 @@ export const CLUSTER_DEFAULTS = {
   identity: 'embedded',
   image: 'embedded',
   quotas: { ...QUOTA_DEFAULTS },
+  rateLimits: [],
   limits: { pageMax: 1_000, bodyBytes: 114_688, imageBytes: 64 * GIB },
   operations: OPERATION_DEFAULTS,
   scheduler: { slices: schedulerSlices, withoutFilters: [], furtherFilters: [], weights: {} },

@@ -124,6 +124,26 @@ export type DriverStatus = {
   readonly hint?: { readonly text: string; readonly setting?: string };
 };
 
+/** Counters of a running guest since it was started; null where the hypervisor does not count. */
+export type GuestDiagnostics = {
+  readonly power: GuestPower;
+  readonly uptimeS: number | null;
+  readonly cpus: readonly { readonly id: number; readonly timeNs: number | null; readonly utilisation: number | null }[];
+  readonly disks: readonly {
+    /** As the guest sees it: `vda`. */
+    readonly name: string;
+    readonly readBytes: number | null;
+    readonly readRequests: number | null;
+    readonly writeBytes: number | null;
+    readonly writeRequests: number | null;
+    readonly errors: number | null;
+  }[];
+  readonly nics: readonly { readonly name: string; readonly mac: string | null; readonly rx: NicCounts; readonly tx: NicCounts }[];
+  readonly memory: { readonly maximumMiB: number | null; readonly usedMiB: number | null };
+};
+
+export type NicCounts = { readonly octets: number | null; readonly packets: number | null; readonly errors: number | null; readonly drops: number | null };
+
 export interface HypervisorDriver {
   /** What this host can give in all, used or not. Reads only. */
   inventory(signal: AbortSignal): Promise<HostInventory>;
@@ -149,6 +169,9 @@ export interface HypervisorDriver {
 
   /** The end of what the guest wrote to its console: at most `maxBytes`, oldest first. Empty when it wrote nothing. */
   consoleOutput(guest: GuestKey, options: { maxBytes: number }, signal: AbortSignal): Promise<Buffer>;
+
+  /** What a guest has used since it was started. Fault `conflict` when it does not run. A hypervisor that counts nothing leaves it out. */
+  diagnostics?(guest: GuestKey, signal: AbortSignal): Promise<GuestDiagnostics>;
 
   /** Every guest on this host, foreign ones too. */
   list(signal: AbortSignal): Promise<GuestSeen[]>;

@@ -8,7 +8,8 @@ import type { Actors } from '../runtime/actor/ask.ts';
 import type { Clock } from '../runtime/base/clock.ts';
 import type { Log } from '../runtime/base/log.ts';
 import type { Random } from '../runtime/base/random.ts';
-import { COMPUTE_DEFAULTS, openComputePolicy, type ComputeSettings } from './compute/parts.ts';
+import { COMPUTE_DEFAULTS, type ComputeSettings, openComputePolicy } from './compute/parts.ts';
+import type { RateLimit } from './compute/rate-limits.ts';
 import type { Rule } from './compute/rules.ts';
 import { watcherOf } from './compute/watcher.ts';
 import { computeApi } from './compute/router.ts';
@@ -19,6 +20,7 @@ import { seedImage } from './embedded/image/seed.ts';
 import { openTickets } from './embedded/image/ticket.ts';
 import { healthDoor, openMetrics, type HealthCheck } from './health.ts';
 import { openGlanceImages } from './kit/glance-images.ts';
+import { openKeystoneProjects } from './kit/keystone-projects.ts';
 import { openKeystoneTokens, type ServiceToken } from './kit/keystone-tokens.ts';
 import type { Caller, TokenChecker } from './kit/auth.ts';
 import type { Policy } from './kit/policy.ts';
@@ -45,6 +47,7 @@ export type DoorSettings = {
   /** Where images are looked up. */
   readonly imageUrl: string | (() => Promise<string>);
   readonly quotas: QuotaLimits;
+  readonly rateLimits: readonly RateLimit[];
   readonly pageMax: number;
   readonly bodyMaxBytes: number;
   readonly imageMaxBytes: number;
@@ -141,13 +144,14 @@ export class Doors {
   /** The Compute API and, on the same port, the status streams. */
   async openCompute(feed: EventFeed): Promise<CloseDoor> {
     const { actors, clock, random, log, settings } = this.#parts;
-    const { ports, identityUrl, quotas, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs, auditPeriod } = settings;
+    const { ports, identityUrl, quotas, rateLimits, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs, auditPeriod } = settings;
     const tokens = this.#tokens();
     const policy = this.#openPolicy();
     const images = openGlanceImages({ url: settings.imageUrl });
-    const limits = { quotas, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs, auditPeriod };
+    const limits = { quotas, rateLimits, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs, auditPeriod };
     const compute = { ...COMPUTE_DEFAULTS, identityUrl, imageUrl: this.#base(ports.image), ...limits };
-    const door = computeApi({ actors, tokens, images, clock, random, log, settings: compute, meter: this.#metrics, policy });
+    const projects = openKeystoneProjects(identityUrl);
+    const door = computeApi({ actors, tokens, images, projects, clock, random, log, settings: compute, meter: this.#metrics, policy });
     const streams = { ...STREAM_DEFAULTS, origins: settings.streamOrigins };
     const rights = (caller: Caller): Caller | null => watcherOf(policy, caller);
     const stream = openStatusStream({ actors, feed, tokens, rights, clock, random, log, settings: streams });

@@ -6,6 +6,7 @@
 import type { Ref } from '../../runtime/actor/address.ts';
 import { refTo } from '../../runtime/actor/address.ts';
 import type { AggregateProtocol, ImageWantProtocol } from './messages/aggregate.ts';
+import type { GroupProtocol } from './messages/group.ts';
 import type { HostDoorProtocol, ImageTicketProtocol } from './messages/host.ts';
 import type { IdentityProtocol } from './messages/identity.ts';
 import type { ImageProtocol } from './messages/image.ts';
@@ -25,6 +26,7 @@ export type ConductorProtocol = WriteProtocol &
   ImageTicketProtocol &
   ImageWantProtocol &
   RecoveryDoorProtocol &
+  GroupProtocol &
   NodeDoorProtocol &
   DoorNodeProtocol &
   IdentityProtocol &

@@ -36,6 +36,7 @@ import type { InstanceRecord } from '../model/instance.ts';
 import type { KeyPair } from '../model/key-pair.ts';
 import type { ActionEvent, ActionRecord, Operation } from '../model/operation.ts';
 import { QUOTA_DEFAULTS, type QuotaName, type QuotaNeed } from '../model/quota.ts';
+import { GROUP_POLICIES, type ServerGroup } from '../model/server-group.ts';
 import type { ConductorProtocol } from './messages.ts';
 import type { AggregateProtocol, ImageWantProtocol } from './messages/aggregate.ts';
 import type { HostDoorProtocol, ImageTicketProtocol } from './messages/host.ts';
@@ -205,6 +206,8 @@ const NEW_INSTANCE = z.strictObject({
   zone: NOBODY_YET,
   host: NOBODY_YET,
   generation: z.literal(0),
+  group: z.strictObject({ id: UUID_TEXT }).nullable().exactOptional(),
+  guestPassword: NOBODY_YET.exactOptional(),
   wantedNetworks: listUpTo(ITEMS_MAX, z.strictObject({ networkId: UUID_TEXT, address: ADDRESS.nullable() })),
   nics: z.tuple([]),
   locked: z.literal(false),
@@ -227,6 +230,7 @@ const ORDER = z
   } satisfies Shape<CreateOrder>)
   .refine(({ instances }) => instances.length > 0, { path: ['instances'] })
   .refine(({ instances, projectId, userId }) => instances.every((one) => one.projectId === projectId && one.userId === userId), { path: ['projectId'] })
+  .refine(({ instances: [first, ...rest] }) => rest.every((one) => one.group?.id === first?.group?.id), { path: ['group'] })
   .refine(({ instances, needEach }) => instances.every(({ flavor }) => flavor.vcpus === needEach.cores && flavor.memoryMiB === needEach.ram), {
     path: ['needEach'],
   });
@@ -272,6 +276,7 @@ const READS = {
   listNodeServices: NO_BODY,
   listZones: NO_BODY,
   showQuota: z.strictObject(OF_PROJECT),
+  listServerUse: z.strictObject({ projectId: QUERY.nullable(), fromMs: MS, toMs: MS, ...MARKED }),
   listServersOfHosts: z.strictObject({ hosts: listUpTo(HOSTS_MAX, QUERY) }),
   history: z.strictObject({ after: INTEGER, limit: LIMIT }),
   revision: NO_BODY,
@@ -299,6 +304,28 @@ const KEY_PAIR = z.strictObject({
   publicKey: LONG_TEXT,
   fingerprint: NAME,
 } satisfies Shape<Omit<KeyPair, 'id' | 'createdAt'>>);
+const OF_GROUP = z.strictObject({ id: UUID_TEXT });
+const SHORT_NAME = z.string().max(255);
+const PAGED_GROUPS = { projectId: QUERY.nullable(), offset: COUNT, limit: LIMIT };
+const SERVER_GROUP = z.strictObject({
+  id: UUID_TEXT,
+  projectId: NAME,
+  userId: NAME,
+  name: NAME,
+  policy: z.enum(GROUP_POLICIES),
+  perHost: SMALL_COUNT.min(1).nullable(),
+} satisfies Shape<ServerGroup>);
+const PORT = z.int().min(-1).max(65_535).nullable();
+const SECURITY_RULE = z.strictObject({
+  id: UUID_TEXT,
+  parentGroupId: UUID_TEXT,
+  userId: NAME,
+  protocol: WORD.nullable(),
+  fromPort: PORT,
+  toPort: PORT,
+  cidr: NAME.nullable(),
+  sourceGroupId: UUID_TEXT.nullable(),
+});
 const OF_FLAVOR = { flavorId: QUERY };
 const ONE_KEY_PAIR = z.strictObject({ userId: QUERY, name: QUERY });
 
@@ -323,13 +350,25 @@ const RECORDS = {
   removeFlavorAccess: z.strictObject({ ...OF_FLAVOR, projectId: QUERY }),
   listKeyPairs: z.strictObject({ userId: QUERY, marker: QUERY.nullable(), limit: LIMIT.nullable() }),
   showKeyPair: ONE_KEY_PAIR,
-  createKeyPair: z.strictObject({ keyPair: KEY_PAIR, max: UNLIMITED_OR_COUNT }),
+  createKeyPair: z.strictObject({ keyPair: KEY_PAIR, projectId: NAME }),
   deleteKeyPair: ONE_KEY_PAIR,
   showQuotaLimits: z.strictObject(OF_PROJECT),
   setQuotaLimits: z.strictObject({ ...OF_PROJECT, limits: LIMITS }),
   resetQuotaLimits: z.strictObject(OF_PROJECT),
   showQuotaClass: z.strictObject({ name: QUERY }),
   setQuotaClass: z.strictObject({ name: QUERY, limits: LIMITS }),
+  listServerGroups: z.strictObject(PAGED_GROUPS),
+  showServerGroup: OF_GROUP,
+  createServerGroup: z.strictObject({ group: SERVER_GROUP }),
+  deleteServerGroup: OF_GROUP,
+  listSecurityGroups: z.strictObject(PAGED_GROUPS),
+  showSecurityGroup: OF_GROUP,
+  createSecurityGroup: z.strictObject({ group: z.strictObject({ id: UUID_TEXT, projectId: NAME, userId: NAME, name: SHORT_NAME, description: SHORT_NAME }) }),
+  updateSecurityGroup: z.strictObject({ id: UUID_TEXT, name: SHORT_NAME, description: SHORT_NAME }),
+  deleteSecurityGroup: OF_GROUP,
+  createSecurityRule: z.strictObject({ rule: SECURITY_RULE }),
+  showSecurityRule: OF_GROUP,
+  deleteSecurityRule: OF_GROUP,
   listNetworks: z.strictObject({ projectId: QUERY.nullable() }),
   updateService: z.strictObject({
     uuid: QUERY.nullable(),
@@ -362,10 +401,17 @@ const OPERATORS = {
 /** The rest of what is said about silent hosts stays on control nodes. */
 const STANDING = { hostStanding: z.strictObject({ host: QUERY }) } satisfies Bodies<RecoveryDoorProtocol, 'hostStanding'>;
 
-export const API_DOOR = { ...WRITES, ...READS, ...STANDING, ...RECORDS, ...AGGREGATES, ...OPERATORS, ...IDENTITY, ...IMAGES, secrets: NO_BODY } satisfies Bodies<
-  ApiProtocol,
-  keyof ApiProtocol
->;
+export const API_DOOR = {
+  ...WRITES,
+  ...READS,
+  ...STANDING,
+  ...RECORDS,
+  ...AGGREGATES,
+  ...OPERATORS,
+  ...IDENTITY,
+  ...IMAGES,
+  secrets: NO_BODY,
+} satisfies Bodies<ApiProtocol, keyof ApiProtocol>;
 
 type Parse = NonNullable<ServiceKind<ConductorProtocol>['parse']>;
 

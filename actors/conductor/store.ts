@@ -18,6 +18,7 @@ import type { EventBatch } from '../model/event.ts';
 import type { InstanceRecord, Stored } from '../model/instance.ts';
 import type { NetworkRecord } from '../model/addressing.ts';
 import type { Claim } from '../model/placement.ts';
+import type { GroupPlaces } from '../model/server-group.ts';
 import type { QuotaLimits } from '../model/quota.ts';
 import type { HostDoorProtocol } from './messages/host.ts';
 import type { CreateOrder } from './messages/write.ts';
@@ -43,6 +44,8 @@ export interface CellStore extends Store, HostStandings {
   hostConfirmGone(host: string, instanceId: string, generation: number): Promise<void>;
   /** Ids among these that the store records as deleted, or placed anew under a higher generation. */
   hostStrays(guests: readonly { instanceId: string; generation: number }[]): Promise<{ instanceId: string; generation: number; recordedGone: boolean }[]>;
+  /** Where the other members of a server's group are; null: there is no such group any more. */
+  groupPlaces(groupId: string, instanceId: string): Promise<GroupPlaces | null>;
   /** Which node drives which host, for finding the way. */
   hostNodes(): Promise<{ host: string; node: string }[]>;
   /** Called after each commit that made something visible, in revision order. */
@@ -164,6 +167,10 @@ export function openPgStore(options: PgStoreOptions): CellStore {
     return many('host-strays', HOST_STRAYS, [guests.map((guest) => guest.instanceId), guests.map((guest) => guest.generation)]);
   }
 
+  async function groupPlaces(groupId: string, instanceId: string): Promise<GroupPlaces | null> {
+    return (await one<{ places: GroupPlaces }>('group-places', GROUP_PLACES, [groupId, instanceId]))?.places ?? null;
+  }
+
   async function addressesOf(name: string, text: string, values: unknown[]): Promise<Address[]> {
     const rows = await many<{ id: string }>(name, text, values);
     return rows.map((row) => `instance/${row.id}`);
@@ -190,6 +197,7 @@ export function openPgStore(options: PgStoreOptions): CellStore {
     hostRow,
     hostConfirmGone,
     hostStrays,
+    groupPlaces,
     hostNodes: () => many('host-nodes', 'select name as host, node from host where not deleted', []),
     ...hostStandings(many),
     open: (shards, limit, after) => addressesOf('open-operations', OPEN, [shards, limit, after === null ? null : parseAddress(after).id]),
@@ -264,5 +272,12 @@ const HOST_CONFIRM_GONE = `with cell_row as (select revision from cell for updat
   update host set used_vcpus = used_vcpus - gone.vcpus, used_memory_mib = used_memory_mib - gone.memory_mib,
     used_disk_gib = used_disk_gib - gone.disk_gib, claims = claims - 1
   from gone where name = $1`;
+/** As the write batch counts: every claim for anti-affinity, active ones on hosts that are not proved dead for the rest. */
+const GROUP_PLACES = `select json_build_object('policy', g.policy, 'perHost', case when g.policy = 'anti-affinity' then coalesce(g.per_host, 1) else 0 end,
+  'hosts', coalesce((select json_object_agg(x.host, x.n) from (
+    select c.host, count(distinct i.id) as n from instance i join claim c on c.instance_id = i.id join host h on h.name = c.host
+    where i.group_id = g.id and i.id <> $2 and (g.policy = 'anti-affinity' or c.role = 'active')
+      and (g.policy <> 'affinity' or (h.proof is not null and h.proof_epoch = h.epoch) is not true)
+    group by c.host) x), '{}'::json)) as places from server_group g where g.id = $1`;
 const HOST_STRAYS = `select g.id as "instanceId", g.generation, coalesce(i.deleted or (i.generation > g.generation and g.generation <= coalesce(r.generation, g.generation)), false) as "recordedGone"
   from unnest($1::uuid[], $2::integer[]) as g(id, generation) left join instance i on i.id = g.id left join restored r on r.instance_id = g.id`;

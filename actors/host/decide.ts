@@ -7,7 +7,7 @@ import { Fault } from '../../runtime/base/fault.ts';
 import type { Effect, Outcome, ReplyHandle } from '../../runtime/actor/effect.ts';
 import type { Facts, Next } from '../../runtime/actor/kind.ts';
 import type { MessageOf } from '../../runtime/actor/protocol.ts';
-import type { GuestEvent, HostUptime } from '../../drivers/driver.ts';
+import type { GuestDiagnostics, GuestEvent, HostUptime } from '../../drivers/driver.ts';
 import { CONDUCTOR } from '../conductor/messages.ts';
 import { instanceRef } from '../instance/messages.ts';
 import type { Claim } from '../model/placement.ts';
@@ -40,6 +40,8 @@ export function decide(state: HostState, message: MessageOf<HostProtocol>, facts
       return readConsole(state, message, facts);
     case 'hostUptime':
       return readUptime(state, facts);
+    case 'diagnostics':
+      return readDiagnostics(state, message, facts);
     case 'report':
       return { state, effects: [{ do: 'reply', value: reportOf(state) }] };
     case 'rowChanged':
@@ -61,11 +63,13 @@ export function decide(state: HostState, message: MessageOf<HostProtocol>, facts
     case 'rowRead':
       return rowRead(state, message.outcome as Outcome<Omit<HostStart, 'claims'>>, settings);
     case 'consoleRead':
-      return consoleRead(state, message.tag, message.outcome as Outcome<{ base64: string }>);
+      return handOn(state, message.tag, message.outcome as Outcome<{ base64: string }>);
     case 'uptimeRead':
       return uptimeRead(state, message.tag, message.outcome as Outcome<{ uptime: HostUptime | null }>);
     case 'imagesFetched':
       return { state: { ...state, fetching: false }, effects: [] };
+    case 'diagnosed':
+      return handOn(state, message.tag, message.outcome as Outcome<GuestDiagnostics | null>);
     case 'waited':
       return waited(state, message.instanceId, message.handle);
     default:
@@ -185,7 +189,14 @@ function readConsole(state: HostState, body: { instanceId: string; generation: n
   };
 }
 
-function consoleRead(state: HostState, tag: string, outcome: Outcome<{ base64: string }>): Next<HostState> {
+function readDiagnostics(state: HostState, body: { instanceId: string; generation: number }, facts: Facts): Next<HostState> {
+  const { instanceId, generation } = body;
+  const tag = String(facts.holdReply());
+  return { state, effects: [{ do: 'perform', job: 'diagnostics', args: { instanceId, generation }, as: 'diagnosed', tag, timeoutMs: CONSOLE_MS }] };
+}
+
+/** What was read for somebody who waits. */
+function handOn(state: HostState, tag: string, outcome: Outcome<object | null>): Next<HostState> {
   const to = Number(tag);
   return { state, effects: [outcome.ok ? { do: 'reply', value: outcome.value, to } : { do: 'refuse', fault: outcome.fault, to }] };
 }

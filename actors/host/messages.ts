@@ -6,7 +6,7 @@ import type { Ref } from '../../runtime/actor/address.ts';
 import { refTo } from '../../runtime/actor/address.ts';
 import type { Answer } from '../../runtime/actor/effect.ts';
 import type { FaultRecord } from '../../runtime/base/fault.ts';
-import type { GuestEvent, GuestSeen, GuestSpec, HostInventory, HostUptime } from '../../drivers/driver.ts';
+import type { GuestDiagnostics, GuestEvent, GuestSeen, GuestSpec, HostInventory, HostUptime } from '../../drivers/driver.ts';
 import type { Claim, ClaimAnswer, HostReport } from '../model/placement.ts';
 import type { PowerState } from '../model/server-state.ts';
 import type { Resources } from '../model/resources.ts';
@@ -44,6 +44,8 @@ export type HostProtocol = {
   consoleOutput: { body: { instanceId: string; generation: number; maxBytes: number }; reply: { base64: string } };
   /** Of its machine; null when the hypervisor does not tell it. */
   hostUptime: { body: object; reply: HostUptime | null };
+  /** Counters of a guest; null: this hypervisor has none. Faults: `notFound`, `conflict` (it does not run), `unavailable`. */
+  diagnostics: { body: { instanceId: string; generation: number }; reply: GuestDiagnostics | null };
   /** Current state, for schedulers and views. */
   report: { body: object; reply: HostReport };
   /** An administrator changed what the row says (enabled, zone, aggregates): read it again. */
@@ -64,6 +66,7 @@ export type HostProtocol = {
   consoleRead: { body: Omit<Answer, 'type'>; reply: undefined };
   uptimeRead: { body: Omit<Answer, 'type'>; reply: undefined };
   imagesFetched: { body: Omit<Answer, 'type'>; reply: undefined };
+  diagnosed: { body: Omit<Answer, 'type'>; reply: undefined };
   waited: { body: { instanceId: string; handle: number }; reply: undefined };
 };
 

@@ -8,7 +8,7 @@ import type { ActorKind } from '../../runtime/actor/kind.ts';
 import { GENERATION, GUEST_SPEC, NAME, NO_BODY, parserOf, RESOURCES, UUID_TEXT, WORD, type Bodies } from '../model/parse.ts';
 import type { GuestVerb, HostProtocol } from './messages.ts';
 
-type FromOthers = 'claim' | 'release' | 'run' | 'consoleOutput' | 'hostUptime' | 'report' | 'rowChanged' | 'guestChanged';
+type FromOthers = 'claim' | 'release' | 'run' | 'consoleOutput' | 'hostUptime' | 'diagnostics' | 'report' | 'rowChanged' | 'guestChanged';
 
 /** Longer than any ask may last. */
 const WAIT_MAX_MS = 60_000;
@@ -40,6 +40,7 @@ const BODIES = {
     }),
   consoleOutput: z.strictObject({ ...GUEST, maxBytes: z.int().min(0).max(CONSOLE_MAX_BYTES) }),
   hostUptime: NO_BODY,
+  diagnostics: z.strictObject(GUEST),
   report: NO_BODY,
   rowChanged: NO_BODY,
   guestChanged: z.strictObject({ event: z.null() }),

@@ -40,6 +40,7 @@ export function hostJobs(parts: HostParts, settings: HostSettings): { readonly [
     console: (args: GuestKey & { maxBytes: number }, signal) => readConsole(parts.driver, args, signal),
     uptime: async (_args: object, signal) => ({ uptime: (await parts.driver.hostUptime?.(signal)) ?? null }),
     fetchImages: (args: { host: string }, signal) => fetchImages(parts, args.host, signal),
+    diagnostics: async ({ instanceId, generation }: GuestKey, signal) => (await parts.driver.diagnostics?.({ instanceId, generation }, signal)) ?? null,
     clear: (args: ClearArgs, signal) => clear(parts, args, signal),
   };
 }

@@ -13,11 +13,12 @@ import type { VerbAnswer } from '../host/messages.ts';
 import type { Nic } from '../model/addressing.ts';
 import type { Operation, OperationName } from '../model/operation.ts';
 import type { ClaimAnswer, Placed } from '../model/placement.ts';
+import type { GroupPlaces } from '../model/server-group.ts';
 import { ALLOWED, refusal, refusalText, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
 import { applyChanges } from './changes.ts';
 import { dueInTime, isDue } from './due.ts';
 import type { Caller, InstanceChanges, InstanceProtocol, Verb } from './messages.ts';
-import { addressed, claimed, CREATE, hostLost, notProved, placed, placementRefused, releaseAt } from './operations/create.ts';
+import { addressed, claimed, CREATE, grouped, hostLost, notProved, placed, placementRefused, releaseAt } from './operations/create.ts';
 import { checkHost, DELETE, gone, hostStood } from './operations/delete.ts';
 import { EVACUATE } from './operations/evacuate.ts';
 import { REBOOT, START, STOP } from './operations/power.ts';
@@ -55,6 +56,7 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
     case 'checkHost':
       return isWorking(state) && message.tag === tagOf(state) ? checkHost(state) : next(state);
     case 'placed':
+    case 'grouped':
     case 'addressed':
     case 'claimed':
     case 'ran':
@@ -83,7 +85,7 @@ function takeUp(state: Working, facts: Facts, settings: InstanceSettings): Next<
 export function refused(state: InstanceState, why: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   if (isWorking(state) && why === 'hostNotProved') return notProved(state, facts, settings);
   if (!isWorking(state) || state.record.operation.step !== 'place') throw new Error(`a commit was refused: ${why}`);
-  return isDue(state, facts) ? expire(state, facts, settings) : placementRefused(state, why, settings);
+  return isDue(state, facts) ? expire(state, facts, settings) : placementRefused(state, why, facts, settings);
 }
 
 /** Too many crashes: the operation ends with a fault, never in silence. */
@@ -108,13 +110,15 @@ function expire(state: Working, facts: Facts, settings: InstanceSettings): Next<
 }
 
 type Standing = RecoveryDoorProtocol['hostStanding']['reply'];
-type AnswerMessage = Extract<MessageOf<InstanceProtocol>, { type: 'placed' | 'addressed' | 'claimed' | 'ran' | 'hostStood' }>;
+type AnswerMessage = Extract<MessageOf<InstanceProtocol>, { type: 'placed' | 'grouped' | 'addressed' | 'claimed' | 'ran' | 'hostStood' }>;
 
 function answered(state: InstanceState, message: AnswerMessage, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   if (!isWorking(state) || message.tag !== tagOf(state)) return stale(state, message);
   switch (message.type) {
     case 'placed':
       return placed(state, message.outcome as Outcome<Placed>, facts);
+    case 'grouped':
+      return grouped(state, message.outcome as Outcome<GroupPlaces | null>, settings);
     case 'addressed':
       return addressed(state, message.outcome as Outcome<Nic>, facts);
     case 'claimed':
@@ -174,11 +178,16 @@ function act(state: Living, verb: Verb, caller: Caller, facts: Facts, settings: 
 
 function update(state: Living, changes: InstanceChanges, caller: Caller, facts: Facts): Next<InstanceState> {
   if (state.record.deleted) return next(state, refuse(notFound(state.record.id)));
-  const illegal = checkLegal(state, changes.metadata ? 'metadata' : changes.tags ? 'tags' : 'update', 'update', caller);
+  const illegal = checkLegal(state, changedRule(changes), 'update', caller);
   if (illegal) return next(state, refuse(illegal));
   const changed = applyChanges(state.record, changes);
   if (changed instanceof Fault) return next(state, refuse(changed.toRecord()));
   return next(change(state, changed, facts), { do: 'replyStored' });
+}
+
+function changedRule(changes: InstanceChanges): RuleName {
+  for (const name of ['metadata', 'tags', 'securityGroups', 'guestPassword'] as const) if (changes[name] !== undefined) return name;
+  return 'update';
 }
 
 /** Why a verb may not begin now, as the API says it; undefined when it may. */

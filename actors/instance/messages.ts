@@ -30,6 +30,9 @@ export type InstanceChanges = {
   readonly accessIpV6?: string | null;
   readonly metadata?: MapChange;
   readonly tags?: ListChange;
+  readonly securityGroups?: ListChange;
+  /** null: what the guest posted is forgotten. */
+  readonly guestPassword?: string | null;
 };
 
 /** Of what is there when the change is made, so that two changes side by side both count. `replace` comes first. */
@@ -59,6 +62,7 @@ export type InstanceProtocol = {
 
   // Its own: answers to what it asked, and timers.
   placed: { body: Omit<Answer, 'type'>; reply: undefined };
+  grouped: { body: Omit<Answer, 'type'>; reply: undefined };
   addressed: { body: Omit<Answer, 'type'>; reply: undefined };
   claimed: { body: Omit<Answer, 'type'>; reply: undefined };
   ran: { body: Omit<Answer, 'type'>; reply: undefined };

@@ -60,6 +60,8 @@ const CHANGES = z.strictObject({
   accessIpV6: textUpTo(ADDRESS_TEXT_MAX).nullable().exactOptional(),
   metadata: MAP_CHANGE.exactOptional(),
   tags: LIST_CHANGE.exactOptional(),
+  securityGroups: LIST_CHANGE.exactOptional(),
+  guestPassword: LONG_TEXT.nullable().exactOptional(),
 } satisfies Shape<InstanceChanges>);
 
 const BODIES = {

@@ -8,6 +8,7 @@ import type { AddressTake, ClaimChange, QuotaChange } from '../model/commit.ts';
 import type { InstanceRecord } from '../model/instance.ts';
 import { beginAction, type ActionEvent, type ActionRecord, type Operation } from '../model/operation.ts';
 import type { Bid, Explanation } from '../model/placement.ts';
+import type { GroupPlaces } from '../model/server-group.ts';
 import type { Facts, Next } from '../../runtime/actor/kind.ts';
 import type { Effect } from '../../runtime/actor/effect.ts';
 import { toIso } from '../../runtime/base/clock.ts';
@@ -39,6 +40,8 @@ export type Soft = {
   readonly asked: Bid | null;
   /** When the schedulers first said that they know no host that could be meant, until one is known. */
   readonly noHostsMs: number | null;
+  /** Where the others of its group are, as far as this round knows; null: not asked, or no group. */
+  readonly group: GroupPlaces | null;
 };
 
 export const NO_SOFT: Soft = {
@@ -52,6 +55,7 @@ export const NO_SOFT: Soft = {
   nicsLeft: 0,
   asked: null,
   noHostsMs: null,
+  group: null,
 };
 
 export type InstanceState = {

@@ -52,6 +52,10 @@ export type InstanceRecord = {
   readonly host: string | null;
   /** Counts placements: 0 before the first. Names claim and guest together with the id. */
   readonly generation: number;
+  /** The server group it was made in; absent or null when none. It never changes. */
+  readonly group?: { readonly id: string } | null;
+  /** What the guest posted as its password, encrypted with the user's key; absent or null when it posted none. */
+  readonly guestPassword?: string | null;
   /** Networks asked for, with the address wanted there; `nics` are what came of it. */
   readonly wantedNetworks: readonly { readonly networkId: string; readonly address: string | null }[];
   readonly nics: readonly Nic[];

@@ -10,6 +10,7 @@ import { Fault, type Json } from '../../runtime/base/fault.ts';
 import { UUID } from '../../runtime/base/ids.ts';
 import type { HostReport, PlacementRequest } from './placement.ts';
 import type { Resources } from './resources.ts';
+import { GROUP_POLICIES, type GroupPlaces } from './server-group.ts';
 import { POWER_STATES, type PowerState } from './server-state.ts';
 
 /** A schema for each member, optional ones too: a member that is forgotten does not compile. */
@@ -199,6 +200,12 @@ export const GUEST_SPEC = z.strictObject({
   metadata: TEXT_MAP,
 } satisfies Shape<GuestSpec>);
 
+const GROUP_PLACES = z.strictObject({
+  policy: z.enum(GROUP_POLICIES),
+  perHost: COUNT,
+  hosts: z.record(WORD, COUNT),
+} satisfies Shape<GroupPlaces>);
+
 export const PLACEMENT_REQUEST = z.strictObject({
   instanceId: UUID_TEXT,
   projectId: NAME,
@@ -211,6 +218,7 @@ export const PLACEMENT_REQUEST = z.strictObject({
   extraSpecs: TEXT_MAP,
   imageProperties: TEXT_MAP,
   hints: bounded<PlacementRequest['hints']>(),
+  group: GROUP_PLACES.exactOptional(),
 } satisfies Shape<PlacementRequest>);
 
 /** Type, version and architecture are empty before the host has looked at its hypervisor. */

@@ -141,6 +141,8 @@ export const ALLOWED = {
   delete: { vm: 'any', task: 'any', launched: false, lock: true },
   update: { vm: 'any', task: 'any', launched: false, lock: true },
   metadata: { vm: ['active', 'paused', 'suspended', 'stopped'], task: 'any', launched: false, lock: true },
+  securityGroups: { vm: 'any', task: 'any', launched: false, lock: false },
+  guestPassword: { vm: 'any', task: 'any', launched: false, lock: false },
   tags: { vm: ['active', 'paused', 'suspended', 'stopped'], task: 'any', launched: false, lock: false },
 } as const satisfies Record<string, Rule>;
 export type Verb = keyof typeof ALLOWED;

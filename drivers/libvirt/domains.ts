@@ -10,6 +10,7 @@ import type { LibvirtConnection } from './connection.ts';
 import { cancelled, hasReason } from './errors.ts';
 import { powerOfState } from './events.ts';
 import { METADATA_URI } from './domain-xml.ts';
+import { ALL_STATS, type Stats } from './stats.ts';
 import { DEFINE_VALIDATE, METADATA_ELEMENT, PROCEDURES, UNDEFINE_ALL, type Domain, type Procedure } from './procedures.ts';
 
 export type { Domain } from './procedures.ts';
@@ -59,6 +60,13 @@ export class Domains {
   async power(dom: Domain, signal: AbortSignal): Promise<GuestPower> {
     const { state, reason } = await this.#options.short.call(PROCEDURES.domainGetState, { dom, flags: 0 }, { timeoutMs: SHORT_MS, signal });
     return powerOfState(state, reason);
+  }
+
+  /** By name; empty when it is gone. */
+  async stats(dom: Domain, signal: AbortSignal): Promise<Stats> {
+    const args = { doms: [dom], stats: ALL_STATS, flags: 0 };
+    const { records } = await this.#options.short.call(PROCEDURES.connectGetAllDomainStats, args, { timeoutMs: SHORT_MS, signal });
+    return new Map(records[0]?.params.map(({ field, value }) => [field, value]) ?? []);
   }
 
   async define(xml: string, validate: boolean, signal: AbortSignal): Promise<Domain> {

@@ -8,7 +8,20 @@ import { systemRandom, type Random } from '../../runtime/base/random.ts';
 import type { Clock } from '../../runtime/base/clock.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
-import type { DriverStatus, GuestEvent, GuestImage, GuestKey, GuestPower, GuestSeen, GuestSpec, HostInventory, HostUptime, HypervisorDriver, ImageSource } from '../driver.ts';
+import type {
+  DriverStatus,
+  GuestDiagnostics,
+  GuestEvent,
+  GuestImage,
+  GuestKey,
+  GuestPower,
+  GuestSeen,
+  GuestSpec,
+  HostInventory,
+  HostUptime,
+  HypervisorDriver,
+  ImageSource,
+} from '../driver.ts';
 import { LibvirtConnection } from './connection.ts';
 import { domainXml, type Machine } from './domain-xml.ts';
 import { Domains, SHORT_MS, type Domain } from './domains.ts';
@@ -19,6 +32,7 @@ import { locateLibvirt, type LibvirtPlace } from './locate.ts';
 import { LIFECYCLE_EVENT_ID, PROCEDURES } from './procedures.ts';
 import type { RpcSession } from './rpc.ts';
 import { reachableFolder } from './state-folder.ts';
+import { diagnosticsOf } from './stats.ts';
 import { Storage, type Owner } from './storage.ts';
 
 export type LibvirtOptions = {
@@ -197,6 +211,15 @@ class LibvirtDriver implements HypervisorDriver {
     return verb(signal, async () => {
       await this.#mine(guest, signal);
       return this.#storage.consoleTail(guest.instanceId, maxBytes);
+    });
+  }
+
+  diagnostics(guest: GuestKey, signal: AbortSignal): Promise<GuestDiagnostics> {
+    return verb(signal, async () => {
+      const dom = await this.#mine(guest, signal);
+      const power = await this.#domains.power(dom, signal);
+      if (power !== 'running') throw conflict('guest.off', 'The guest does not run.');
+      return diagnosticsOf(await this.#domains.stats(dom, signal), power);
     });
   }
 

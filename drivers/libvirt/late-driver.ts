@@ -5,7 +5,19 @@
  */
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
-import type { DriverStatus, GuestEvent, GuestImage, GuestKey, GuestPower, GuestSeen, GuestSpec, HostInventory, HostUptime, HypervisorDriver } from '../driver.ts';
+import type {
+  DriverStatus,
+  GuestDiagnostics,
+  GuestEvent,
+  GuestImage,
+  GuestKey,
+  GuestPower,
+  GuestSeen,
+  GuestSpec,
+  HostInventory,
+  HostUptime,
+  HypervisorDriver,
+} from '../driver.ts';
 import { abortable } from './connection.ts';
 import { openLibvirtDriver, type LibvirtOptions } from './driver.ts';
 import { unreachableHypervisor } from './errors.ts';
@@ -82,6 +94,12 @@ export class LateDriver implements HypervisorDriver {
 
   async consoleOutput(guest: GuestKey, options: { maxBytes: number }, signal: AbortSignal): Promise<Buffer> {
     return this.#there().consoleOutput(guest, options, signal);
+  }
+
+  async diagnostics(guest: GuestKey, signal: AbortSignal): Promise<GuestDiagnostics> {
+    const driver = this.#there();
+    if (driver.diagnostics === undefined) throw new Fault('unsupported', 'guest.diagnostics', 'This hypervisor counts nothing.');
+    return driver.diagnostics(guest, signal);
   }
 
   async list(signal: AbortSignal): Promise<GuestSeen[]> {

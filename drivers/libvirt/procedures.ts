@@ -2,13 +2,14 @@
  * The part of libvirt's remote protocol that this driver speaks: numbers, arguments and answers. Numbers never change
  * between versions; libvirt only adds. A procedure that isn't here can't be called.
  */
-import { fixed, int, list, nothing, optional, string, struct, uhyper, uint, uuid, type Codec } from './xdr.ts';
+import { fixed, int, list, nothing, optional, string, struct, typedValue, uhyper, uint, uuid, type Codec } from './xdr.ts';
 
 export type Procedure<A, R> = { readonly number: number; readonly args: Codec<A>; readonly ret: Codec<R> };
 
 /** What libvirtd answers in one list at most. */
 const DOMAINS_MAX = 16_384;
 const AUTH_TYPES_MAX = 20;
+const STATS_MAX = 262_144;
 
 export const PROGRAM = 0x20008086;
 export const PROGRAM_VERSION = 1;
@@ -47,6 +48,11 @@ export const PROCEDURES = {
   ),
   connectListAllDomains: procedure(273, struct({ needResults: int, flags: uint }), struct({ domains: list(domain, DOMAINS_MAX), count: uint })),
   connectDomainEventCallbackRegisterAny: procedure(316, struct({ eventId: int, dom: optional(domain) }), struct({ callbackId: int })),
+  connectGetAllDomainStats: procedure(
+    344,
+    struct({ doms: list(domain, DOMAINS_MAX), stats: uint, flags: uint }),
+    struct({ records: list(struct({ dom: domain, params: list(struct({ field: string, value: typedValue }), STATS_MAX) }), DOMAINS_MAX) }),
+  ),
   domainLookupByUuid: procedure(24, struct({ uuid }), ofDomain),
   domainDefineXmlFlags: procedure(350, struct({ xml: string, flags: uint }), ofDomain),
   domainCreateWithFlags: procedure(196, ofDomainAndFlags, ofDomain),

@@ -96,6 +96,7 @@ export async function openSimulatedDriver(options: SimulatedOptions): Promise<Hy
     reboot: (guest, { kind, graceMs }, signal) =>
       gate.pass(call('reboot', guest, signal), async () => machine.restart(guest, kind === 'soft' && (await askDown(guest, graceMs, signal)))),
     consoleOutput: (guest, { maxBytes }, signal) => gate.pass(call('consoleOutput', guest, signal), () => machine.console(guest, maxBytes)),
+    diagnostics: (guest, signal) => gate.pass(call('diagnostics', guest, signal), () => machine.counters(guest)),
     list: (signal) =>
       gate.pass(call('list', null, signal), () =>
         Array.from(guests.all(), ({ instanceId, generation, name, power }) => ({ instanceId, generation, name, power })),

@@ -16,6 +16,7 @@ export type Latencies = {
   readonly stopMs: Latency;
   readonly rebootMs: Latency;
   readonly consoleOutputMs: Latency;
+  readonly diagnosticsMs: Latency;
   readonly listMs: Latency;
   /** How long a guest needs to go off when asked; one that takes longer than the grace loses its power. */
   readonly shutdownMs: Latency;
@@ -29,6 +30,7 @@ const NONE: Latencies = {
   stopMs: 0,
   rebootMs: 0,
   consoleOutputMs: 0,
+  diagnosticsMs: 0,
   listMs: 0,
   shutdownMs: 0,
 };

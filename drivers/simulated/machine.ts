@@ -5,8 +5,9 @@
 import { check } from '../../runtime/base/check.ts';
 import type { Clock } from '../../runtime/base/clock.ts';
 import { Fault } from '../../runtime/base/fault.ts';
-import type { GuestEvent, GuestKey, GuestPower, GuestSpec } from '../driver.ts';
+import type { GuestDiagnostics, GuestEvent, GuestKey, GuestPower, GuestSpec } from '../driver.ts';
 import { renderConsole } from './console.ts';
+import { countersOf } from './counters.ts';
 import type { GuestSlot, Guests } from './guests.ts';
 import { MEMORY_OVERCOMMIT, checkSpec } from './limits.ts';
 import type { Capacity } from './limits.ts';
@@ -29,6 +30,8 @@ export interface Machine {
   switchOff(guest: GuestKey, orderly: boolean): Powered;
   restart(guest: GuestKey, orderly: boolean): Powered;
   console(guest: GuestKey, maxBytes: number): Buffer;
+  /** Fault `conflict` when it does not run. */
+  counters(guest: GuestKey): GuestDiagnostics;
   /** A running guest goes off by itself. Undefined when it does not run. */
   drop(instanceId: string, power: 'shutdown' | 'crashed'): GuestEvent | undefined;
   /** A running guest of somebody else. */
@@ -108,6 +111,11 @@ export function openMachine(parts: { host: string; guests: Guests; clock: Clock;
       return { power: 'running' };
     },
     console: (guest, maxBytes) => renderConsole(guests.read(find(guest)), host, maxBytes),
+    counters(guest) {
+      const slot = find(guest);
+      if (slot.power !== 'running') throw new Fault('conflict', 'guest.off', 'The guest does not run.');
+      return countersOf(guests.read(slot), clock.wallMs());
+    },
     drop(instanceId, power) {
       const slot = guests.find(instanceId);
       if (slot?.power !== 'running') return undefined;

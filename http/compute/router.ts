@@ -1,6 +1,6 @@
 /**
  * The door of the Compute API: discovery, versions, the table of routes, and the order in which a request is checked
- * (token, version, route, its versions, JSON, project in the path, schema, object, policy). What is thrown on the way
+ * (token, version, rate limits, route, its versions, JSON, project in the path, schema, object, policy). What is thrown on the way
  * becomes an answer here and nowhere else.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -148,6 +148,7 @@ async function serveRoute(
   if (!asked.legacy) asked.version = versionAsked(request.headers, MICROVERSIONS);
   const { projectSegment, path } = withoutProject(where.rest, table.firsts);
   const method = request.method ?? 'GET';
+  parts.rates.take(caller.projectId ?? caller.userId, method, where.search === '' ? path : `${path}?${where.search}`);
   const { place, params } = findPlace(table, method, path);
   asked.routeName = place.path;
   let entry = place.actions.size === 0 ? entryIn(place.entries, asked.version) : undefined;

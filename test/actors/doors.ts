@@ -7,6 +7,7 @@ import type { Sent } from './crossing.ts';
 type Request = readonly [method: string, path: string, options?: AskOptions];
 
 const ADMIN = { token: 'admin' };
+const GROUP_ID = '66666666-6666-4666-8666-666666666666';
 const KEY = `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI${'A'.repeat(43)} me`;
 const SERVER = { name: 'web', imageRef: IMAGE_ID, flavorRef: '1' };
 const RICH_SERVER = {
@@ -39,6 +40,7 @@ function requestsOf(id: string): Request[] {
       '/v2.1/servers',
       { ...ADMIN, version: '2.1', body: { server: { ...SERVER, availability_zone: 'nova:host1', personality: [{ path: '/a', contents: 'QUJD' }] } } },
     ],
+    ['POST', '/v2.1/servers', { body: { server: SERVER, 'os:scheduler_hints': { group: GROUP_ID } } }],
     ['GET', server],
     ['GET', `/v2.1/servers/detail?limit=2&marker=${id}&sort_key=created_at&name=^t&changes-since=2026-01-01T00:00:00Z&status=ACTIVE`, { version: '2.73' }],
     ['GET', `/v2.1/servers?all_tenants=1&ip=10.&host=host1&deleted=true&uuid=${id}`, ADMIN],
@@ -111,6 +113,22 @@ function requestsOf(id: string): Request[] {
     ['GET', '/v2.1/os-hypervisors/1/uptime', ADMIN],
     ['POST', '/v2.1/os-server-external-events', { ...ADMIN, version: '2.76', body: { events: [{ name: 'power-update', server_uuid: id, tag: 'POWER_ON' }] } }],
     ['GET', '/v2.1/os-networks', ADMIN],
+    ['GET', `${server}/diagnostics`, ADMIN],
+    ['GET', '/v2.1/os-server-groups?limit=1&offset=1&all_projects=1', ADMIN],
+    ['GET', `/v2.1/os-server-groups/${GROUP_ID}`],
+    ['POST', '/v2.1/os-server-groups', { version: '2.64', body: { server_group: { name: 'g', policy: 'anti-affinity', rules: { max_server_per_host: 2 } } } }],
+    ['DELETE', `/v2.1/os-server-groups/${GROUP_ID}`],
+    ['GET', `/v2.1/os-simple-tenant-usage/${PROJECT}?start=2026-01-01T00:00:00&limit=1&marker=${id}`, { ...ADMIN, version: '2.40' }],
+    ['GET', '/v2.1/os-security-groups'],
+    ['POST', '/v2.1/os-security-groups', { body: { security_group: { name: 'db', description: 'd' } } }],
+    ['PUT', `/v2.1/os-security-groups/${GROUP_ID}`, { body: { security_group: { name: 'web', description: 'new' } } }],
+    action({ addSecurityGroup: { name: 'web' } }),
+    action({ removeSecurityGroup: { name: 'web' } }),
+    ['POST', '/v2.1/os-security-group-rules', { body: { security_group_rule: { parent_group_id: GROUP_ID, ip_protocol: 'tcp', from_port: 1, to_port: 2 } } }],
+    ['POST', '/v2.1/os-security-group-rules', { body: { security_group_rule: { parent_group_id: GROUP_ID, group_id: GROUP_ID } } }],
+    ['DELETE', `/v2.1/os-security-group-rules/${GROUP_ID}`],
+    ['DELETE', `/v2.1/os-security-groups/${GROUP_ID}`],
+    ['DELETE', `${server}/os-server-password`],
     ['DELETE', server],
   ];
 }
@@ -132,6 +150,11 @@ export async function saidByDoors(): Promise<Sent[]> {
     cloud.hosts = [{ ...hostView('host1', 1), uuid: HOST_ID }];
     await rig.ask('POST', '/v2.1/os-keypairs', { body: { keypair: { name: 'one', public_key: KEY } } });
     const id = await rig.server();
+    cloud.change(id, { guestPassword: 'c2VjcmV0' });
+    cloud.serverGroups.set(GROUP_ID, { id: GROUP_ID, projectId: PROJECT, userId: 'u', name: 'g', policy: 'affinity', perHost: null });
+    cloud.securityGroups.set(GROUP_ID, { id: GROUP_ID, projectId: PROJECT, name: 'web', description: 'd' });
+    const rule = { protocol: 'tcp', fromPort: 22, toPort: 22, cidr: '0.0.0.0/0', group: null };
+    cloud.securityRules.set(GROUP_ID, { id: GROUP_ID, parentGroupId: GROUP_ID, ...rule });
     for (const host of ['host1', 'host2']) cloud.standings.set(host, standingOf(host, { proof: 'fence' }));
     for (const [method, path, options] of requestsOf(id)) {
       const { status, text } = await rig.ask(method, path, options);

@@ -68,7 +68,7 @@ export function richInstance(): InstanceRecord {
 
 /** A server's life from its order to its end, as often as needed: hosts that refuse, that fail, that do not answer. */
 export function saidByInstance(): Sent[] {
-  return [failingLife(), fullLife(), deletedEarly()].flat();
+  return [failingLife(), fullLife(), deletedEarly(), groupedLife()].flat();
 }
 
 function failingLife(): Sent[] {
@@ -103,12 +103,19 @@ function deletedEarly(): Sent[] {
   return life.sent;
 }
 
+function groupedLife(): Sent[] {
+  const life = new InstanceLife({ group: { id: IMAGE_ID } });
+  life.answer('grouped', { ok: true, value: { policy: 'anti-affinity', perHost: 2, hosts: { [HOST]: 1 } } });
+  return life.sent;
+}
+
 class InstanceLife {
   readonly sent: Sent[] = [];
   readonly #asked = new Map<string, string>();
-  #state: InstanceState = { id: INSTANCE_ID, record: richInstance(), soft: NO_SOFT, parts: NO_PARTS };
+  #state: InstanceState;
 
-  constructor() {
+  constructor(more: Partial<InstanceRecord> = {}) {
+    this.#state = { id: INSTANCE_ID, record: { ...richInstance(), ...more }, soft: NO_SOFT, parts: NO_PARTS };
     const { state, effects } = recover(this.#state, factsAt(NOW_MS), SETTINGS);
     this.#take(state, effects);
   }
@@ -124,7 +131,7 @@ class InstanceLife {
     this.answer('addressed', { ok: true, value: nic });
   }
 
-  answer(as: 'placed' | 'addressed' | 'claimed' | 'ran', outcome: Outcome): void {
+  answer(as: 'placed' | 'grouped' | 'addressed' | 'claimed' | 'ran', outcome: Outcome): void {
     this.#say({ type: as, tag: this.#asked.get(as) ?? '', outcome });
   }
 

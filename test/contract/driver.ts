@@ -97,22 +97,22 @@ export function driverContract(name: string, open: () => Promise<DriverRig>, opt
 
     describe('inventory', () => {
       promise('tells how long its machine has been up, if at all: it only grows', async () => {
-      if (driver.hostUptime === undefined) return;
-      const { upMs, load } = await driver.hostUptime(limit());
-      expect([upMs >= 0, load.length, load.every((part) => part >= 0)]).toEqual([true, 3, true]);
-      expect((await driver.hostUptime(limit())).upMs).toBeGreaterThanOrEqual(upMs);
-    });
+        if (driver.hostUptime === undefined) return;
+        const { upMs, load } = await driver.hostUptime(limit());
+        expect([upMs >= 0, load.length, load.every((part) => part >= 0)]).toEqual([true, 3, true]);
+        expect((await driver.hostUptime(limit())).upMs).toBeGreaterThanOrEqual(upMs);
+      });
 
-    promise('fetches an image ahead of time, if at all, as often as asked, and spawns from it', async () => {
-      if (driver.fetchImage === undefined) return;
-      const spec = newSpec();
-      await driver.fetchImage(spec.image, limit());
-      await driver.fetchImage(spec.image, limit());
-      expect(await driver.spawn(spec, limit())).toEqual({ power: 'running' });
-      await refused('cancelled', driver.fetchImage({ ...spec.image, id: randomUUID(), hash: null }, AbortSignal.abort()));
-    });
+      promise('fetches an image ahead of time, if at all, as often as asked, and spawns from it', async () => {
+        if (driver.fetchImage === undefined) return;
+        const spec = newSpec();
+        await driver.fetchImage(spec.image, limit());
+        await driver.fetchImage(spec.image, limit());
+        expect(await driver.spawn(spec, limit())).toEqual({ power: 'running' });
+        await refused('cancelled', driver.fetchImage({ ...spec.image, id: randomUUID(), hash: null }, AbortSignal.abort()));
+      });
 
-    promise('tells what the host can give in all', async () => {
+      promise('tells what the host can give in all', async () => {
         const inventory = await driver.inventory(limit());
         for (const amount of [inventory.vcpus, inventory.memoryMiB, inventory.diskGiB]) {
           expect(amount).toBeGreaterThan(0);
@@ -335,6 +335,20 @@ export function driverContract(name: string, open: () => Promise<DriverRig>, opt
         },
         'bootText',
       );
+    });
+
+    describe('diagnostics', () => {
+      promise('counts what a running guest has, and is refused for one that is off or unknown', async () => {
+        const { diagnostics } = driver;
+        if (diagnostics === undefined) return; // a hypervisor may count nothing
+        const spec = await spawned();
+        const found = await driver.diagnostics?.(spec, limit());
+        expect(found).toMatchObject({ power: 'running', memory: { maximumMiB: expect.toSatisfy((mib) => mib === null || mib === spec.memoryMiB) } });
+        expect(found?.cpus.length).toBeLessThanOrEqual(spec.vcpus);
+        await stopNow(spec);
+        await expect(driver.diagnostics?.(spec, limit())).rejects.toMatchObject({ code: 'conflict' });
+        await expect(driver.diagnostics?.(rig.specFor(), limit())).rejects.toMatchObject({ code: 'notFound' });
+      });
     });
 
     describe('after a crash', () => {

@@ -67,6 +67,21 @@ export function storeQuotaContract(now: () => { rig: StoreRig; store: CellStore 
       ]);
     });
 
+    it('of addresses is kept to by those that come in one batch and later, and is free again when they are', async () => {
+      const { store, rig } = now();
+      const { epoch } = await startHost(store, 'h1', { vcpus: 99, memoryMiB: 99_999, diskGiB: 999 });
+      await rig.setLimit('blue', '', { fixed_ips: 2 });
+      const servers = await create(store, many(1, 5));
+      const place = (nth: number) => commit(store, servers[nth]!, placedOn(servers[nth]!, 'h1', epoch, `10.20.0.${nth + 5}`));
+      const ends = (await Promise.all([place(0), place(1), place(2)])).map((answer) => (answer.is === 'refused' ? answer.why : answer.is));
+      expect(ends).toEqual(['done', 'done', 'quota']);
+      expect(await place(3)).toEqual({ is: 'refused', why: 'quota' });
+      const [red] = await create(store, [9], { projectId: 'red' });
+      expect(await commit(store, red!, placedOn(red!, 'h1', epoch, '10.20.0.99'))).toMatchObject({ is: 'done' });
+      await rig.setLimit('blue', '', { fixed_ips: 3 });
+      expect([await place(3), await place(4)]).toMatchObject([{ is: 'done' }, { is: 'refused' }]);
+    });
+
     it('gives back what a deleted server used, once', async () => {
       const { store, rig } = now();
       const servers = await create(store, many(1, 10));

@@ -10,6 +10,7 @@ import type { Operation } from '../../actors/model/operation.ts';
 import type { Claim } from '../../actors/model/placement.ts';
 import { COUNTED, quotaNeed, type QuotaNeed } from '../../actors/model/quota.ts';
 import { needOf, type Resources } from '../../actors/model/resources.ts';
+import type { ServerGroup } from '../../actors/model/server-group.ts';
 import type { CommitAnswer } from '../../runtime/actor/store.ts';
 import { shardOf } from '../../runtime/shard/ring.ts';
 import { instanceRecord, uuidOf } from '../actors/conductor/rows.ts';
@@ -46,7 +47,8 @@ export type StoreRig = {
   addNetwork(network: NetworkRecord): Promise<void>;
   /** Of hosts that have begun; ids come in rising order. */
   addAggregate(aggregate: { id: number; metadata: { readonly [key: string]: string }; hosts: readonly string[] }): Promise<void>;
-  setLimit(project: string, user: string, limits: Partial<QuotaNeed>): Promise<void>;
+  setLimit(project: string, user: string, limits: Partial<QuotaNeed & { server_group_members: number; fixed_ips: number }>): Promise<void>;
+  addGroup(group: ServerGroup): Promise<void>;
   setDefaultClass(limits: Partial<QuotaNeed>): Promise<void>;
   dump(): Promise<CellDump>;
   close(): Promise<void>;

@@ -13,6 +13,7 @@ export async function memoryRig(): Promise<StoreRig> {
     addAggregate: async (aggregate) => void tables.aggregates.push(aggregate),
     setLimit: async (project, user, limits) =>
       void tables.quotaLimits.set(quotaKey(project, user), { ...tables.quotaLimits.get(quotaKey(project, user)), ...limits }),
+    addGroup: async (group) => void tables.serverGroups.set(group.id, group),
     setDefaultClass: async (limits) => void Object.assign(tables.quotaClass, limits),
     dump: async () => dumpTables(tables),
     close: async () => {},

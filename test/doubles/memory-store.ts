@@ -21,6 +21,7 @@ import type { InstanceRecord } from '../../actors/model/instance.ts';
 import type { Claim } from '../../actors/model/placement.ts';
 import { NOTHING } from '../../actors/model/resources.ts';
 import { QUOTA_DEFAULTS, type QuotaLimits } from '../../actors/model/quota.ts';
+import { groupPlaces } from './memory-groups.ts';
 import { openFlight, type FlightOptions } from './memory-flight.ts';
 import { memoryStandings } from './memory-standings.ts';
 import { memoryTables, placeOf, type HostRow, type MemoryTables, type StoredInstance } from './memory-tables.ts';
@@ -172,6 +173,12 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     hostRow: (host) => flight('hostRow', () => hostRow(host)),
     hostConfirmGone: (host, instanceId, generation) => flight('hostConfirmGone', () => hostConfirmGone(host, instanceId, generation)),
     hostStrays: (guests) => flight('hostStrays', () => strays(guests)),
+    groupPlaces: (group, instance) =>
+      flight('groupPlaces', () => {
+        const places = groupPlaces(tables, group, instance);
+        const hosts = Object.fromEntries([...(places?.here ?? [])].map(([host, members]) => [host, members.size]));
+        return places && { policy: places.policy, perHost: places.perHost, hosts };
+      }),
     hostNodes: () => flight('hostNodes', () => [...tables.hosts].map(([host, row]) => ({ host, node: row.node }))),
     hostBeats: (beats) => flight('hostBeats', () => standings.hostBeats(beats)),
     hostLeave: (host, epoch) => flight('hostLeave', () => standings.hostLeave(host, epoch)),

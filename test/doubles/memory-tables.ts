@@ -8,6 +8,7 @@ import type { HostProof } from '../../actors/model/host-standing.ts';
 import type { Claim } from '../../actors/model/placement.ts';
 import type { CountedQuota } from '../../actors/model/quota.ts';
 import type { Resources } from '../../actors/model/resources.ts';
+import type { ServerGroup } from '../../actors/model/server-group.ts';
 import type { NodeKey, NodeRow } from '../../runtime/database/node-table.ts';
 import { SHARD_COUNT } from '../../runtime/shard/ring.ts';
 
@@ -54,6 +55,8 @@ export function provedBy({ epoch, proof }: HostRow): HostProof | null {
 }
 
 export type QuotaUse = { [name in CountedQuota]: number };
+/** Limits beside those of what is counted: servers in a group, addresses of a project. */
+export type Members = { server_group_members: number; fixed_ips: number };
 export type FixedIp = { readonly networkId: string; readonly address: string; readonly instanceId: string; readonly mac: string };
 export type EventRow = { readonly revision: number; readonly ord: number; readonly id: string; readonly projectId: string; readonly body: object };
 
@@ -76,8 +79,9 @@ export type MemoryTables = {
   readonly claims: Map<string, Claim>;
   /** By `quotaKey`; the project's total under user ''. */
   readonly quotaUse: Map<string, QuotaUse>;
-  readonly quotaLimits: Map<string, Partial<QuotaUse>>;
-  readonly quotaClass: Partial<QuotaUse>;
+  readonly quotaLimits: Map<string, Partial<QuotaUse & Members>>;
+  readonly quotaClass: Partial<QuotaUse & Members>;
+  readonly serverGroups: Map<string, ServerGroup>;
   readonly networks: Map<string, NetworkRecord>;
   readonly fixedIps: Map<string, FixedIp>;
   readonly idempotency: Map<string, { readonly bodyHash: string; readonly instances: readonly string[] }>;
@@ -98,6 +102,7 @@ export function memoryTables(): MemoryTables {
     quotaUse: new Map(),
     quotaLimits: new Map(),
     quotaClass: {},
+    serverGroups: new Map(),
     networks: new Map(),
     fixedIps: new Map(),
     idempotency: new Map(),

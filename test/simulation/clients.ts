@@ -92,8 +92,10 @@ export class Client {
     const zone = this.#zones.length === 0 ? null : pick(this.#random, this.#zones);
     const make = { zone, requestId: key, userId: this.#user, nowMs: wallMs(), stepDueMs: wallMs() + INSTANCE_SETTINGS.placeLimitMs };
     // A retry of a real client carries the same body, and the door makes new records of it.
+    const { group } = this.#requests % 2 === 0 ? {} : this.#world.options;
+    const member = group ? { group: { id: group.id } } : {};
     const order = (): CreateOrder => {
-      const instances = Array.from({ length: count }, (_, i) => newInstance(this.#random.uuid(), { ...make, name: `${key}-${i}` }));
+      const instances = Array.from({ length: count }, (_, i) => ({ ...newInstance(this.#random.uuid(), { ...make, name: `${key}-${i}` }), ...member }));
       return {
         projectId: 'blue',
         userId: this.#user,

@@ -93,6 +93,7 @@ export class SimGuard {
       start: (guest, signal) => through((driver) => driver.start(guest, signal)),
       stop: (guest, options, signal) => through((driver) => driver.stop(guest, options, signal)),
       reboot: (guest, options, signal) => through((driver) => driver.reboot(guest, options, signal)),
+      diagnostics: (guest, signal) => through((driver) => driver.diagnostics?.(guest, signal) ?? Promise.reject(new Error('the simulated hypervisor counts'))),
       consoleOutput: (guest, options, signal) => through((driver) => driver.consoleOutput(guest, options, signal)),
       list: (signal) => through((driver) => driver.list(signal)),
       watch(onEvent) {

@@ -3,6 +3,7 @@ import { pick, seededRandom } from '../../runtime/base/random.ts';
 import { toLoaded } from '../doubles/memory-store.ts';
 import { Client, type Action } from './clients.ts';
 import { drawLosses, drawPlan, NO_FAULTS } from './faults.ts';
+import type { ServerGroup } from '../../actors/model/server-group.ts';
 import { World } from './world.ts';
 import { HOME_ZONE, ZoneMover, ZONES } from './zone-mover.ts';
 
@@ -41,6 +42,7 @@ export async function randomRun(seed: number): Promise<RunResult> {
     ...(losses && { losses }),
     cidr: pick(random, ['10.20.0.0/29', '10.20.0.0/28', '10.20.0.0/26']),
     quota,
+    ...groupOf(seed),
   });
   const pauseMs = pick(random, losses ? LOST_PAUSES_MS : [200, 2_000, 10_000, 30_000]);
   const clients = 1 + Math.floor(random.next() * 3);
@@ -70,6 +72,21 @@ export async function zoneRun(seed: number): Promise<RunResult> {
     mover.stop();
     await moving;
   });
+}
+
+/** Of every second seed: servers that stand apart, or together. */
+function groupOf(seed: number): { group?: ServerGroup } {
+  const policy = seed % 2 === 0 ? undefined : (['anti-affinity', 'affinity', 'anti-affinity', 'soft-anti-affinity'] as const)[(seed >> 1) % 4];
+  if (policy === undefined) return {};
+  const group = {
+    id: '00000000-0000-4000-8000-00000000000a',
+    projectId: 'blue',
+    userId: 'ann',
+    name: 'g',
+    policy,
+    perHost: policy === 'anti-affinity' && seed % 3 === 0 ? 2 : null,
+  };
+  return { group };
 }
 
 /** What is done after a server was created, each with the crash somewhere in it. */

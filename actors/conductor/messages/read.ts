@@ -1,7 +1,7 @@
 /** The reads that doors ask for: keyset lists and lookups. They wake no actor and take no lock. */
 import type { InstanceRecord, Stored } from '../../model/instance.ts';
 import type { StatusEvent } from '../../model/event.ts';
-import type { QuotaLimits, QuotaNeed } from '../../model/quota.ts';
+import type { QuotaLimits, QuotaName, QuotaNeed } from '../../model/quota.ts';
 import type { Resources } from '../../model/resources.ts';
 
 /** All members must hold; null and absent: any. Text matches are literal substrings unless said otherwise. */
@@ -130,7 +130,32 @@ export type HostView = ServiceView & {
   readonly instances: number;
 };
 
-export type QuotaView = { readonly limits: QuotaLimits; readonly used: QuotaNeed; readonly keyPairs: number };
+export type QuotaView = {
+  readonly limits: QuotaLimits;
+  readonly used: QuotaNeed;
+  /** Of the user, when one is asked for. */
+  readonly keyPairs: number;
+  readonly serverGroups: number;
+  /** The `default` of a project counts, as soon as it is there. */
+  readonly securityGroups: number;
+  readonly fixedIps: number;
+  /** What the limits of the project's users add up to; unlimited ones do not count. */
+  readonly ofUsers: { readonly [name in QuotaName]?: number };
+};
+
+/** One server's time in a window, by what its record says; deleted ones too. */
+export type ServerUse = {
+  readonly id: string;
+  readonly projectId: string;
+  readonly name: string;
+  readonly vmState: string;
+  readonly flavorName: string;
+  readonly vcpus: number;
+  readonly memoryMiB: number;
+  readonly diskGiB: number;
+  readonly launchedAt: string;
+  readonly terminatedAt: string | null;
+};
 
 export type ReadProtocol = {
   /** Newest first by default. Fault `invalid` (reason `marker`) when the marker names nothing visible. */
@@ -146,6 +171,11 @@ export type ReadProtocol = {
   listZones: { body: object; reply: readonly { name: string; available: boolean; hosts: readonly string[] }[] };
   /** Limits in force for a project (or one user of it) and what is used. */
   showQuota: { body: { projectId: string; userId: string | null }; reply: QuotaView };
+  /**
+   * Servers that ran between two moments (`from` included), by project and id. `projectId` null: all. Fault `invalid`
+   * (reason `marker`) when the marker names no server of them.
+   */
+  listServerUse: { body: { projectId: string | null; fromMs: number; toMs: number; marker: string | null; limit: number }; reply: readonly ServerUse[] };
   /** Ids of the live servers on these hosts. */
   listServersOfHosts: { body: { hosts: readonly string[] }; reply: readonly { host: string; id: string; name: string }[] };
   /** Events after a revision, oldest first. Fault `notFound` (reason `stream.gone`, detail {oldest}) when dropped. */

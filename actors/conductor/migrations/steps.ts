@@ -12,6 +12,7 @@ import { HostProof } from './host-proof.ts';
 import { ManyDoors } from './many-doors.ts';
 import { NodeKeys } from './node-keys.ts';
 import { databaseOf } from './orm.ts';
+import { ServerGroups } from './server-groups.ts';
 import { STEP_NAMES, type StepName } from './step-names.ts';
 
 const STEPS: { readonly [name in StepName]: Constructor<Migration> } = {
@@ -20,6 +21,7 @@ const STEPS: { readonly [name in StepName]: Constructor<Migration> } = {
   '003-host-proof': HostProof,
   '004-many-doors': ManyDoors,
   '008-aggregates': Aggregates,
+  '009-server-groups': ServerGroups,
 };
 
 /** The caller holds the lock that lets one node at a time in here. */

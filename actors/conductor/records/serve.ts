@@ -12,6 +12,8 @@ import { flavorServe } from './flavors.ts';
 import { keyPairServe } from './key-pairs.ts';
 import { networkServe } from './networks.ts';
 import { quotaServe } from './quotas.ts';
+import { securityGroupServe } from './security-groups.ts';
+import { serverGroupServe } from './server-groups.ts';
 import { serviceServe } from './services.ts';
 
 export type RecordParts = ReadParts & { readonly orm: MikroORM };
@@ -20,8 +22,10 @@ export function recordServe({ orm, pool, clock, settings }: RecordParts): Servic
   const query = openQuery(pool);
   return {
     ...flavorServe(orm, query),
-    ...keyPairServe(orm, query),
+    ...keyPairServe(orm, query, settings.quotas),
     ...quotaServe(orm, query),
+    ...serverGroupServe(orm, query, settings.quotas),
+    ...securityGroupServe(orm, query, settings.quotas),
     ...networkServe(query),
     ...aggregateServe(orm, query),
     hostUse: ({ host }) => hostUse(query, host),

@@ -27,6 +27,10 @@ export type OrderAnswer =
   /** The key came before with this body: the instances of then. */
   | { readonly is: 'seen'; readonly ids: readonly string[] }
   | { readonly is: 'keyReused' }
+  /** There is no such server group in the project any more. */
+  | { readonly is: 'groupGone' }
+  /** The user has as many servers in the group as the quota lets be. */
+  | { readonly is: 'groupFull' }
   | { readonly is: 'overQuota'; readonly over: QuotaState };
 
 export type QuotaState = { readonly [who in 'project' | 'user']: { readonly limit: readonly number[]; readonly used: readonly number[] } };

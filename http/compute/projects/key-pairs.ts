@@ -10,7 +10,7 @@ import type { Reply } from '../../kit/route.ts';
 import type { BodySchema } from '../../kit/schema.ts';
 import { SINCE } from '../microversions.ts';
 import { members, text } from '../parameter-types.ts';
-import { limitsOf, route } from '../parts.ts';
+import { route } from '../parts.ts';
 import type { ComputeParts } from '../parts.ts';
 import type { Rule } from '../rules.ts';
 import { microTime } from '../servers/view.ts';
@@ -138,9 +138,8 @@ function readCreate(call: Call, parts: ComputeParts): Asked {
 
 async function serveCreate(call: Call, parts: ComputeParts): Promise<Reply> {
   const asked = readCreate(call, parts);
-  const { key_pairs: limit } = await limitsOf(parts, call.caller.projectId);
   const made = await keyOf(asked, parts);
-  const pair = await store(call, parts, { ...asked, publicKey: made.publicKey, fingerprint: made.fingerprint }, limit < 0 ? Number.MAX_SAFE_INTEGER : limit);
+  const pair = await store(call, parts, { ...asked, publicKey: made.publicKey, fingerprint: made.fingerprint });
   const privateKey = 'privateKey' in made ? { private_key: made.privateKey } : {};
   return { body: { keypair: { ...listView(pair, call), user_id: pair.userId, ...privateKey } } };
 }
@@ -153,9 +152,9 @@ async function keyOf(
   return type === 'ssh' ? newSshKey(parts.settings.keyPairAlgorithm, parts.random) : newX509Key(userId, parts.clock.wallMs(), parts.random);
 }
 
-async function store(call: Call, parts: ComputeParts, keyPair: Omit<KeyPair, 'id' | 'createdAt'>, max: number): Promise<KeyPair> {
+async function store(call: Call, parts: ComputeParts, keyPair: Omit<KeyPair, 'id' | 'createdAt'>): Promise<KeyPair> {
   try {
-    return await parts.actors.ask(CONDUCTOR, { type: 'createKeyPair', keyPair, max }, { commandId: call.requestId });
+    return await parts.actors.ask(CONDUCTOR, { type: 'createKeyPair', keyPair, projectId: call.caller.projectId }, { commandId: call.requestId });
   } catch (thrown) {
     if (Fault.is(thrown, 'conflict')) throw conflict(`Key pair '${keyPair.name}' already exists.`);
     if (Fault.is(thrown, 'overQuota')) throw new Fault('overQuota', 'quota.key_pairs', 'Quota exceeded, too many key pairs.');

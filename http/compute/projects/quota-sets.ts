@@ -36,6 +36,15 @@ export const QUOTA_ROUTES = [
   route({ method: 'DELETE', path: PATH, policy: 'os-quota-sets:delete', target, query: QUERY, ok: 202, serve: serveDelete }),
 ];
 
+/** Asked of the Identity service, as the caller: one that cannot be asked, or will not tell, refuses nobody. */
+async function refuseUnknownProject(call: Call, parts: ComputeParts): Promise<string> {
+  const projectId = call.param('id');
+  if (projectId === call.caller.projectId) return projectId;
+  if ((await parts.projects?.exists(projectId, call.token, call.signal)) === false)
+    throw invalid(`Project ID ${projectId.slice(0, 255)} is not a valid project.`);
+  return projectId;
+}
+
 function ask(call: Call, parts: ComputeParts, projectId: string): Promise<QuotaView> {
   return parts.actors.ask(CONDUCTOR, { type: 'showQuota', projectId, userId: call.query.one('user_id') ?? null });
 }
@@ -43,6 +52,9 @@ function ask(call: Call, parts: ComputeParts, projectId: string): Promise<QuotaV
 /** What is counted per project; the rest are limits per server, request or user. */
 function usedOf(quota: QuotaView, name: QuotaName): number {
   if (name === 'instances' || name === 'cores' || name === 'ram') return quota.used[name];
+  if (name === 'server_groups') return quota.serverGroups;
+  if (name === 'fixed_ips') return quota.fixedIps;
+  if (name === 'security_groups') return quota.securityGroups;
   return 0;
 }
 
@@ -52,24 +64,27 @@ function limitsView(limits: { readonly [name in QuotaName]: number }, version: n
 
 async function serveShow(call: Call, parts: ComputeParts): Promise<Reply> {
   const projectId = call.param('id');
+  await refuseUnknownProject(call, parts);
   const { limits } = await ask(call, parts, projectId);
   return { body: { quota_set: { id: projectId, ...limitsView(limits, call.version) } } };
 }
 
 async function serveDetail(call: Call, parts: ComputeParts): Promise<Reply> {
   const projectId = call.param('id');
+  await refuseUnknownProject(call, parts);
   const quota = await ask(call, parts, projectId);
   const sets = quotasIn(call.version).map((name) => [name, { limit: quota.limits[name], in_use: usedOf(quota, name), reserved: 0 }]);
   return { body: { quota_set: { id: projectId, ...Object.fromEntries(sets) } } };
 }
 
 async function serveDefaults(call: Call, parts: ComputeParts): Promise<Reply> {
+  const projectId = await refuseUnknownProject(call, parts);
   const changed = await parts.actors.ask(CONDUCTOR, { type: 'showQuotaClass', name: 'default' });
-  return { body: { quota_set: { id: call.param('id'), ...limitsView({ ...parts.settings.quotas, ...changed }, call.version) } } };
+  return { body: { quota_set: { id: projectId, ...limitsView({ ...parts.settings.quotas, ...changed }, call.version) } } };
 }
 
 async function serveUpdate(call: Call, parts: ComputeParts): Promise<Reply> {
-  const projectId = call.param('id');
+  const projectId = await refuseUnknownProject(call, parts);
   const userId = call.query.one('user_id') ?? null;
   const { limits, force } = readUpdate(call);
   if (!force) await refuseImpossible(call, parts, { projectId, userId, limits });
@@ -102,7 +117,7 @@ async function refuseImpossible(call: Call, parts: ComputeParts, asked: { projec
     if (!isQuotaName(name)) continue;
     const most = ofProject?.limits[name] ?? -1;
     if (most >= 0 && (limit < 0 || limit > most)) throw invalid(`Quota limit ${limit} for ${name} must be less than or equal to ${most}.`);
-    const used = usedOf(current, name);
+    const used = Math.max(usedOf(current, name), userId === null ? (current.ofUsers[name] ?? 0) : 0);
     if (limit >= 0 && limit < used) throw invalid(`Quota limit ${limit} for ${name} must be greater than or equal to already used and reserved ${used}.`);
   }
 }

@@ -61,7 +61,10 @@ describe('an aggregate', () => {
     await expect(ask({ type: 'createAggregate', name: 'ssd', zone: 'x' })).rejects.toMatchObject({ code: 'conflict', reason: 'aggregate.name' });
     const other = await ask({ type: 'createAggregate', name: 'east', zone: 'east' });
     await expect(ask({ type: 'updateAggregate', id: other.id, change: { name: 'ssd' } })).rejects.toMatchObject({ code: 'conflict' });
-    expect(await ask({ type: 'updateAggregate', id: 1, change: { name: 'fast', zone: 'west' } })).toMatchObject({ name: 'fast', metadata: { availability_zone: 'west' } });
+    expect(await ask({ type: 'updateAggregate', id: 1, change: { name: 'fast', zone: 'west' } })).toMatchObject({
+      name: 'fast',
+      metadata: { availability_zone: 'west' },
+    });
     expect(await ask({ type: 'listAggregates' })).toMatchObject([{ name: 'fast' }, { name: 'east' }]);
     await ask({ type: 'deleteAggregate', id: 1 });
     expect(await ask({ type: 'showAggregate', id: 1 })).toBeNull();

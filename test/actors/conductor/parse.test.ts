@@ -8,7 +8,7 @@ import { EMBEDDED_MESSAGES } from './embedded-messages.ts';
 
 const LOOSE: Loose = {
   maps: ['metadata', 'extraSpecs', 'properties', 'schedulerHints', 'args', 'limits', 'specs', 'filter', 'change', 'set'],
-  optional: ['enabled', 'disabledReason', 'forcedDown', 'withDeleted', 'passwordHash'],
+  optional: ['enabled', 'disabledReason', 'forcedDown', 'withDeleted', 'passwordHash', 'group'],
 };
 /** Nobody asks for these through the Compute API alone. */
 const READS: readonly Message[] = [

@@ -20,7 +20,9 @@ function spawn(changes: object = {}): object {
 
 describe('what other nodes say to a host', () => {
   it('arrives as instances and doors have sent it', () => {
-    expect(new Set(messages.map(({ type }) => type))).toEqual(new Set(['claim', 'release', 'run', 'consoleOutput', 'hostUptime', 'report', 'rowChanged', 'guestChanged']));
+    expect(new Set(messages.map(({ type }) => type))).toEqual(
+      new Set(['claim', 'release', 'run', 'consoleOutput', 'hostUptime', 'diagnostics', 'report', 'rowChanged', 'guestChanged']),
+    );
     const verbs = messages.flatMap((message) => ('verb' in message ? [(message.verb as { name: string }).name] : []));
     expect(new Set(verbs)).toEqual(new Set(['spawn', 'destroy', 'start', 'stop', 'reboot']));
     for (const message of messages) expectUnchanged(parseHostMessage, message);
@@ -37,7 +39,7 @@ describe('what other nodes say to a host', () => {
   });
 
   it('is never the end of its own work, its timer, or an event of its driver', () => {
-    const types = ['started', 'listed', 'ended', 'claimRead', 'rowRead', 'consoleRead', 'uptimeRead', 'imagesFetched', 'waited', 'tick'];
+    const types = ['started', 'listed', 'ended', 'claimRead', 'rowRead', 'consoleRead', 'uptimeRead', 'imagesFetched', 'diagnosed', 'waited', 'tick'];
     for (const type of types) expect(faultOf(parseHostMessage, type, {}).reason).toBe('message.invalid');
     expect(faultOf(parseHostMessage, 'guestChanged', { event: { ...GUEST, power: 'crashed' } }).message).toContain('at event.');
   });

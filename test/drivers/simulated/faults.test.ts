@@ -58,10 +58,11 @@ describe('a fault script', () => {
       stop: () => driver.stop(spec, { graceMs: 0 }, never),
       reboot: () => driver.reboot(spec, { kind: 'hard', graceMs: 0 }, never),
       consoleOutput: () => driver.consoleOutput(spec, { maxBytes: 1 }, never),
+      diagnostics: async () => driver.diagnostics?.(spec, never),
       list: () => driver.list(never),
       destroy: () => driver.destroy(spec, never),
     };
-    const names: Verb[] = ['inventory', 'spawn', 'start', 'stop', 'reboot', 'consoleOutput', 'list', 'destroy'];
+    const names: Verb[] = ['inventory', 'spawn', 'start', 'stop', 'reboot', 'consoleOutput', 'diagnostics', 'list', 'destroy'];
     for (const name of names) faults.fail(name, broken);
     for (const name of names) expect([name, ...(await outcomes(2, verbs[name]))]).toEqual([name, 'test.broken', 'done']);
   });

@@ -16,6 +16,8 @@ import type { KeyPair } from '../../../actors/model/key-pair.ts';
 import { QUOTA_DEFAULTS } from '../../../actors/model/quota.ts';
 import type { QuotaName } from '../../../actors/model/quota.ts';
 import { refusal, refusalText } from '../../../actors/model/server-state.ts';
+import type { SecurityGroup, SecurityRule } from '../../../actors/model/security-group.ts';
+import type { ServerGroup } from '../../../actors/model/server-group.ts';
 import { applyChanges } from '../../../actors/instance/changes.ts';
 import type { InstanceChanges } from '../../../actors/instance/messages.ts';
 import { MemoryAggregates } from './memory-aggregates.ts';
@@ -25,11 +27,24 @@ type Message = { readonly type: string; readonly [member: string]: unknown };
 export const NETWORK_ID = '11111111-1111-4111-8111-111111111111';
 export const HOST_ID = '22222222-2222-4222-8222-222222222222';
 
+const COUNTS = { octets: 10, packets: 1, errors: 0, drops: 0 };
+const DIAGNOSTICS = {
+  power: 'running',
+  uptimeS: 46_664,
+  cpus: [{ id: 0, timeNs: 17_300_000_000, utilisation: 15 }],
+  disks: [{ name: 'vda', readBytes: 262_144, readRequests: 112, writeBytes: 5_778_432, writeRequests: 488, errors: 1 }],
+  nics: [{ name: 'vnet0', mac: null, rx: COUNTS, tx: COUNTS }],
+  memory: { maximumMiB: 512, usedMiB: 256 },
+};
+
 export class MemoryCloud implements Actors {
   readonly servers = new Map<string, Stored<InstanceRecord>>();
   readonly flavors = new Map<string, Flavor>();
   readonly flavorAccess = new Map<string, Set<string>>();
   readonly keyPairs = new Map<string, KeyPair>();
+  readonly serverGroups = new Map<string, ServerGroup>();
+  readonly securityGroups = new Map<string, Omit<SecurityGroup, 'rules'>>();
+  readonly securityRules = new Map<string, SecurityRule>();
   readonly limits = new Map<string, { [name in QuotaName]?: number }>();
   readonly classLimits = new Map<string, { [name in QuotaName]?: number }>();
   readonly orders = new Map<string, { bodyHash: string; ids: string[] }>();
@@ -146,6 +161,7 @@ export class MemoryCloud implements Actors {
 
   #host(m: Message): unknown {
     if (m.type === 'hostUptime') return this.uptime;
+    if (m.type === 'diagnostics') return DIAGNOSTICS;
     if (m.type !== 'consoleOutput') throw new Fault('internal', 'double', m.type);
     return { base64: Buffer.from(this.console).toString('base64') };
   }
@@ -177,6 +193,34 @@ export class MemoryCloud implements Actors {
         return this.#quota(String(m['projectId']), m['userId'] as string | null);
       case 'showQuotaClass':
         return this.classLimits.get(String(m['name'])) ?? {};
+      case 'listServerUse': {
+        const { projectId, fromMs, toMs, marker, limit } = m as never as {
+          projectId: string | null;
+          fromMs: number;
+          toMs: number;
+          marker: string | null;
+          limit: number;
+        };
+        const ran = [...this.servers.values()]
+          .map(({ record }) => record)
+          .filter((one) => (projectId === null || one.projectId === projectId) && one.launchedAt !== null && Date.parse(one.launchedAt) < toMs)
+          .filter(({ terminatedAt }) => terminatedAt === null || Date.parse(terminatedAt) > fromMs)
+          .sort((a, b) => (`${a.projectId} ${a.id}` < `${b.projectId} ${b.id}` ? -1 : 1));
+        const start = marker === null ? 0 : ran.findIndex(({ id }) => id === marker) + 1;
+        if (marker !== null && start === 0) throw new Fault('invalid', 'marker', `marker [${marker}] not found`);
+        return ran.slice(start, start + limit).map(({ id, projectId: project, name, vmState, flavor, launchedAt, terminatedAt }) => ({
+          id,
+          projectId: project,
+          name,
+          vmState,
+          flavorName: flavor.name,
+          vcpus: flavor.vcpus,
+          memoryMiB: flavor.memoryMiB,
+          diskGiB: flavor.rootGiB + flavor.ephemeralGiB,
+          launchedAt,
+          terminatedAt,
+        }));
+      }
       case 'setQuotaClass':
         this.classLimits.set(String(m['name']), { ...this.classLimits.get(String(m['name'])), ...(m['limits'] as object) });
         return undefined;
@@ -199,6 +243,8 @@ export class MemoryCloud implements Actors {
         return this.hosts.slice(0, 1).map(({ host }) => ({ host, servers: 3 }));
       default:
         if (/Aggregate|wantImages/.test(m.type)) return this.aggregates.ask(m);
+        if (m.type.includes('ServerGroup')) return this.#serverGroup(m);
+        if (m.type.includes('Security')) return this.#securityGroup(m);
         return m.type.includes('KeyPair') ? this.#keyPair(m) : this.#flavor(m);
     }
   }
@@ -212,7 +258,18 @@ export class MemoryCloud implements Actors {
       ...this.limits.get(`${projectId}/`),
       ...(userId === null ? {} : this.limits.get(`${projectId}/${userId}`)),
     };
-    return { limits, used, keyPairs: this.keyPairs.size };
+    const own = (all: Iterable<{ projectId: string }>): number => [...all].filter((one) => one.projectId === projectId).length;
+    const ofUsers: { [name: string]: number } = {};
+    for (const [key, set] of this.limits) {
+      if (!key.startsWith(`${projectId}/`) || key === `${projectId}/`) continue;
+      for (const [name, value] of Object.entries(set)) ofUsers[name] = (ofUsers[name] ?? 0) + Math.max(0, value);
+    }
+    const counts = {
+      fixedIps: sum(live, (one) => one.nics.length),
+      serverGroups: own(this.serverGroups.values()),
+      securityGroups: own(this.securityGroups.values()),
+    };
+    return { limits, used, keyPairs: this.keyPairs.size, ...counts, ofUsers };
   }
 
   #accept(order: CreateOrder) {
@@ -248,6 +305,91 @@ export class MemoryCloud implements Actors {
     return { servers: found.slice(start, start + limit), revision: this.#revision };
   }
 
+  #serverGroup(m: Message): unknown {
+    const view = (group: ServerGroup) => ({
+      ...group,
+      members: [...this.servers.values()].filter(({ record }) => record.group?.id === group.id && !record.deleted).map(({ record }) => record.id),
+    });
+    const id = String(m['id']);
+    switch (m.type) {
+      case 'listServerGroups': {
+        const { projectId, offset, limit } = m as never as { projectId: string | null; offset: number; limit: number };
+        const own = [...this.serverGroups.values()].filter((one) => projectId === null || one.projectId === projectId);
+        return own.slice(offset, offset + limit).map(view);
+      }
+      case 'showServerGroup': {
+        const group = this.serverGroups.get(id);
+        return group === undefined ? null : view(group);
+      }
+      case 'createServerGroup': {
+        const group = m['group'] as ServerGroup;
+        const { limits, serverGroups } = this.#quota(group.projectId, group.userId);
+        if (limits.server_groups >= 0 && serverGroups >= limits.server_groups)
+          throw new Fault('overQuota', 'quota.server_groups', 'Quota exceeded, too many server groups.');
+        this.serverGroups.set(group.id, group);
+        return group;
+      }
+      default:
+        this.serverGroups.delete(id);
+        return undefined;
+    }
+  }
+
+  #securityGroup(m: Message): unknown {
+    const view = (group: Omit<SecurityGroup, 'rules'>): SecurityGroup => ({
+      ...group,
+      rules: [...this.securityRules.values()].filter(({ parentGroupId }) => parentGroupId === group.id),
+    });
+    const id = String(m['id']);
+    switch (m.type) {
+      case 'listSecurityGroups': {
+        const { projectId, offset, limit } = m as never as { projectId: string | null; offset: number; limit: number };
+        const own = () => [...this.securityGroups.values()].filter((one) => projectId === null || one.projectId === projectId);
+        if (projectId !== null && own().length === 0) {
+          const made = randomUUID();
+          this.securityGroups.set(made, { id: made, projectId, name: 'default', description: 'default' });
+        }
+        return own()
+          .slice(offset, offset + limit)
+          .map(view);
+      }
+      case 'showSecurityGroup': {
+        const group = this.securityGroups.get(id);
+        return group === undefined ? null : view(group);
+      }
+      case 'createSecurityGroup': {
+        const { userId: _, ...group } = m['group'] as SecurityGroup & { userId: string };
+        this.securityGroups.set(group.id, group);
+        return view(group);
+      }
+      case 'updateSecurityGroup': {
+        const group = this.securityGroups.get(id);
+        if (group === undefined) throw new Fault('notFound', 'securityGroup', `Security group ${id} not found.`);
+        const changed = { ...group, name: String(m['name']), description: String(m['description']) };
+        this.securityGroups.set(id, changed);
+        return view(changed);
+      }
+      case 'deleteSecurityGroup':
+        this.securityGroups.delete(id);
+        return undefined;
+      case 'createSecurityRule': {
+        const { userId: _, sourceGroupId, ...rule } = m['rule'] as Omit<SecurityRule, 'group'> & { userId: string; sourceGroupId: string | null };
+        const source = sourceGroupId === null ? undefined : this.securityGroups.get(sourceGroupId);
+        const made = { ...rule, group: source === undefined ? null : { name: source.name, projectId: source.projectId } };
+        this.securityRules.set(made.id, made);
+        return made;
+      }
+      case 'showSecurityRule': {
+        const rule = this.securityRules.get(id);
+        const group = this.securityGroups.get(rule?.parentGroupId ?? '');
+        return rule === undefined || group === undefined ? null : { ...rule, projectId: group.projectId };
+      }
+      default:
+        this.securityRules.delete(id);
+        return undefined;
+    }
+  }
+
   #keyPair(m: Message): unknown {
     const { userId } = m as never as { userId: string };
     const own = [...this.keyPairs.values()].filter((pair) => pair.userId === userId).sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -263,7 +405,8 @@ export class MemoryCloud implements Actors {
         const key = `${pair.userId}/${pair.name}`;
         const count = [...this.keyPairs.values()].filter((one) => one.userId === pair.userId).length;
         if (this.keyPairs.has(key)) throw new Fault('conflict', 'keyPair.name', 'used');
-        if (count >= Number(m['max'])) throw new Fault('overQuota', 'quota.key_pairs', 'too many');
+        const { key_pairs: max } = this.#quota(String(m['projectId']), pair.userId).limits;
+        if (max >= 0 && count >= max) throw new Fault('overQuota', 'quota.key_pairs', 'too many');
         const made = { ...pair, id: this.keyPairs.size + 1, createdAt: '2026-11-22T10:00:00.000Z' };
         this.keyPairs.set(key, made);
         return made;

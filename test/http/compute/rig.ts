@@ -12,6 +12,7 @@ import { systemRandom } from '../../../runtime/base/random.ts';
 import { hashToken } from '../../../http/kit/auth.ts';
 import type { Caller, TokenChecker } from '../../../http/kit/auth.ts';
 import type { CatalogImage, ImageCatalog } from '../../../http/kit/image-catalog.ts';
+import type { ProjectCatalog } from '../../../http/kit/keystone-projects.ts';
 import { COMPUTE_DEFAULTS } from '../../../http/compute/parts.ts';
 import type { ComputeSettings } from '../../../http/compute/parts.ts';
 import { computeApi } from '../../../http/compute/router.ts';
@@ -126,7 +127,7 @@ export type Rig = {
   close(): Promise<void>;
 };
 
-export async function openRig(settings: Partial<ComputeSettings> = {}): Promise<Rig> {
+export async function openRig(settings: Partial<ComputeSettings> = {}, projects?: ProjectCatalog): Promise<Rig> {
   const cloud = new MemoryCloud();
   const tokens = new TokenTable()
     .add('member', {})
@@ -144,6 +145,7 @@ export async function openRig(settings: Partial<ComputeSettings> = {}): Promise<
     random: systemRandom,
     log: silentLog,
     settings: { ...COMPUTE_DEFAULTS, ...settings },
+    ...(projects && { projects }),
   });
   const directory = mkdtempSync(join(tmpdir(), 'door-'));
   const socketPath = join(directory, 'socket');

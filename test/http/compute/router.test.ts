@@ -116,6 +116,8 @@ describe('answers', () => {
   });
 });
 
+const NAMED = '33333333-3333-4333-8333-333333333333';
+
 /** Least role per route: reviewed by hand. */
 const MATRIX: readonly (readonly [method: string, path: string, least: 'any' | 'reader' | 'member' | 'admin', body?: object | undefined, version?: string])[] =
   [
@@ -137,6 +139,32 @@ const MATRIX: readonly (readonly [method: string, path: string, least: 'any' | '
     ['GET', '/servers/:id/os-security-groups', 'reader'],
     ['GET', '/servers/:id/tags', 'reader', undefined, '2.26'],
     ['GET', '/os-networks', 'reader'],
+    ['GET', '/os-server-groups', 'reader'],
+    ['GET', '/os-server-groups/:group', 'reader'],
+    ['POST', '/os-server-groups', 'member', { server_group: { name: 'g', policies: ['affinity'] } }],
+    ['DELETE', '/os-server-groups/:group', 'member'],
+    ['GET', '/os-simple-tenant-usage', 'admin'],
+    ['GET', `/os-simple-tenant-usage/${PROJECT}`, 'reader'],
+    ['GET', '/os-security-groups', 'reader'],
+    ['GET', '/os-security-groups/:secured', 'reader'],
+    ['POST', '/os-security-groups', 'member', { security_group: { name: 'g', description: 'd' } }],
+    ['PUT', '/os-security-groups/:secured', 'member', { security_group: { name: 'g', description: 'd' } }],
+    ['POST', '/os-security-group-rules', 'member', { security_group_rule: { parent_group_id: ':secured', ip_protocol: 'tcp', from_port: 1, to_port: 2 } }],
+    ['DELETE', '/os-security-group-rules/:rule', 'member'],
+    ['DELETE', '/os-security-groups/:secured', 'member'],
+    ['POST', '/servers/:id/action', 'member', { addSecurityGroup: { name: 'web' } }],
+    ['POST', '/servers/:id/action', 'member', { removeSecurityGroup: { name: 'web' } }],
+    ['GET', '/servers/:id/diagnostics', 'admin'],
+    ['GET', '/servers/:id/topology', 'reader', undefined, '2.78'],
+    ['GET', '/servers/:id/os-server-password', 'reader'],
+    ['DELETE', '/servers/:id/os-server-password', 'member'],
+    ['GET', '/servers/:id/os-virtual-interfaces', 'reader'],
+    ['GET', '/os-volumes_boot', 'reader'],
+    ['GET', '/os-volumes_boot/detail', 'reader'],
+    ['GET', '/os-volumes_boot/:id', 'reader'],
+    ['POST', '/os-volumes_boot', 'member', { server: { name: 'a', imageRef: IMAGE_ID, flavorRef: '1' } }],
+    ['POST', '/os-volumes_boot/:id/action', 'member', { 'os-stop': null }],
+    ['DELETE', '/os-volumes_boot/:id', 'member'],
     ['GET', `/os-networks/${NETWORK_ID}`, 'reader'],
     ['GET', '/os-tenant-networks', 'reader'],
     ['GET', `/os-tenant-networks/${NETWORK_ID}`, 'reader'],
@@ -200,9 +228,15 @@ describe('who may', () => {
       for (const role of roles) {
         const id = path.includes(':id') ? await rig.server() : '';
         if (body !== undefined && 'os-start' in body) rig.cloud.change(id, { vmState: 'stopped' });
-        const answer = await rig.ask(method, `/v2.1${path.replace(':id', id)}`, {
+        if (body !== undefined && 'removeSecurityGroup' in body) rig.cloud.change(id, { securityGroups: ['web'] });
+        rig.cloud.serverGroups.set(NAMED, { id: NAMED, projectId: PROJECT, userId: 'u', name: 'g', policy: 'affinity', perHost: null });
+        rig.cloud.securityGroups.set(NAMED, { id: NAMED, projectId: PROJECT, name: 'web', description: 'd' });
+        const rule = { protocol: 'tcp', fromPort: 22, toPort: 22, cidr: '0.0.0.0/0', group: null };
+        rig.cloud.securityRules.set(NAMED, { id: NAMED, parentGroupId: NAMED, ...rule });
+        const named = (text: string): string => text.replace(/:(group|secured|rule)/, NAMED);
+        const answer = await rig.ask(method, `/v2.1${named(path.replace(':id', id))}`, {
           token: role,
-          ...(body === undefined ? {} : { body }),
+          ...(body === undefined ? {} : { body: JSON.parse(named(JSON.stringify(body))) }),
           ...(version === undefined ? {} : { version }),
         });
         if (answer.status === 403)
