@@ -37,6 +37,14 @@ export const TASK_STATES = [
   'rebuild_spawning',
   'deleting',
   'soft-deleting',
+  'pausing',
+  'unpausing',
+  'suspending',
+  'resuming',
+  'rescuing',
+  'unrescuing',
+  'updating_password',
+  'restoring',
 ] as const;
 export type TaskState = (typeof TASK_STATES)[number];
 
@@ -120,20 +128,37 @@ export type Rule = {
   readonly launched: boolean;
   /** Whether a locked server refuses it to everyone but admins. */
   readonly lock: boolean;
+  /** It is done at the server's host: one that has none is not ready. */
+  readonly host?: true;
 };
 
 const TASKS_OF_A_HOST = TASK_STATES.filter((task) => !/delet|rebuild/.test(task));
 
 export const ALLOWED = {
-  start: { vm: ['stopped'], task: 'none', launched: true, lock: true },
-  stop: { vm: ['active', 'error'], task: 'none', launched: true, lock: true },
-  rebootSoft: { vm: ['active'], task: 'none', launched: true, lock: true },
+  start: { vm: ['stopped'], task: 'none', launched: true, lock: true, host: true },
+  stop: { vm: ['active', 'error'], task: 'none', launched: true, lock: true, host: true },
+  rebootSoft: { vm: ['active'], task: 'none', launched: true, lock: true, host: true },
   rebootHard: {
     vm: ['active', 'stopped', 'paused', 'suspended', 'error'],
-    task: ['rebooting', 'reboot_pending', 'reboot_started', 'rebooting_hard'],
+    task: ['rebooting', 'reboot_pending', 'reboot_started', 'rebooting_hard', 'pausing', 'unpausing', 'suspending', 'resuming'],
     launched: true,
     lock: true,
+    host: true,
   },
+  pause: { vm: ['active'], task: 'none', launched: true, lock: true, host: true },
+  unpause: { vm: ['paused'], task: 'none', launched: true, lock: true, host: true },
+  suspend: { vm: ['active'], task: 'none', launched: true, lock: true, host: true },
+  resume: { vm: ['suspended'], task: 'none', launched: true, lock: true, host: true },
+  rescue: { vm: ['active', 'stopped', 'error'], task: 'none', launched: true, lock: true, host: true },
+  unrescue: { vm: ['rescued'], task: 'none', launched: true, lock: true, host: true },
+  changePassword: { vm: ['active'], task: 'none', launched: true, lock: true, host: true },
+  crashDump: { vm: ['active', 'paused', 'rescued', 'resized', 'error'], task: 'none', launched: true, lock: true, host: true },
+  restore: { vm: ['soft-delete'], task: 'none', launched: true, lock: true, host: true },
+  forceDelete: { vm: 'any', task: 'any', launched: false, lock: true },
+  lock: { vm: 'any', task: 'any', launched: false, lock: false },
+  unlock: { vm: 'any', task: 'any', launched: false, lock: false },
+  resetState: { vm: 'any', task: 'any', launched: false, lock: false },
+  network: { vm: 'any', task: 'any', launched: false, lock: true },
   // Whatever else runs was running on a host that is dead; but a delete wins, and an evacuation is not begun twice.
   evacuate: { vm: ['active', 'stopped', 'error'], task: TASKS_OF_A_HOST, launched: true, lock: false },
   delete: { vm: 'any', task: 'any', launched: false, lock: true },

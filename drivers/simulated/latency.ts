@@ -15,6 +15,14 @@ export type Latencies = {
   readonly startMs: Latency;
   readonly stopMs: Latency;
   readonly rebootMs: Latency;
+  readonly pauseMs: Latency;
+  readonly unpauseMs: Latency;
+  readonly suspendMs: Latency;
+  readonly resumeMs: Latency;
+  readonly rescueMs: Latency;
+  readonly unrescueMs: Latency;
+  readonly setPasswordMs: Latency;
+  readonly crashDumpMs: Latency;
   readonly consoleOutputMs: Latency;
   readonly listMs: Latency;
   /** How long a guest needs to go off when asked; one that takes longer than the grace loses its power. */
@@ -28,6 +36,14 @@ const NONE: Latencies = {
   startMs: 0,
   stopMs: 0,
   rebootMs: 0,
+  pauseMs: 0,
+  unpauseMs: 0,
+  suspendMs: 0,
+  resumeMs: 0,
+  rescueMs: 0,
+  unrescueMs: 0,
+  setPasswordMs: 0,
+  crashDumpMs: 0,
   consoleOutputMs: 0,
   listMs: 0,
   shutdownMs: 0,

@@ -224,10 +224,10 @@ describe('a verb of power', () => {
 
 describe('a server whose decisions crash', () => {
   it('gives its operation up with the fault, and ends a delete anyway', () => {
-    expect(giveUp(spawning(), fault('internal'), factsAt()).state.record).toMatchObject({ vmState: 'error', operation: null, fault: { code: 'internal' } });
-    const { state } = giveUp(working(operation('delete', 'destroy')), fault('internal'), factsAt());
+    expect(giveUp(spawning(), fault('internal'), factsAt(), SETTINGS).state.record).toMatchObject({ vmState: 'error', operation: null, fault: { code: 'internal' } });
+    const { state } = giveUp(working(operation('delete', 'destroy')), fault('internal'), factsAt(), SETTINGS);
     expect([mustLive(state).deleted, state.parts.claims]).toEqual([true, [{ op: 'doom', generation: 1 }]]);
-    expect(giveUp(living(), fault('internal'), factsAt()).state).toEqual(living());
+    expect(giveUp(living(), fault('internal'), factsAt(), SETTINGS).state).toEqual(living());
   });
 
   it('takes a refused commit as one when it was no placement', () => {
