@@ -58,6 +58,7 @@ beforeEach(async () => {
   fake.on('domainGetMetadata', () => encode(PROCEDURES.domainGetMetadata.ret, { metadata: '<instance generation="2"/>' }));
   fake.on('domainDefineXmlFlags', () => ((domain = { state: 5, reason: 0 }), encode(PROCEDURES.domainDefineXmlFlags.ret, { dom })));
   fake.on('domainGetState', () => encode(PROCEDURES.domainGetState.ret, domain ?? { state: 0, reason: 0 }));
+  fake.on('domainHasManagedSaveImage', () => encode(PROCEDURES.domainHasManagedSaveImage.ret, { result: 0 }));
   fake.on('domainDestroyFlags', () => ((domain = { state: 5, reason: 2 }), nothing));
   fake.on('domainUndefineFlags', () => ((domain = undefined), nothing));
   driver = await openLibvirtDriver({
