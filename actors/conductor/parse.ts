@@ -218,6 +218,7 @@ const WRITES = { accept: z.strictObject({ order: ORDER }) } satisfies Bodies<Wri
 const SERVER_FILTER = z.strictObject({
   projectId: QUERY.nullable(),
   deleted: FLAG.nullable(),
+  softDeleted: z.enum(['hidden', 'asDeleted']).exactOptional(),
   changedSinceMs: MS.nullable(),
   changedBeforeMs: MS.nullable(),
   name: QUERY.nullable(),

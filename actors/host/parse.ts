@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import type { ActorKind } from '../../runtime/actor/kind.ts';
-import { GENERATION, GUEST_SPEC, NAME, NO_BODY, parserOf, RESCUE_DISK, RESOURCES, UUID_TEXT, WORD, type Bodies } from '../model/parse.ts';
+import { GENERATION, GUEST_SPEC, LONG_TEXT, NO_BODY, parserOf, RESCUE_DISK, RESOURCES, UUID_TEXT, WORD, type Bodies } from '../model/parse.ts';
 import type { GuestVerb, HostProtocol } from './messages.ts';
 
 type FromOthers = 'claim' | 'release' | 'run' | 'consoleOutput' | 'report' | 'rowChanged' | 'guestChanged';
@@ -28,7 +28,7 @@ const VERB = z.discriminatedUnion('name', [
   z.strictObject({ name: z.enum(['pause', 'unpause', 'suspend', 'resume', 'crashDump']) }),
   z.strictObject({ name: z.literal('rescue'), spec: GUEST_SPEC, boot: RESCUE_DISK, graceMs }),
   z.strictObject({ name: z.literal('unrescue'), spec: GUEST_SPEC }),
-  z.strictObject({ name: z.literal('setPassword'), password: NAME }),
+  z.strictObject({ name: z.literal('setPassword'), password: LONG_TEXT }),
 ]) satisfies z.ZodType<GuestVerb>;
 
 const GUEST = { instanceId: UUID_TEXT, generation: GENERATION };

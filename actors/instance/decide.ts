@@ -258,8 +258,7 @@ function ruleOf(verb: Verb): RuleName {
 
 /** As the refusal names it. */
 function actionOf(verb: Verb): string {
-  const name = verb.name === 'forceDelete' ? 'force_delete' : verb.name === 'crashDump' ? 'trigger_crash_dump' : verb.name;
-  return name === 'changePassword' ? 'set_admin_password' : name;
+  return verb.name === 'crashDump' ? 'trigger_crash_dump' : verb.name;
 }
 
 function taskOf(verb: WorkVerb, name: OperationName): TaskState | null {

@@ -39,7 +39,7 @@ const VERB = z.discriminatedUnion('name', [
   z.strictObject({ name: z.literal('delete') }),
   z.strictObject({ name: z.enum(['pause', 'unpause', 'suspend', 'resume', 'unrescue', 'restore', 'crashDump', 'forceDelete']) }),
   z.strictObject({ name: z.literal('rescue'), boot: RESCUE_BOOT.nullable() }),
-  z.strictObject({ name: z.literal('changePassword'), password: NAME }),
+  z.strictObject({ name: z.literal('changePassword'), password: LONG_TEXT }),
   z.strictObject({ name: z.literal('lock'), reason: NAME.nullable() }),
   z.strictObject({ name: z.literal('unlock'), override: z.boolean() }),
   z.strictObject({ name: z.literal('resetState'), to: z.enum(['active', 'error']) }),

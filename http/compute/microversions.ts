@@ -14,6 +14,7 @@ export const SINCE = {
   forcedDown: 11,
   noSharedStorage: 14,
   hostStatus: 16,
+  crashDump: 17,
   projectIdOptional: 18,
   serverDescription: 19,
   actionsOfDeleted: 21,

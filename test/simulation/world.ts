@@ -53,6 +53,8 @@ export type WorldOptions = {
   readonly computes?: number;
   /** Machines are lost, and what runs there goes elsewhere. */
   readonly losses?: Losses;
+  /** How long a deleted server can be restored; not at all when left out. */
+  readonly reclaimAfterMs?: number;
 };
 
 /** A time in which something was not reachable, in virtual milliseconds. */
@@ -218,6 +220,7 @@ export class World {
       onLetIn: (from, message) => this.#check((checker) => checker.atLetIn?.(this, from, message)),
       slices: this.machines.length === 1 ? 1 : SLICES,
       hosts: machine.hosts,
+      reclaimAfterMs: this.options.reclaimAfterMs ?? 0,
       recovery: this.options.losses && recoverySettings(this.options.losses),
     });
     machine.node = node;

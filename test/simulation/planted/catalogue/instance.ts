@@ -28,7 +28,7 @@ export const INSTANCE_BUGS: readonly PlantedBug[] = [
     name: 'delete-refused-while-it-runs',
     promise: 'P6',
     file: DECIDE,
-    find: "  if (verb.name === 'delete' && record.operation?.name === 'delete') return next(state, { do: 'replyStored' });",
+    find: "  if (name === 'nothing') return next(state, { do: 'replyStored' });",
     replace: "  if (record.operation) return next(state, { do: 'replyStored' });",
     why: 'a command that comes while another one runs is acknowledged and not done',
   },
