@@ -5,12 +5,12 @@ import { quotaNeed } from '../model/quota.ts';
 
 /** What the end of a server gives back: nothing when it was given back before. */
 export function quotaBack(record: InstanceRecord): QuotaChange | null {
-  return record.reclaimAtMs == null ? quotaOf(record, -1) : null;
+  return (record.reclaimAtMs ?? null) === null ? quotaOf(record, -1) : null;
 }
 
 /** What a server takes that was soft-deleted and is to be one again; refused by the store when there is none left. */
 export function quotaAgain(record: InstanceRecord): QuotaChange | null {
-  return record.reclaimAtMs == null ? null : quotaOf(record, 1);
+  return (record.reclaimAtMs ?? null) === null ? null : quotaOf(record, 1);
 }
 
 function quotaOf({ projectId, userId, flavor }: InstanceRecord, times: 1 | -1): QuotaChange {

@@ -92,5 +92,14 @@ const ACTION_NAME: { readonly [name in OperationName]?: string } = { softDelete:
 export function beginAction(operation: Operation, by: { userId: string; projectId: string }, host: string | null): ActionRecord {
   const { name, requestId, startedAt } = operation;
   const event: ActionEvent = { event: ACTION_EVENT[name], startedAt, finishedAt: null, result: null, host, fault: null };
-  return { requestId, action: ACTION_NAME[name] ?? name, userId: by.userId, projectId: by.projectId, startedAt, updatedAt: startedAt, message: null, events: [event] };
+  return {
+    requestId,
+    action: ACTION_NAME[name] ?? name,
+    userId: by.userId,
+    projectId: by.projectId,
+    startedAt,
+    updatedAt: startedAt,
+    message: null,
+    events: [event],
+  };
 }

@@ -89,7 +89,16 @@ const VERB_MS = 9_000;
 /** One client, one crash: of whichever node reaches it, at the point of this number, or none. */
 export async function crashRun(scenario: Scenario, crashAt: number | null, nodes = 1): Promise<RunResult> {
   const reclaimAfterMs = scenario === 'soft delete' ? 300_000 : scenario === 'reclaim' ? 12_000 : 0;
-  const world = new World({ reclaimAfterMs, seed: 1, nodes, hosts: 2, vcpusPerHost: 4, plan: { ...NO_FAULTS, crashAt }, cidr: '10.20.0.0/26', quota: UNLIMITED });
+  const world = new World({
+    reclaimAfterMs,
+    seed: 1,
+    nodes,
+    hosts: 2,
+    vcpusPerHost: 4,
+    plan: { ...NO_FAULTS, crashAt },
+    cidr: '10.20.0.0/26',
+    quota: UNLIMITED,
+  });
   const work = async (): Promise<void> => {
     const client = new Client(world, 'c1');
     await client.do('create');
@@ -108,7 +117,9 @@ export function withoutGoal(world: World): string[] {
     const { fault, actions } = toLoaded(row).record;
     const faults = [fault, ...actions.flatMap((action) => action.events.map((event) => event.fault))];
     // A password is nowhere stored: with the node that knew it, the work on it ends.
-    return faults.filter((one) => one && one.code !== 'cancelled' && one.reason !== 'operation.interrupted').map((one) => `P2 ${row.id} ended in ${one?.reason}`);
+    return faults
+      .filter((one) => one && one.code !== 'cancelled' && one.reason !== 'operation.interrupted')
+      .map((one) => `P2 ${row.id} ended in ${one?.reason}`);
   });
 }
 

@@ -45,9 +45,9 @@ function lock(state: Living, reason: string | null, caller: Caller, facts: Facts
 
 function unlock(state: Living, override: boolean, caller: Caller, facts: Facts): Next<InstanceState> {
   const { record } = state;
-  const isOthers = record.locked && record.lockedBy != null && record.lockedBy !== ownerOf(record, caller);
+  const isOthers = record.locked && (record.lockedBy ?? null) !== null && record.lockedBy !== ownerOf(record, caller);
   if (isOthers && !override) {
-    const fault = new Fault('forbidden', 'server.lockOfAnother', 'The lock of this server is somebody else\'s.').toRecord();
+    const fault = new Fault('forbidden', 'server.lockOfAnother', "The lock of this server is somebody else's.").toRecord();
     return next(state, { do: 'refuse', fault });
   }
   return done(state, { locked: false, lockedBy: null, lockedReason: null, actions: noted(record, 'unlock', 'api_unlock', caller, facts) }, facts);
@@ -58,7 +58,11 @@ function resetState(state: Living, vmState: 'active' | 'error', caller: Caller, 
   const { record } = state;
   const name = record.operation?.name;
   if (name === 'delete' || name === 'softDelete') {
-    return done(state, { vmState: record.vmState === 'soft-delete' ? record.vmState : vmState, actions: noted(record, 'resetState', null, caller, facts) }, facts);
+    return done(
+      state,
+      { vmState: record.vmState === 'soft-delete' ? record.vmState : vmState, actions: noted(record, 'resetState', null, caller, facts) },
+      facts,
+    );
   }
   const fault = new Fault('cancelled', 'operation.replaced.resetState', 'Called off by resetState.').toRecord();
   const called = record.operation === null ? record : { ...record, actions: actionEnded(record, facts, { fault }) };

@@ -30,7 +30,13 @@ export const RESTORE: OperationRules = {
   failed: (state, fault, facts, settings) => softDeleted(state, state.record.powerState, facts, settings, fault),
 };
 
-export function softDeleted(state: Working, powerState: PowerState, facts: Facts, settings: InstanceSettings, fault: FaultRecord | null = null): Next<InstanceState> {
+export function softDeleted(
+  state: Working,
+  powerState: PowerState,
+  facts: Facts,
+  settings: InstanceSettings,
+  fault: FaultRecord | null = null,
+): Next<InstanceState> {
   const { record } = state;
   const reclaimAtMs = record.reclaimAtMs ?? facts.nowMs + settings.reclaimAfterMs;
   const actions = actionEnded(record, facts, { fault, host: record.host });
@@ -39,7 +45,8 @@ export function softDeleted(state: Working, powerState: PowerState, facts: Facts
 }
 
 export function isReclaimDue({ record }: Living, facts: Facts): boolean {
-  return record.operation === null && !record.deleted && record.reclaimAtMs != null && facts.nowMs >= record.reclaimAtMs;
+  const { operation, deleted, reclaimAtMs } = record;
+  return operation === null && !deleted && typeof reclaimAtMs === 'number' && facts.nowMs >= reclaimAtMs;
 }
 
 /** The time to restore it is over: the server is deleted, in its user's name. */

@@ -36,12 +36,10 @@ export const IN_PLACE_ROUTES = [
   verbRoute('resume', 'os-suspend-server:resume', ANYTHING, () => ({ name: 'resume' })),
   verbRoute('unrescue', 'os-unrescue', ANYTHING, () => ({ name: 'unrescue' })),
   verbRoute('forceDelete', 'os-deferred-delete:force', ANYTHING, () => ({ name: 'forceDelete' })),
-  verbRoute(
-    'os-resetState',
-    'os-admin-actions:reset_state',
-    members({ state: { type: 'string', enum: ['active', 'error'] } }, ['state']),
-    (argument) => ({ name: 'resetState', to: memberOf(argument, 'state') === 'active' ? 'active' : 'error' }),
-  ),
+  verbRoute('os-resetState', 'os-admin-actions:reset_state', members({ state: { type: 'string', enum: ['active', 'error'] } }, ['state']), (argument) => ({
+    name: 'resetState',
+    to: memberOf(argument, 'state') === 'active' ? 'active' : 'error',
+  })),
   route({ ...action, action: 'lock', policy: 'os-lock-server:lock', body: LOCK_BODY, ok: 202, serve: serveLock }),
   route({ ...action, action: 'unlock', policy: 'os-lock-server:unlock', body: actionBody('unlock', ANYTHING), ok: 202, serve: serveUnlock }),
   route({ ...action, action: 'rescue', policy: 'os-rescue', body: actionBody('rescue', RESCUE), ok: 200, serve: serveRescue }),
@@ -73,7 +71,7 @@ async function serveLock(call: Call, parts: ComputeParts, { record }: FoundServe
 /** The lock of the other side, project or administrator, is undone by those who may. */
 async function serveUnlock(call: Call, parts: ComputeParts, { record }: FoundServer): Promise<Reply> {
   const own = record.projectId === call.caller.projectId ? 'owner' : 'admin';
-  const isOthers = record.locked && record.lockedBy != null && record.lockedBy !== own;
+  const isOthers = record.locked && (record.lockedBy ?? null) !== null && record.lockedBy !== own;
   if (isOthers) parts.policy.enforce('os-lock-server:unlock:unlock_override', call.caller);
   return act(call, parts, record, { name: 'unlock', override: parts.policy.allows('os-lock-server:unlock:unlock_override', call.caller) });
 }

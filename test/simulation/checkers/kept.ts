@@ -25,7 +25,8 @@ export const KEPT: Checker = {
       if (verb === 'delete' || verb === 'forceDelete') {
         const isRestored = verb === 'delete' && record.actions.some((action) => action.action === 'restore');
         if (!record.deleted && !isRestored) problems.push(`${id}: ${verb} was acknowledged, it is not deleted`);
-      } else if (!record.actions.some((action) => action.requestId === requestId))
+        // A lock of what is locked changes nothing, and is not told.
+      } else if (!record.actions.some((action) => action.requestId === requestId || (verb === 'lock' && action.action === 'lock')))
         problems.push(`${id}: ${verb} ${requestId} was acknowledged and is not in its history`);
     }
     for (const row of instances.values()) {

@@ -24,7 +24,8 @@ export const ONE_PLACE: Checker = {
       if (record.vmState === 'stopped' && (!guest || guest.power === 'running'))
         problems.push(`${row.id} is stopped, its guest is ${guest?.power ?? 'nowhere'}`);
       const wanted = HELD[record.vmState];
-      if (wanted !== undefined && !wanted.includes(guest?.power ?? 'nowhere')) problems.push(`${row.id} is ${record.vmState}, its guest is ${guest?.power ?? 'nowhere'}`);
+      if (wanted !== undefined && !wanted.includes(guest?.power ?? 'nowhere'))
+        problems.push(`${row.id} is ${record.vmState}, its guest is ${guest?.power ?? 'nowhere'}`);
     }
     return problems;
   },

@@ -37,8 +37,9 @@ export const WORK_ENDS: Checker = {
       const { record } = toLoaded(row);
       const { operation, taskState, vmState, deleted, fault, actions } = record;
       // What can be restored is deleted for good in its time; a clock that jumped may take it far away.
-      const waits = record.reclaimAtMs != null && world.faults.plan.jump > 0;
-      if (operation || row.open || (row.dueAtMs !== null && !waits)) problems.push(`${row.id}: ${operation?.name}/${operation?.step} is still open`);
+      const waits = (record.reclaimAtMs ?? null) !== null && world.faults.plan.jump > 0;
+      if (operation || row.open || ((row.dueAtMs ?? record.reclaimAtMs ?? null) !== null && !waits))
+        problems.push(`${row.id}: ${operation?.name}/${operation?.step} is still open`);
       if (taskState !== null || vmState === 'building') problems.push(`${row.id} stays in ${statusOf(record)} (${vmState}, ${taskState})`);
       if (vmState === 'error' && fault === null) problems.push(`${row.id} is in error without a fault`);
       if (actions.some((action) => action.events.some((event) => event.finishedAt === null))) problems.push(`${row.id} has an action without an end`);
