@@ -12,9 +12,10 @@ import type { RecoveryDoorProtocol } from '../conductor/messages/recovery.ts';
 import type { VerbAnswer } from '../host/messages.ts';
 import type { Nic } from '../model/addressing.ts';
 import type { Operation, OperationName } from '../model/operation.ts';
-import type { Bid, ClaimAnswer, Explanation } from '../model/placement.ts';
-import { ALLOWED, refusal, type Rule, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
+import type { ClaimAnswer, Placed } from '../model/placement.ts';
+import { ALLOWED, refusal, refusalText, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
 import { applyChanges } from './changes.ts';
+import { dueInTime, isDue } from './due.ts';
 import type { Caller, InstanceChanges, InstanceProtocol, RecordVerb, Verb } from './messages.ts';
 import { addressed, claimed, CREATE, hostLost, notProved, placed, placementRefused, releaseAt } from './operations/create.ts';
 import { answerWaiter, CHANGE_PASSWORD, CRASH_DUMP } from './operations/answered.ts';
@@ -65,13 +66,13 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
     case 'update':
       return isLiving(state) ? update(state, message.changes, message.caller, facts) : next(state, refuse(notFound(state.id)));
     case 'wake':
-      if (isWorking(state)) return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : next(state);
+      if (isWorking(state)) return looked(state, facts, settings);
       return isLiving(state) && isReclaimDue(state, facts) ? reclaim(state, facts, settings) : next(state);
     case 'guestSeen':
       return isLiving(state) ? powerSeen(state, message, facts, settings) : next(state);
     case 'retry':
       if (!isWorking(state) || message.tag !== tagOf(state)) return next(state);
-      return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : resume(state, facts, settings);
+      return takeUp(state, facts, settings);
     case 'hostLost':
       return lost(state, message.host, facts, settings);
     case 'checkHost':
@@ -89,8 +90,16 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
 
 /** After an activation: takes up the open operation. */
 export function recover(state: InstanceState, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
-  if (!isWorking(state)) return next(state);
-  return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : resume(state, facts, settings);
+  return isWorking(state) ? takeUp(state, facts, settings) : next(state);
+}
+
+/** Somebody says that the row should be looked at: what runs goes on, unless its time is over. */
+function looked(state: Working, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  return isDue(state, facts) ? expire(state, facts, settings) : next(dueInTime(state, facts, settings));
+}
+
+function takeUp(state: Working, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  return isDue(state, facts) ? expire(state, facts, settings) : resume(dueInTime(state, facts, settings), facts, settings);
 }
 
 /** The store refused a commit by one of its rules. */
@@ -98,7 +107,7 @@ export function refused(state: InstanceState, why: string, facts: Facts, setting
   if (isWorking(state) && why === 'hostNotProved') return notProved(state, facts, settings);
   if (why === 'quota') return next(state, refuse(OVER_QUOTA));
   if (!isWorking(state) || state.record.operation.step !== 'place') throw new Error(`a commit was refused: ${why}`);
-  return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : placementRefused(state, why, settings);
+  return isDue(state, facts) ? expire(state, facts, settings) : placementRefused(state, why, settings);
 }
 
 /** Too many crashes: the operation ends with a fault, never in silence. */
@@ -131,7 +140,7 @@ function answered(state: InstanceState, message: AnswerMessage, facts: Facts, se
   if (!isWorking(state) || message.tag !== tagOf(state)) return stale(state, message);
   switch (message.type) {
     case 'placed':
-      return placed(state, message.outcome as Outcome<{ bids: Bid[]; explanation: Explanation }>, facts);
+      return placed(state, message.outcome as Outcome<Placed>, facts);
     case 'addressed':
       return addressed(state, message.outcome as Outcome<Nic>, facts);
     case 'claimed':
@@ -230,14 +239,7 @@ function checkLegal(state: Living, rule: RuleName, verb: string, caller: Caller)
   const { record } = state;
   if (ALLOWED[rule].lock && record.locked && !caller.isAdmin) return new Fault('conflict', 'server.locked', `Instance ${record.id} is locked`).toRecord();
   const illegal = refusal(rule, record);
-  const needsHost = (ALLOWED[rule] as Rule).host === true;
-  if (!illegal) return needsHost && record.host === null ? notReady(record.id) : undefined;
-  const message = `Cannot '${verb}' instance ${record.id} while it is in ${illegal.attribute} ${illegal.value}`;
-  return new Fault('conflict', 'server.state', message).toRecord();
-}
-
-function notReady(id: string): FaultRecord {
-  return new Fault('conflict', 'server.notReady', `Instance ${id} is not ready`).toRecord();
+  return illegal ? new Fault('conflict', 'server.state', refusalText(verb, record.id, illegal)).toRecord() : undefined;
 }
 
 function firstStep(name: OperationName): string {
@@ -299,8 +301,7 @@ function taskOf(verb: WorkVerb, name: OperationName): TaskState | null {
 
 function limitOf(verb: WorkVerb, name: OperationName, settings: InstanceSettings): number {
   if (name === 'delete') return settings.destroyLimitMs;
-  if (verb.name === 'suspend' || verb.name === 'resume' || verb.name === 'unrescue') return settings.spawnLimitMs;
-  if (verb.name === 'rescue') return settings.stopGraceMs + settings.spawnLimitMs;
+  if (verb.name === 'suspend' || verb.name === 'resume' || verb.name === 'rescue' || verb.name === 'unrescue') return settings.spawnLimitMs;
   if (verb.name === 'evacuate') return settings.placeLimitMs;
   if (verb.name === 'stop') return settings.stopGraceMs + settings.powerLimitMs;
   if (verb.name === 'reboot' && verb.kind === 'soft') return settings.rebootGraceMs + settings.powerLimitMs;

@@ -120,47 +120,46 @@ export function statesOfStatus(status: string): { vmState: VmState; taskStates: 
   return found;
 }
 
-/** When a verb may begin. `launched` wants a server that ran once. */
+/** When a verb may begin. `launched` wants a server that ran once, and is on a host unless `hostless`. */
 export type Rule = {
   readonly vm: readonly VmState[] | 'any';
   /** `none`: no task may run; a list: none or one of these. */
   readonly task: 'none' | 'any' | readonly TaskState[];
   readonly launched: boolean;
+  /** Also of a server that ran and has no host now: what is left of it is to run elsewhere. */
+  readonly hostless?: true;
   /** Whether a locked server refuses it to everyone but admins. */
   readonly lock: boolean;
-  /** It is done at the server's host: one that has none is not ready. */
-  readonly host?: true;
 };
 
 const TASKS_OF_A_HOST = TASK_STATES.filter((task) => !/delet|rebuild/.test(task));
 
 export const ALLOWED = {
-  start: { vm: ['stopped'], task: 'none', launched: true, lock: true, host: true },
-  stop: { vm: ['active', 'error'], task: 'none', launched: true, lock: true, host: true },
-  rebootSoft: { vm: ['active'], task: 'none', launched: true, lock: true, host: true },
+  start: { vm: ['stopped'], task: 'none', launched: true, lock: true },
+  stop: { vm: ['active', 'error'], task: 'none', launched: true, lock: true },
+  rebootSoft: { vm: ['active'], task: 'none', launched: true, lock: true },
   rebootHard: {
     vm: ['active', 'stopped', 'paused', 'suspended', 'error'],
     task: ['rebooting', 'reboot_pending', 'reboot_started', 'rebooting_hard', 'pausing', 'unpausing', 'suspending', 'resuming'],
     launched: true,
     lock: true,
-    host: true,
   },
-  pause: { vm: ['active'], task: 'none', launched: true, lock: true, host: true },
-  unpause: { vm: ['paused'], task: 'none', launched: true, lock: true, host: true },
-  suspend: { vm: ['active'], task: 'none', launched: true, lock: true, host: true },
-  resume: { vm: ['suspended'], task: 'none', launched: true, lock: true, host: true },
-  rescue: { vm: ['active', 'stopped', 'error'], task: 'none', launched: true, lock: true, host: true },
-  unrescue: { vm: ['rescued'], task: 'none', launched: true, lock: true, host: true },
-  changePassword: { vm: ['active'], task: 'none', launched: true, lock: true, host: true },
-  crashDump: { vm: ['active', 'paused', 'rescued', 'resized', 'error'], task: 'none', launched: true, lock: true, host: true },
-  restore: { vm: ['soft-delete'], task: 'none', launched: true, lock: true, host: true },
+  pause: { vm: ['active'], task: 'none', launched: true, lock: true },
+  unpause: { vm: ['paused'], task: 'none', launched: true, lock: true },
+  suspend: { vm: ['active'], task: 'none', launched: true, lock: true },
+  resume: { vm: ['suspended'], task: 'none', launched: true, lock: true },
+  rescue: { vm: ['active', 'stopped', 'error'], task: 'none', launched: true, lock: true },
+  unrescue: { vm: ['rescued'], task: 'none', launched: true, lock: true },
+  changePassword: { vm: ['active'], task: 'none', launched: true, lock: true },
+  crashDump: { vm: ['active', 'paused', 'rescued', 'resized', 'error'], task: 'none', launched: true, lock: true },
+  restore: { vm: ['soft-delete'], task: 'none', launched: true, lock: true },
   forceDelete: { vm: 'any', task: 'any', launched: false, lock: true },
   lock: { vm: 'any', task: 'any', launched: false, lock: false },
   unlock: { vm: 'any', task: 'any', launched: false, lock: false },
   resetState: { vm: 'any', task: 'any', launched: false, lock: false },
   network: { vm: 'any', task: 'any', launched: false, lock: true },
   // Whatever else runs was running on a host that is dead; but a delete wins, and an evacuation is not begun twice.
-  evacuate: { vm: ['active', 'stopped', 'error'], task: TASKS_OF_A_HOST, launched: true, lock: false },
+  evacuate: { vm: ['active', 'stopped', 'error'], task: TASKS_OF_A_HOST, launched: true, hostless: true, lock: false },
   delete: { vm: 'any', task: 'any', launched: false, lock: true },
   update: { vm: 'any', task: 'any', launched: false, lock: true },
   metadata: { vm: ['active', 'paused', 'suspended', 'stopped'], task: 'any', launched: false, lock: true },
@@ -168,11 +167,10 @@ export const ALLOWED = {
 } as const satisfies Record<string, Rule>;
 export type Verb = keyof typeof ALLOWED;
 
+export type Refusal = { readonly attribute: 'vm_state' | 'task_state' | 'launched_at' | 'host'; readonly value: string };
+
 /** Why `verb` is refused now, as the attribute and its value; null when it is legal. */
-export function refusal(
-  verb: Verb,
-  server: { vmState: VmState; taskState: TaskState | null; launchedAt: string | null },
-): { attribute: 'vm_state' | 'task_state' | 'launched_at'; value: string } | null {
+export function refusal(verb: Verb, server: { vmState: VmState; taskState: TaskState | null; launchedAt: string | null; host: string | null }): Refusal | null {
   const rule: Rule = ALLOWED[verb];
   if (rule.vm !== 'any' && !rule.vm.includes(server.vmState)) return { attribute: 'vm_state', value: server.vmState };
   if (server.taskState !== null && rule.task !== 'any') {
@@ -180,5 +178,11 @@ export function refusal(
     if (!free) return { attribute: 'task_state', value: server.taskState };
   }
   if (rule.launched && server.launchedAt === null) return { attribute: 'launched_at', value: 'None' };
+  if (rule.launched && !rule.hostless && server.host === null) return { attribute: 'host', value: 'None' };
   return null;
+}
+
+/** As users are told it; `action` is the verb's name as they know it. */
+export function refusalText(action: string, id: string, { attribute, value }: Refusal): string {
+  return attribute === 'host' ? `Instance ${id} is not ready` : `Cannot '${action}' instance ${id} while it is in ${attribute} ${value}`;
 }

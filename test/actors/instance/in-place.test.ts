@@ -53,7 +53,7 @@ describe.each(ROWS)('%o', (verb, from, task, to, power, event) => {
   });
 
   it('of a server without a host is not ready', () => {
-    expect(refusalOf(act(living({ vmState: from, host: null }), verb).effects)).toBe('server.notReady');
+    expect(refusalOf(act(living({ vmState: from, host: null }), verb).effects)).toBe('server.state');
   });
 });
 

@@ -15,7 +15,7 @@ import type { KeyPair } from '../../../actors/model/key-pair.ts';
 import { QUOTA_DEFAULTS } from '../../../actors/model/quota.ts';
 import type { QuotaName } from '../../../actors/model/quota.ts';
 import type { ActionRecord } from '../../../actors/model/operation.ts';
-import { ALLOWED, refusal, type Verb as LegalVerb } from '../../../actors/model/server-state.ts';
+import { ALLOWED, refusal, refusalText, type Verb as LegalVerb } from '../../../actors/model/server-state.ts';
 import { applyChanges } from '../../../actors/instance/changes.ts';
 import type { Caller, InstanceChanges, Verb } from '../../../actors/instance/messages.ts';
 
@@ -140,7 +140,7 @@ export class MemoryCloud implements Actors {
     const rule = verb.name === 'reboot' ? (verb.kind === 'hard' ? 'rebootHard' : 'rebootSoft') : verb.name;
     locked(rule);
     const why = refusal(rule, found.record);
-    if (why) throw new Fault('conflict', 'server.state', `Cannot '${verb.name}' instance ${id} while it is in ${why.attribute} ${why.value}`);
+    if (why) throw new Fault('conflict', 'server.state', refusalText(verb.name, id, why));
     this.verbs.push({ id, verb });
     return this.change(id, this.#done(verb, found.record, m['caller'] as Caller));
   }

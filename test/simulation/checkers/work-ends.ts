@@ -22,7 +22,7 @@ const LONGEST_MS: { readonly [action: string]: number } = {
   unpause: powerLimitMs,
   suspend: spawnLimitMs,
   resume: spawnLimitMs,
-  rescue: stopGraceMs + spawnLimitMs,
+  rescue: spawnLimitMs,
   unrescue: spawnLimitMs,
   restore: powerLimitMs,
   changePassword: powerLimitMs,
