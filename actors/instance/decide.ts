@@ -13,7 +13,7 @@ import type { VerbAnswer } from '../host/messages.ts';
 import type { Nic } from '../model/addressing.ts';
 import type { Operation, OperationName } from '../model/operation.ts';
 import type { ClaimAnswer, Placed } from '../model/placement.ts';
-import { ALLOWED, refusal, refusalText, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
+import { ALLOWED, refusal, refusalText, type TaskState, type Verb as RuleName, type VmState } from '../model/server-state.ts';
 import { applyChanges } from './changes.ts';
 import { dueInTime, isDue } from './due.ts';
 import type { Caller, InstanceChanges, InstanceProtocol, RecordVerb, Verb } from './messages.ts';
@@ -213,9 +213,26 @@ function meantBy(verb: WorkVerb, record: Living['record'], { reclaimAfterMs }: I
   if (verb.name !== 'delete') return verb.name;
   if (running === 'delete') return 'nothing';
   if (reclaimAfterMs === 0 || record.launchedAt === null || record.host === null) return 'delete';
-  const isDeleted = running === 'softDelete' || (record.vmState === 'soft-delete' && running !== 'restore');
-  return isDeleted ? 'nothing' : 'softDelete';
+  if (running === 'softDelete' || (record.vmState === 'soft-delete' && running !== 'restore')) return 'nothing';
+  return RESTORABLE.includes(record.vmState) && (running === undefined || STAYS.includes(running)) ? 'softDelete' : 'delete';
 }
+
+/** A server whose guest stands where it did when it is restored: not one that is made anew, moved, or in two places. */
+const RESTORABLE: readonly VmState[] = ['active', 'paused', 'suspended', 'stopped', 'rescued', 'error', 'soft-delete'];
+const STAYS: readonly OperationName[] = [
+  'start',
+  'stop',
+  'reboot',
+  'pause',
+  'unpause',
+  'suspend',
+  'resume',
+  'rescue',
+  'unrescue',
+  'restore',
+  'changePassword',
+  'crashDump',
+];
 
 function isAnsweredAtEnd(verb: WorkVerb): boolean {
   return verb.name === 'changePassword' || verb.name === 'crashDump';

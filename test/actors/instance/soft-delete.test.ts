@@ -43,6 +43,9 @@ describe('a delete that can be undone', () => {
     expect(mustLive(act(spawning(), { name: 'delete' }).state).operation?.name).toBe('delete');
     expect(mustLive(act(living({ vmState: 'error', host: null }), { name: 'delete' }).state).deleted).toBe(true);
     expect(mustLive(act(living(), { name: 'forceDelete' }).state).operation?.name).toBe('delete');
+    // Its guest may not stand yet where it is being made anew.
+    const moving = working(operation('evacuate', 'spawn'), { taskState: 'rebuild_spawning' });
+    expect(mustLive(act(moving, { name: 'delete' }).state).operation?.name).toBe('delete');
   });
 
   it('is accepted again while it runs and when it is done, and changes nothing then', () => {
