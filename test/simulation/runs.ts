@@ -79,6 +79,9 @@ export const SCENARIOS = {
 } as const satisfies { readonly [name: string]: readonly Action[] };
 export type Scenario = keyof typeof SCENARIOS;
 
+/** Like others before them, and long: not in every run of the unit tests. */
+export const LONG_SCENARIOS: readonly Scenario[] = ['pause', 'suspend', 'rescue', 'hard from suspended', 'lock', 'soft delete'];
+
 export function isScenario(name: string): name is Scenario {
   return name in SCENARIOS;
 }
