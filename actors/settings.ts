@@ -76,6 +76,14 @@ const simulatedDriver = z.strictObject({
       startMs: latency,
       stopMs: latency,
       rebootMs: latency,
+      pauseMs: latency,
+      unpauseMs: latency,
+      suspendMs: latency,
+      resumeMs: latency,
+      rescueMs: latency,
+      unrescueMs: latency,
+      setPasswordMs: latency,
+      crashDumpMs: latency,
       consoleOutputMs: latency,
       diagnosticsMs: latency,
       listMs: latency,
@@ -135,6 +143,8 @@ const operations = {
   powerLimitMs: milliseconds(1_000, HOUR_MS),
   verbWaitMs: milliseconds(100, 55_000),
   attemptsMax: count(1, 100),
+  /** 0: a delete is for good at once. */
+  reclaimAfterMs: milliseconds(0, 365 * 24 * HOUR_MS),
 } satisfies { [key in keyof Omit<InstanceSettings, 'schedulerSlices' | 'hostSilentMs'>]: z.ZodType };
 
 const account = { username: text(), password: secret(), project: text(), userDomain: text(), projectDomain: text() };

@@ -16,13 +16,12 @@ export interface ImageWays {
   open(image: Pick<ImageRef, 'id' | 'hash'>, again: boolean): Promise<ImageWay>;
 }
 
-/** Also kernel and ramdisk. Claims that are doomed need no bytes any more. */
-const CLAIMED = `select coalesce(
-    case when i.record->'image'->>'id' = $2 then i.record->'image' end,
-    case when i.record->'kernel'->>'id' = $2 then i.record->'kernel' end,
-    i.record->'ramdisk') as image
+/** Also kernel and ramdisk, and what a rescue boots while it runs. Claims that are doomed need no bytes any more. */
+const CLAIMED = `select used.image
   from claim c join instance i on i.id = c.instance_id
-  where c.host = $1 and c.role <> 'doomed' and $2 in (i.record->'image'->>'id', i.record->'kernel'->>'id', i.record->'ramdisk'->>'id')
+  cross join lateral (values (i.record->'image'), (i.record->'kernel'), (i.record->'ramdisk'),
+    (i.record->'operation'->'args'->'image'), (i.record->'operation'->'args'->'kernel'), (i.record->'operation'->'args'->'ramdisk')) as used(image)
+  where c.host = $1 and c.role <> 'doomed' and used.image->>'id' = $2
   limit 1`;
 /** What the host was asked to fetch ahead of time. */
 const WANTED = 'select image from image_wanted where host = $1 and image_id = $2';

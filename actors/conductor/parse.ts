@@ -13,8 +13,8 @@ import {
   COUNT,
   GENERATION,
   GUEST_IMAGE,
-  HASH,
   HOST_INVENTORY,
+  IMAGE_REF,
   JSON_MAP,
   listUpTo,
   LONG_TEXT,
@@ -31,7 +31,6 @@ import {
   type Shape,
 } from '../model/parse.ts';
 import type { Flavor } from '../model/flavor.ts';
-import type { ImageRef } from '../model/image.ts';
 import type { InstanceRecord } from '../model/instance.ts';
 import type { KeyPair } from '../model/key-pair.ts';
 import type { ActionEvent, ActionRecord, Operation } from '../model/operation.ts';
@@ -123,18 +122,6 @@ const FLAVOR = z.strictObject({
   extraSpecs: TEXT_MAP,
 } satisfies Shape<Flavor>);
 
-const IMAGE = z.strictObject({
-  id: WORD,
-  name: NAME,
-  diskFormat: NAME,
-  containerFormat: NAME,
-  sizeBytes: COUNT,
-  hash: HASH,
-  minDiskGiB: COUNT,
-  minMemoryMiB: COUNT,
-  properties: TEXT_MAP,
-} satisfies Shape<ImageRef>);
-
 const CREATE_OPERATION = z.strictObject({
   name: z.literal('create'),
   id: WORD,
@@ -187,9 +174,9 @@ const NEW_INSTANCE = z.strictObject({
   terminatedAt: NOBODY_YET,
   deleted: z.literal(false),
   flavor: FLAVOR,
-  image: IMAGE,
-  kernel: IMAGE.nullable(),
-  ramdisk: IMAGE.nullable(),
+  image: IMAGE_REF,
+  kernel: IMAGE_REF.nullable(),
+  ramdisk: IMAGE_REF.nullable(),
   keyName: NAME.nullable(),
   publicKey: LONG_TEXT.nullable(),
   userData: LONG_TEXT.nullable(),
@@ -212,6 +199,8 @@ const NEW_INSTANCE = z.strictObject({
   nics: z.tuple([]),
   locked: z.literal(false),
   lockedReason: NOBODY_YET,
+  lockedBy: NOBODY_YET.exactOptional(),
+  reclaimAtMs: NOBODY_YET.exactOptional(),
   fault: NOBODY_YET,
   operation: CREATE_OPERATION,
   actions: z.tuple([CREATE_ACTION]),
@@ -240,6 +229,7 @@ const WRITES = { accept: z.strictObject({ order: ORDER }) } satisfies Bodies<Wri
 const SERVER_FILTER = z.strictObject({
   projectId: QUERY.nullable(),
   deleted: FLAG.nullable(),
+  softDeleted: z.enum(['hidden', 'asDeleted']).exactOptional(),
   changedSinceMs: MS.nullable(),
   changedBeforeMs: MS.nullable(),
   name: QUERY.nullable(),

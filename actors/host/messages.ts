@@ -6,7 +6,7 @@ import type { Ref } from '../../runtime/actor/address.ts';
 import { refTo } from '../../runtime/actor/address.ts';
 import type { Answer } from '../../runtime/actor/effect.ts';
 import type { FaultRecord } from '../../runtime/base/fault.ts';
-import type { GuestDiagnostics, GuestEvent, GuestSeen, GuestSpec, HostInventory, HostUptime } from '../../drivers/driver.ts';
+import type { GuestDiagnostics, GuestEvent, GuestSeen, GuestSpec, HostInventory, HostUptime, RescueDisk } from '../../drivers/driver.ts';
 import type { Claim, ClaimAnswer, HostReport } from '../model/placement.ts';
 import type { PowerState } from '../model/server-state.ts';
 import type { Resources } from '../model/resources.ts';
@@ -17,7 +17,11 @@ export type GuestVerb =
   | { readonly name: 'destroy' }
   | { readonly name: 'start' }
   | { readonly name: 'stop'; readonly graceMs: number }
-  | { readonly name: 'reboot'; readonly kind: 'soft' | 'hard'; readonly graceMs: number };
+  | { readonly name: 'reboot'; readonly kind: 'soft' | 'hard'; readonly graceMs: number }
+  | { readonly name: 'pause' | 'unpause' | 'suspend' | 'resume' | 'crashDump' }
+  | { readonly name: 'rescue'; readonly spec: GuestSpec; readonly boot: RescueDisk; readonly graceMs: number }
+  | { readonly name: 'unrescue'; readonly spec: GuestSpec }
+  | { readonly name: 'setPassword'; readonly password: string };
 
 /** `running`: still at work, ask again (the same operation) for the end. */
 export type VerbAnswer =

@@ -5,6 +5,7 @@
 import type { Actors } from '../../runtime/actor/ask.ts';
 import type { Job } from '../../runtime/actor/kind.ts';
 import { unreachable } from '../../runtime/base/check.ts';
+import { Fault } from '../../runtime/base/fault.ts';
 import type { Failpoint } from '../../runtime/base/failpoint.ts';
 import type { Log } from '../../runtime/base/log.ts';
 import type { GuestKey, GuestPower, HypervisorDriver } from '../../drivers/driver.ts';
@@ -73,13 +74,16 @@ async function look({ driver, actors }: HostParts, host: string, signal: AbortSi
   return { claims, guests };
 }
 
+/** Nothing runs after them that did not before. */
+const TAKE_DOWN: ReadonlySet<GuestVerb['name']> = new Set(['destroy', 'stop', 'pause', 'suspend']);
+
 async function runVerb(
   { driver, failpoint, lease }: HostParts,
   { verb, instanceId, generation }: VerbArgs,
   called: AbortSignal,
 ): Promise<{ power: GuestPower | null }> {
   const guest = { instanceId, generation };
-  const bringsUp = verb.name !== 'destroy' && verb.name !== 'stop';
+  const bringsUp = !TAKE_DOWN.has(verb.name);
   if (bringsUp) await lease?.check(called);
   const signal = lease && bringsUp ? AbortSignal.any([called, lease.over]) : called;
   failpoint(`verb.${verb.name}.before`);
@@ -101,9 +105,29 @@ async function runDriver(driver: HypervisorDriver, verb: GuestVerb, guest: Guest
       return (await driver.stop(guest, { graceMs: verb.graceMs }, signal)).power;
     case 'reboot':
       return (await driver.reboot(guest, { kind: verb.kind, graceMs: verb.graceMs }, signal)).power;
+    case 'pause':
+    case 'unpause':
+      return (await (driver[verb.name]?.(guest, signal) ?? lacks(verb.name))).power;
+    case 'suspend':
+    case 'resume':
+      return (await driver[verb.name](guest, signal)).power;
+    case 'rescue':
+      return (await driver.rescue(verb.spec, verb.boot, { graceMs: verb.graceMs }, signal)).power;
+    case 'unrescue':
+      return (await driver.unrescue(verb.spec, signal)).power;
+    case 'setPassword':
+      await (driver.setPassword?.(guest, verb.password, signal) ?? lacks(verb.name));
+      return null;
+    case 'crashDump':
+      await (driver.crashDump?.(guest, signal) ?? lacks(verb.name));
+      return null;
     default:
       return unreachable(verb);
   }
+}
+
+function lacks(ability: string): never {
+  throw new Fault('unsupported', 'driver.lacks', 'The hypervisor of the server cannot do this.', { detail: ability });
 }
 
 async function readConsole(driver: HypervisorDriver, args: GuestKey & { maxBytes: number }, signal: AbortSignal): Promise<{ base64: string }> {

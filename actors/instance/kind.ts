@@ -23,14 +23,14 @@ export function instanceKind(settings: InstanceSettings): ActorKind {
     decide: (state, message, facts) => decide(state, message, facts, settings),
     recover: (state, facts) => recover(state, facts, settings),
     refused: (state, why, facts) => refused(state, why, facts, settings),
-    giveUp: (state, fault, facts) => giveUp(state, fault.toRecord(), facts),
+    giveUp: (state, fault, facts) => giveUp(state, fault.toRecord(), facts, settings),
     recordOf: (state) => state.record,
     withRecord: (state, record) => ({ ...state, record }),
     withCommands: (record, commands) => ({ ...record, commands }),
     isIdle: (state) => !state.record?.operation,
     commitOf: (before, after, state) => {
       const parts: InstanceParts = { ...state.parts, event: eventOf(before, after) };
-      return { parts, open: after.operation !== null, dueAtMs: after.operation?.stepDueMs ?? null };
+      return { parts, open: after.operation !== null, dueAtMs: after.operation?.stepDueMs ?? after.reclaimAtMs ?? null };
     },
   });
 }

@@ -15,6 +15,8 @@ export type InstanceSettings = {
   /** Hosts that may fail a create before it ends in error. */
   readonly attemptsMax: number;
   readonly schedulerSlices: number;
+  /** How long a deleted server can be restored; 0: not at all. */
+  readonly reclaimAfterMs: number;
   /** Nobody who deletes waits for a host that is silent for longer. */
   readonly hostSilentMs: number;
 };
@@ -28,6 +30,7 @@ export const INSTANCE_DEFAULTS: InstanceSettings = {
   powerLimitMs: 60_000,
   verbWaitMs: 20_000,
   attemptsMax: 3,
+  reclaimAfterMs: 0,
   schedulerSlices: 1,
   hostSilentMs: 15_000,
 };

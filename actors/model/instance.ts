@@ -61,6 +61,10 @@ export type InstanceRecord = {
   readonly nics: readonly Nic[];
   readonly locked: boolean;
   readonly lockedReason: string | null;
+  /** Whose lock it is. Left out of rows that are older than it: nobody's. */
+  readonly lockedBy?: 'owner' | 'admin' | null;
+  /** Of a soft-deleted server: wall milliseconds after which it is deleted for good. While it stands, no quota is used. */
+  readonly reclaimAtMs?: number | null;
   readonly fault: (FaultRecord & { readonly at: string }) | null;
   readonly operation: Operation | null;
   /** Newest last; at most 30 are kept with the record. */

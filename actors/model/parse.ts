@@ -5,9 +5,10 @@
  * Nothing here may depend on who asks: rights are looked at elsewhere.
  */
 import { z } from 'zod';
-import type { GuestImage, GuestNic, GuestSpec, HostInventory } from '../../drivers/driver.ts';
+import type { GuestImage, GuestNic, GuestSpec, HostInventory, RescueDisk } from '../../drivers/driver.ts';
 import { Fault, type Json } from '../../runtime/base/fault.ts';
 import { UUID } from '../../runtime/base/ids.ts';
+import type { ImageRef } from './image.ts';
 import type { HostReport, PlacementRequest } from './placement.ts';
 import type { Resources } from './resources.ts';
 import { GROUP_POLICIES, type GroupPlaces } from './server-group.ts';
@@ -205,6 +206,24 @@ const GROUP_PLACES = z.strictObject({
   perHost: COUNT,
   hosts: z.record(WORD, COUNT),
 } satisfies Shape<GroupPlaces>);
+
+export const RESCUE_DISK = z.strictObject({
+  image: GUEST_IMAGE,
+  kernel: GUEST_IMAGE.exactOptional(),
+  ramdisk: GUEST_IMAGE.exactOptional(),
+} satisfies Shape<RescueDisk>);
+
+export const IMAGE_REF = z.strictObject({
+  id: WORD,
+  name: NAME,
+  diskFormat: NAME,
+  containerFormat: NAME,
+  sizeBytes: COUNT,
+  hash: HASH,
+  minDiskGiB: COUNT,
+  minMemoryMiB: COUNT,
+  properties: TEXT_MAP,
+} satisfies Shape<ImageRef>);
 
 export const PLACEMENT_REQUEST = z.strictObject({
   instanceId: UUID_TEXT,

@@ -17,6 +17,7 @@ import type {
   HostInventory,
   HostUptime,
   HypervisorDriver,
+  RescueDisk,
 } from '../driver.ts';
 import { abortable } from './connection.ts';
 import { openLibvirtDriver, type LibvirtOptions } from './driver.ts';
@@ -92,6 +93,38 @@ export class LateDriver implements HypervisorDriver {
     return this.#there().reboot(guest, options, signal);
   }
 
+  async pause(guest: GuestKey, signal: AbortSignal): Promise<Powered> {
+    return this.#there().pause?.(guest, signal) ?? lacks();
+  }
+
+  async unpause(guest: GuestKey, signal: AbortSignal): Promise<Powered> {
+    return this.#there().unpause?.(guest, signal) ?? lacks();
+  }
+
+  async suspend(guest: GuestKey, signal: AbortSignal): Promise<Powered> {
+    return this.#there().suspend(guest, signal);
+  }
+
+  async resume(guest: GuestKey, signal: AbortSignal): Promise<Powered> {
+    return this.#there().resume(guest, signal);
+  }
+
+  async rescue(spec: GuestSpec, boot: RescueDisk, options: { graceMs: number }, signal: AbortSignal): Promise<Powered> {
+    return this.#there().rescue(spec, boot, options, signal);
+  }
+
+  async unrescue(spec: GuestSpec, signal: AbortSignal): Promise<Powered> {
+    return this.#there().unrescue(spec, signal);
+  }
+
+  async setPassword(guest: GuestKey, password: string, signal: AbortSignal): Promise<void> {
+    return this.#there().setPassword?.(guest, password, signal) ?? lacks();
+  }
+
+  async crashDump(guest: GuestKey, signal: AbortSignal): Promise<void> {
+    return this.#there().crashDump?.(guest, signal) ?? lacks();
+  }
+
   async consoleOutput(guest: GuestKey, options: { maxBytes: number }, signal: AbortSignal): Promise<Buffer> {
     return this.#there().consoleOutput(guest, options, signal);
   }
@@ -148,4 +181,8 @@ export class LateDriver implements HypervisorDriver {
     this.#why = why;
     this.#parts.log.warn('libvirt.absent', { why, detail: fault.detail });
   }
+}
+
+function lacks(): never {
+  throw new Fault('unsupported', 'driver.lacks', 'The hypervisor cannot do this.');
 }

@@ -62,6 +62,12 @@ export const PROCEDURES = {
   domainDestroyFlags: procedure(234, ofDomainAndFlags, nothing),
   domainUndefineFlags: procedure(231, ofDomainAndFlags, nothing),
   domainSuspend: procedure(34, ofDomain, nothing),
+  domainResume: procedure(28, ofDomain, nothing),
+  domainManagedSave: procedure(182, ofDomainAndFlags, nothing),
+  domainHasManagedSaveImage: procedure(183, ofDomainAndFlags, struct({ result: int })),
+  domainManagedSaveRemove: procedure(184, ofDomainAndFlags, nothing),
+  domainInjectNmi: procedure(210, ofDomainAndFlags, nothing),
+  domainSetUserPassword: procedure(357, struct({ dom: domain, user: optional(string), password: optional(string), flags: uint }), nothing),
 } as const;
 
 /** Messages that libvirtd sends unasked, after a registration. */
@@ -74,6 +80,8 @@ export const LIFECYCLE_EVENT_ID = 0;
 export const METADATA_ELEMENT = 2;
 /** Refuses what libvirt's own schema doesn't know, so that a mistake of ours is seen and not ignored. */
 export const DEFINE_VALIDATE = 1;
+/** Whatever it was in when it was saved, it runs when it comes back. */
+export const SAVE_RUNNING = 2;
 /** With a saved memory image and the records of snapshots. No guest has firmware variables or checkpoints yet. */
 export const UNDEFINE_ALL = 1 | 2;
 

@@ -20,7 +20,7 @@ import type { Call, Gate } from './gate.ts';
 import { fencedGuests, reopenFence } from './fence.ts';
 import { openGuests } from './guests.ts';
 import type { Guests } from './guests.ts';
-import { DEFAULT_CAPACITY, toInventory } from './limits.ts';
+import { checkSpec, DEFAULT_CAPACITY, toInventory } from './limits.ts';
 import type { Capacity } from './limits.ts';
 import { drawMs, withDefaults } from './latency.ts';
 import type { Latencies } from './latency.ts';
@@ -95,6 +95,19 @@ export async function openSimulatedDriver(options: SimulatedOptions): Promise<Hy
     stop: (guest, { graceMs }, signal) => gate.pass(call('stop', guest, signal), async () => machine.switchOff(guest, await askDown(guest, graceMs, signal))),
     reboot: (guest, { kind, graceMs }, signal) =>
       gate.pass(call('reboot', guest, signal), async () => machine.restart(guest, kind === 'soft' && (await askDown(guest, graceMs, signal)))),
+    pause: (guest, signal) => gate.pass(call('pause', guest, signal), () => machine.shift(guest, ['running'], 'paused')),
+    unpause: (guest, signal) => gate.pass(call('unpause', guest, signal), () => machine.shift(guest, ['paused'], 'running')),
+    suspend: (guest, signal) => gate.pass(call('suspend', guest, signal), () => machine.shift(guest, ['running', 'paused'], 'suspended')),
+    resume: (guest, signal) => gate.pass(call('resume', guest, signal), () => machine.wake(guest)),
+    rescue: (spec, { image }, { graceMs }, signal) =>
+      gate.pass(call('rescue', spec, signal), async () => {
+        checkSpec({ ...spec, image });
+        if (machine.find(spec).power === 'running') await askDown(spec, graceMs, signal);
+        return machine.bootFrom(spec, image.id);
+      }),
+    unrescue: (spec, signal) => gate.pass(call('unrescue', spec, signal), () => machine.bootFrom(spec, null)),
+    setPassword: (guest, _password, signal) => gate.pass(call('setPassword', guest, signal), () => machine.mustRun(guest)),
+    crashDump: (guest, signal) => gate.pass(call('crashDump', guest, signal), () => machine.dump(guest)),
     consoleOutput: (guest, { maxBytes }, signal) => gate.pass(call('consoleOutput', guest, signal), () => machine.console(guest, maxBytes)),
     diagnostics: (guest, signal) => gate.pass(call('diagnostics', guest, signal), () => machine.counters(guest)),
     list: (signal) =>

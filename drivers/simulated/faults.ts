@@ -6,7 +6,24 @@
 import { check } from '../../runtime/base/check.ts';
 import type { Fault } from '../../runtime/base/fault.ts';
 
-export type Verb = 'inventory' | 'spawn' | 'destroy' | 'start' | 'stop' | 'reboot' | 'consoleOutput' | 'diagnostics' | 'list';
+export type Verb =
+  | 'inventory'
+  | 'spawn'
+  | 'destroy'
+  | 'start'
+  | 'stop'
+  | 'reboot'
+  | 'pause'
+  | 'unpause'
+  | 'suspend'
+  | 'resume'
+  | 'rescue'
+  | 'unrescue'
+  | 'setPassword'
+  | 'crashDump'
+  | 'consoleOutput'
+  | 'diagnostics'
+  | 'list';
 
 export type When = {
   /** Only calls for this instance count. */

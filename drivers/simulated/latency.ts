@@ -15,6 +15,14 @@ export type Latencies = {
   readonly startMs: Latency;
   readonly stopMs: Latency;
   readonly rebootMs: Latency;
+  readonly pauseMs: Latency;
+  readonly unpauseMs: Latency;
+  readonly suspendMs: Latency;
+  readonly resumeMs: Latency;
+  readonly rescueMs: Latency;
+  readonly unrescueMs: Latency;
+  readonly setPasswordMs: Latency;
+  readonly crashDumpMs: Latency;
   readonly consoleOutputMs: Latency;
   readonly diagnosticsMs: Latency;
   readonly listMs: Latency;
@@ -29,6 +37,14 @@ const NONE: Latencies = {
   startMs: 0,
   stopMs: 0,
   rebootMs: 0,
+  pauseMs: 0,
+  unpauseMs: 0,
+  suspendMs: 0,
+  resumeMs: 0,
+  rescueMs: 0,
+  unrescueMs: 0,
+  setPasswordMs: 0,
+  crashDumpMs: 0,
   consoleOutputMs: 0,
   diagnosticsMs: 0,
   listMs: 0,

@@ -18,6 +18,7 @@ export const SINCE = {
   noSharedStorage: 14,
   softPolicies: 15,
   hostStatus: 16,
+  crashDump: 17,
   projectIdOptional: 18,
   serverDescription: 19,
   actionsOfDeleted: 21,

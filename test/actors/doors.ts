@@ -1,4 +1,5 @@
 /** What the Compute API really says to instances, hosts and conductors: requests over HTTP, in front of a cloud in memory. */
+import type { VmState } from '../../actors/model/server-state.ts';
 import type { HostStanding } from '../../actors/model/host-standing.ts';
 import { HOST_ID, hostView, NETWORK_ID } from '../http/compute/memory-cloud.ts';
 import { IMAGE_ID, openRig, PROJECT, type AskOptions } from '../http/compute/rig.ts';
@@ -133,6 +134,24 @@ function requestsOf(id: string): Request[] {
   ];
 }
 
+/** Each of a server of its own in the state that it is for. */
+const IN_PLACE: readonly (readonly [body: object, vmState: VmState, more?: AskOptions])[] = [
+  [{ pause: null }, 'active'],
+  [{ unpause: null }, 'paused'],
+  [{ suspend: null }, 'active'],
+  [{ resume: null }, 'suspended'],
+  [{ rescue: null }, 'active'],
+  [{ rescue: { rescue_image_ref: IMAGE_ID } }, 'stopped'],
+  [{ unrescue: null }, 'rescued'],
+  [{ restore: null }, 'soft-delete'],
+  [{ changePassword: { adminPass: 'new' } }, 'active'],
+  [{ trigger_crash_dump: null }, 'active', { version: '2.17' }],
+  [{ lock: { locked_reason: 'busy' } }, 'active', { version: '2.73' }],
+  [{ unlock: null }, 'active'],
+  [{ 'os-resetState': { state: 'error' } }, 'active', ADMIN],
+  [{ forceDelete: null }, 'active'],
+];
+
 export function standingOf(host: string, more: Partial<HostStanding & { silentMs: number }> = {}): HostStanding & { silentMs: number } {
   return { host, node: 'n1', epoch: 1, mark: '1', forcedDown: false, selfFenceMs: null, proof: null, claims: 1, silentMs: 0, ...more };
 }
@@ -159,6 +178,14 @@ export async function saidByDoors(): Promise<Sent[]> {
     for (const [method, path, options] of requestsOf(id)) {
       const { status, text } = await rig.ask(method, path, options);
       if (status >= 300) throw new Error(`${method} ${path}: ${status} ${text}`);
+    }
+    cloud.limits.set(`${PROJECT}/`, { instances: -1, cores: -1, ram: -1 });
+    cloud.classLimits.clear();
+    for (const [body, vmState, more] of IN_PLACE) {
+      const own = await rig.server();
+      cloud.change(own, { vmState });
+      const { status, text } = await rig.ask('POST', `/v2.1/servers/${own}/action`, { body, ...more });
+      if (status >= 300) throw new Error(`${JSON.stringify(body)}: ${status} ${text}`);
     }
   } finally {
     await rig.close();

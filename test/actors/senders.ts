@@ -12,6 +12,7 @@ import { HOST_DEFAULTS, type HostSettings } from '../../actors/host/settings.ts'
 import { newHost, type HostState } from '../../actors/host/state.ts';
 import type { InstanceRecord } from '../../actors/model/instance.ts';
 import type { Bid } from '../../actors/model/placement.ts';
+import type { PowerState } from '../../actors/model/server-state.ts';
 import { memoryDisk } from '../../drivers/simulated/disk.ts';
 import { openSimulatedDriver } from '../../drivers/simulated/driver.ts';
 import type { Actors } from '../../runtime/actor/ask.ts';
@@ -67,6 +68,18 @@ export function richInstance(): InstanceRecord {
 }
 
 /** A server's life from its order to its end, as often as needed: hosts that refuse, that fail, that do not answer. */
+/** Each leaves the server in a state that the next one is for. */
+const IN_PLACE: readonly (readonly [Verb, PowerState | null])[] = [
+  [{ name: 'pause' }, 'paused'],
+  [{ name: 'unpause' }, 'running'],
+  [{ name: 'suspend' }, 'suspended'],
+  [{ name: 'resume' }, 'running'],
+  [{ name: 'rescue', boot: null }, 'running'],
+  [{ name: 'unrescue' }, 'running'],
+  [{ name: 'changePassword', password: 'secret' }, null],
+  [{ name: 'crashDump' }, null],
+];
+
 export function saidByInstance(): Sent[] {
   return [failingLife(), fullLife(), deletedEarly(), groupedLife()].flat();
 }
@@ -89,6 +102,10 @@ function fullLife(): Sent[] {
   for (const verb of [{ name: 'stop' }, { name: 'start' }, { name: 'reboot', kind: 'soft' }, { name: 'reboot', kind: 'hard' }] as const) {
     life.act(verb);
     life.answer('ran', { ok: true, value: { is: 'done', power: verb.name === 'stop' ? 'shutdown' : 'running' } });
+  }
+  for (const [verb, power] of IN_PLACE) {
+    life.act(verb);
+    life.answer('ran', { ok: true, value: { is: 'done', power } });
   }
   life.act({ name: 'delete' });
   // The host fails for good: the claim is doomed, and the host is told to look.

@@ -197,7 +197,10 @@ export function broken(dump: CellDump): string[] {
     );
   }
   for (const use of dump.quota) {
-    const own = dump.instances.filter(({ deleted, record }) => !deleted && record.projectId === use.project && (use.user === '' || use.user === record.userId));
+    const own = dump.instances.filter(
+      ({ deleted, record }) =>
+        !deleted && (record.reclaimAtMs ?? null) === null && record.projectId === use.project && (use.user === '' || use.user === record.userId),
+    );
     const needs = own.map(({ record }) => quotaNeed(1, record.flavor));
     for (const name of COUNTED)
       expectSame(

@@ -241,9 +241,12 @@ class Write {
       run.set(key, sum);
       return sum;
     };
-    const orders = this.#batch.orders.filter((order) => !this.#isRefused(order.ord)).sort(byProjectUserOrd);
+    const more = this.#batch.uses
+      .filter((use) => COUNTED.some((name) => use[name] > 0))
+      .map((use) => ({ ...use, count: 1, min_count: 1, isOrder: false, group_id: undefined }));
+    const wanted = [...this.#batch.orders.map((order) => ({ ...order, isOrder: true })), ...more];
     const joined = new Map<string, number>();
-    for (const order of orders) {
+    for (const order of wanted.filter((one) => !this.#isRefused(one.ord)).sort(byProjectUserOrd)) {
       const project = { used: usedBy(order.project_id, ''), limit: this.#limits(order.project_id, '', this.#defaults) };
       const user = { used: usedBy(order.project_id, order.user_id), limit: this.#limits(order.project_id, order.user_id, null) };
       const rooms = [project, user].flatMap(({ used, limit }) => COUNTED.map((name) => room(limit[name], used[name], order[name])));
@@ -254,12 +257,12 @@ class Write {
         continue;
       }
       if (order.group_id !== undefined && !this.#joins(order, order.group_id, take, joined)) continue;
-      this.#granted[order.ord - 1] = take;
+      if (order.isOrder) this.#granted[order.ord - 1] = take;
       for (const { used } of [project, user]) addTo(used, order, take);
     }
   }
 
-  #joins(order: OrderRow, group: string, take: number, joined: Map<string, number>): boolean {
+  #joins(order: Pick<OrderRow, 'ord' | 'project_id' | 'user_id'>, group: string, take: number, joined: Map<string, number>): boolean {
     const { quotaLimits, quotaClass, serverGroups } = this.#tables;
     if (serverGroups.get(group)?.projectId !== order.project_id) {
       this.#refuse(order.ord, 'groupGone');
@@ -440,7 +443,7 @@ function isFull(host: HostRow, claim: ClaimRow, sum: { v: number; m: number; d: 
 }
 
 function room(allowed: number, used: number, each: number): number {
-  return allowed < 0 || each === 0 ? NO_LIMIT : Math.max(0, Math.trunc((allowed - used) / each));
+  return allowed < 0 || each <= 0 ? NO_LIMIT : Math.max(0, Math.trunc((allowed - used) / each));
 }
 
 function addTo(sum: QuotaUse, each: Limits, times: number): void {
@@ -451,7 +454,7 @@ function figures({ used, limit }: { used: Limits; limit: Limits }): { limit: num
   return { limit: COUNTED.map((name) => limit[name]), used: COUNTED.map((name) => used[name]) };
 }
 
-function byProjectUserOrd(a: OrderRow, b: OrderRow): number {
+function byProjectUserOrd(a: UseRow, b: UseRow): number {
   return compare(a.project_id, b.project_id) || compare(a.user_id, b.user_id) || a.ord - b.ord;
 }
 

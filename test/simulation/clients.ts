@@ -26,7 +26,26 @@ export class Acks {
   readonly shown: { readonly id: string; readonly version: number; readonly revision: number }[] = [];
 }
 
-export type Action = 'create' | 'multi' | 'burst' | 'start' | 'stop' | 'soft' | 'hard' | 'delete' | 'get' | 'evacuate';
+/** What is done to a server where it is, and the states that it is for; none: any. */
+const IN_PLACE = {
+  pause: { verb: { name: 'pause' }, states: ['active'] },
+  unpause: { verb: { name: 'unpause' }, states: ['paused'] },
+  suspend: { verb: { name: 'suspend' }, states: ['active'] },
+  resume: { verb: { name: 'resume' }, states: ['suspended'] },
+  rescue: { verb: { name: 'rescue', boot: null }, states: ['active', 'stopped'] },
+  unrescue: { verb: { name: 'unrescue' }, states: ['rescued'] },
+  restore: { verb: { name: 'restore' }, states: ['soft-delete'] },
+  password: { verb: { name: 'changePassword', password: 'secret' }, states: ['active'] },
+  hardAny: { verb: { name: 'reboot', kind: 'hard' }, states: ['paused', 'suspended'] },
+  forceDelete: { verb: { name: 'forceDelete' }, states: [] },
+  lock: { verb: { name: 'lock', reason: null }, states: [] },
+  unlock: { verb: { name: 'unlock', override: false }, states: [] },
+} as const satisfies { readonly [action: string]: { readonly verb: Verb; readonly states: readonly VmState[] } };
+type InPlace = keyof typeof IN_PLACE;
+
+export const IN_PLACE_ACTIONS = Object.keys(IN_PLACE) as readonly InPlace[];
+
+export type Action = 'create' | 'multi' | 'burst' | 'start' | 'stop' | 'soft' | 'hard' | 'delete' | 'get' | 'evacuate' | InPlace;
 
 export class Client {
   readonly #world: World;
@@ -80,8 +99,12 @@ export class Client {
         return this.#onSome((id) => this.act(id, { name: action }), ['stopped']);
       case 'stop':
         return this.#onSome((id) => this.act(id, { name: action }), ['active']);
-      default:
+      case 'delete':
         return this.#onSome((id) => this.act(id, { name: action }));
+      default: {
+        const { verb, states } = IN_PLACE[action];
+        return this.#onSome((id) => this.act(id, verb), states);
+      }
     }
   }
 

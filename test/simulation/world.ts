@@ -56,6 +56,8 @@ export type WorldOptions = {
   readonly losses?: Losses;
   /** A group in which every second order of servers is. */
   readonly group?: ServerGroup;
+  /** How long a deleted server can be restored; not at all when left out. */
+  readonly reclaimAfterMs?: number;
 };
 
 /** A time in which something was not reachable, in virtual milliseconds. */
@@ -222,6 +224,7 @@ export class World {
       onLetIn: (from, message) => this.#check((checker) => checker.atLetIn?.(this, from, message)),
       slices: this.machines.length === 1 ? 1 : SLICES,
       hosts: machine.hosts,
+      reclaimAfterMs: this.options.reclaimAfterMs ?? 0,
       recovery: this.options.losses && recoverySettings(this.options.losses),
     });
     machine.node = node;

@@ -9,6 +9,8 @@ export type ServerFilter = {
   readonly projectId: string | null;
   /** Default false. */
   readonly deleted: boolean | null;
+  /** Left out: they are servers like others. `asDeleted`: they count as deleted ones. */
+  readonly softDeleted?: 'hidden' | 'asDeleted';
   readonly changedSinceMs: number | null;
   readonly changedBeforeMs: number | null;
   /** Substring; a leading `^` or trailing `$` anchors it. */

@@ -142,6 +142,7 @@ export function selectServers(call: Call, parts: ComputeParts, rule: 'servers:in
 
   const filter: ServerFilter = {
     projectId: allTenants ? ((all ? (query.one('project_id') ?? query.one('tenant_id')) : undefined) ?? null) : caller.projectId,
+    ...softDeletedOf(query, all, states, deletedOf(query, all, states, since), value('vm_state')),
     deleted: deletedOf(query, all, states, since ?? before),
     changedSinceMs: since,
     changedBeforeMs: before,
@@ -208,6 +209,17 @@ function deletedOf(query: Query, all: boolean, states: States | null, changedMs:
   if (all && query.has('deleted')) return parseBool(query.one('deleted') ?? '') ?? false;
   return changedMs === null ? false : null;
 }
+
+/** A server that can still be restored is hidden as a deleted one is, unless its state is asked for. */
+function softDeletedOf(query: Query, all: boolean, states: States | null, deleted: boolean | null, vmState?: string): Pick<ServerFilter, 'softDeleted'> {
+  const isNamed = vmState === SOFT_DELETED || (states?.pairs.some((pair) => pair.vmState === SOFT_DELETED) ?? false);
+  const asked = all ? parseBool(query.one('soft_deleted') ?? '') : undefined;
+  if (deleted === null || isNamed) return {};
+  if (deleted) return asked === false ? {} : { softDeleted: 'asDeleted' };
+  return asked === true ? {} : { softDeleted: 'hidden' };
+}
+
+const SOFT_DELETED = 'soft-delete';
 
 function timeOf(text: string | undefined): number | null {
   if (text === undefined) return null;

@@ -128,7 +128,7 @@ async function imageFor(call: Call, parts: ComputeParts, body: CreateBody): Prom
 }
 
 /** The image service decides by the token; ownership is checked again, so that a careless service opens nothing. */
-async function readableImage(call: Call, parts: ComputeParts, imageId: string): Promise<CatalogImage | null> {
+export async function readableImage(call: Call, parts: ComputeParts, imageId: string): Promise<CatalogImage | null> {
   if (!isUuid(imageId.toLowerCase())) return null;
   const image = await imageOf(parts, call, imageId);
   if (image === null) return null;
@@ -154,7 +154,7 @@ function refuseMisfit(call: Call, parts: ComputeParts, flavor: Flavor, image: Ca
   }
 }
 
-async function bootImage(call: Call, parts: ComputeParts, image: CatalogImage, property: 'kernel_id' | 'ramdisk_id'): Promise<ImageRef | null> {
+export async function bootImage(call: Call, parts: ComputeParts, image: CatalogImage, property: 'kernel_id' | 'ramdisk_id'): Promise<ImageRef | null> {
   const id = image.properties[property];
   if (id === undefined || id === '' || id === 'nokernel') return null;
   const found = await readableImage(call, parts, id);
@@ -162,7 +162,7 @@ async function bootImage(call: Call, parts: ComputeParts, image: CatalogImage, p
   return imageRef(found);
 }
 
-function imageRef(image: CatalogImage): ImageRef {
+export function imageRef(image: CatalogImage): ImageRef {
   const { id, name, diskFormat, containerFormat, sizeBytes, hash, minDiskGiB, minMemoryMiB, properties } = image;
   return { id, name, diskFormat, containerFormat, sizeBytes, hash, minDiskGiB, minMemoryMiB, properties };
 }

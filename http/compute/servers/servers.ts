@@ -2,6 +2,8 @@
 import type { ComputeRoute } from '../parts.ts';
 import { SERVER_ACTION_ROUTES } from './actions.ts';
 import { SERVER_CREATE_ROUTES } from './create.ts';
+import { GUEST_ROUTES } from './guest-actions.ts';
+import { IN_PLACE_ROUTES } from './in-place.ts';
 import { SERVER_LIST_ROUTES } from './list.ts';
 import { ACTION_HISTORY_ROUTES } from './parts/action-history.ts';
 import { ADDRESS_ROUTES } from './parts/addresses.ts';
@@ -17,6 +19,8 @@ export const SERVER_ROUTES: readonly ComputeRoute[] = [
   ...SERVER_CREATE_ROUTES,
   ...SERVER_ROUTES_OF_ONE,
   ...SERVER_ACTION_ROUTES,
+  ...IN_PLACE_ROUTES,
+  ...GUEST_ROUTES,
   ...METADATA_ROUTES,
   ...ADDRESS_ROUTES,
   ...SERVER_SECURITY_GROUP_ROUTES,

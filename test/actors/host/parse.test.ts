@@ -8,6 +8,8 @@ import { richInstance, saidByInstance } from '../senders.ts';
 const LOOSE: Loose = { maps: ['metadata', 'properties'], optional: ['kernel', 'ramdisk', 'zone'] };
 const GUEST = { instanceId: richInstance().id, generation: 1 };
 
+const IN_PLACE = ['pause', 'unpause', 'suspend', 'resume', 'rescue', 'unrescue', 'setPassword', 'crashDump'];
+
 let messages: Message[];
 beforeAll(async () => {
   messages = [...messagesFor('host', [...saidByInstance(), ...(await saidByDoors())]), { type: 'report' }, { type: 'rowChanged' }];
@@ -24,7 +26,7 @@ describe('what other nodes say to a host', () => {
       new Set(['claim', 'release', 'run', 'consoleOutput', 'hostUptime', 'diagnostics', 'report', 'rowChanged', 'guestChanged']),
     );
     const verbs = messages.flatMap((message) => ('verb' in message ? [(message.verb as { name: string }).name] : []));
-    expect(new Set(verbs)).toEqual(new Set(['spawn', 'destroy', 'start', 'stop', 'reboot']));
+    expect(new Set(verbs)).toEqual(new Set(['spawn', 'destroy', 'start', 'stop', 'reboot', ...IN_PLACE]));
     for (const message of messages) expectUnchanged(parseHostMessage, message);
   });
 

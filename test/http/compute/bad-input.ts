@@ -267,6 +267,7 @@ export function attemptsIn(world: World): Attempt[] {
       member: 'conflictingRequest',
       says: new RegExp(`^Cannot 'start' instance ${world.ownServerId} while it is in vm_state active$`),
     },
+    ...refusedActions(own, tokens),
     {
       name: 'meta whose key is not the path’s',
       method: 'PUT',
@@ -399,5 +400,38 @@ export function attemptsIn(world: World): Attempt[] {
       says: /os_compute_api:os-hypervisors:list/,
     },
     { name: 'services for a user', method: 'GET', path: `${base}/os-services`, options: { token: tokens.member }, status: 403, member: 'forbidden' },
+  ];
+}
+
+/** Of a server that is active and not locked. */
+function refusedActions(own: string, tokens: World['tokens']): Attempt[] {
+  const refused = (name: string, body: object, more: Partial<Attempt> & { readonly version?: string; readonly token?: string } = {}): Attempt => {
+    const { version, token = tokens.member, ...rest } = more;
+    const options = { token, body, ...(version !== undefined && { version }) };
+    return { name, method: 'POST', path: `${own}/action`, options, status: 400, member: 'badRequest', ...rest };
+  };
+  const wrongState = { status: 409, member: 'conflictingRequest', says: /while it is in vm_state active$/ };
+  return [
+    refused('an unpause of what runs', { unpause: null }, wrongState),
+    refused('a resume of what runs', { resume: null }, wrongState),
+    refused('an unrescue of what is not rescued', { unrescue: null }, wrongState),
+    refused('a restore of what is not deleted', { restore: null }, wrongState),
+    refused('a rescue with a word', { rescue: 'now' }),
+    refused('a rescue with more than it takes', { rescue: { adminPass: 'a', volume: 'b' } }),
+    refused('a rescue from an image whose id is none', { rescue: { rescue_image_ref: 'tiny' } }),
+    refused(
+      'a rescue from an image that is not there',
+      { rescue: { rescue_image_ref: '99999999-9999-4999-8999-999999999999' } },
+      { says: /^Requested rescue image / },
+    ),
+    refused('a password that is none', { changePassword: { adminPass: 5 } }, { says: /is not of type 'string'/ }),
+    refused('no password', { changePassword: {} }),
+    refused('a crash dump with an argument', { trigger_crash_dump: {} }, { version: '2.17' }),
+    refused('a crash dump before its time', { trigger_crash_dump: null }, { version: '2.16', status: 404, member: 'itemNotFound' }),
+    refused('a lock with a word', { lock: 'mine' }, { version: '2.73' }),
+    refused('a lock for an empty reason', { lock: { locked_reason: '' } }, { version: '2.73' }),
+    refused('a lock for too long a reason', { lock: { locked_reason: 'x'.repeat(256) } }, { version: '2.73' }),
+    refused('a state that nobody may set', { 'os-resetState': { state: 'deleted' } }, { token: tokens.admin }),
+    refused('a state set by a user', { 'os-resetState': { state: 'error' } }, { status: 403, member: 'forbidden', says: /os-admin-actions:reset_state/ }),
   ];
 }

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Actors } from '../../../runtime/actor/ask.ts';
 import { parseAddress } from '../../../runtime/actor/address.ts';
-import { Fault } from '../../../runtime/base/fault.ts';
+import { Fault, type FaultRecord } from '../../../runtime/base/fault.ts';
 import type { CreateOrder } from '../../../actors/conductor/messages/write.ts';
 import type { HostView, ServerFilter, ServerSort } from '../../../actors/conductor/messages/read.ts';
 import type { HostUptime } from '../../../drivers/driver.ts';
@@ -15,11 +15,12 @@ import type { InstanceRecord, Stored } from '../../../actors/model/instance.ts';
 import type { KeyPair } from '../../../actors/model/key-pair.ts';
 import { QUOTA_DEFAULTS } from '../../../actors/model/quota.ts';
 import type { QuotaName } from '../../../actors/model/quota.ts';
-import { refusal, refusalText } from '../../../actors/model/server-state.ts';
+import type { ActionRecord } from '../../../actors/model/operation.ts';
 import type { SecurityGroup, SecurityRule } from '../../../actors/model/security-group.ts';
 import type { ServerGroup } from '../../../actors/model/server-group.ts';
+import { ALLOWED, refusal, refusalText, type Verb as LegalVerb } from '../../../actors/model/server-state.ts';
 import { applyChanges } from '../../../actors/instance/changes.ts';
-import type { InstanceChanges } from '../../../actors/instance/messages.ts';
+import type { Caller, InstanceChanges, Verb } from '../../../actors/instance/messages.ts';
 import { MemoryAggregates } from './memory-aggregates.ts';
 
 type Message = { readonly type: string; readonly [member: string]: unknown };
@@ -52,6 +53,12 @@ export class MemoryCloud implements Actors {
   readonly told: { to: string; type: string }[] = [];
   /** What lists of servers were asked for. */
   readonly listed: { readonly filter: ServerFilter; readonly sort: readonly ServerSort[]; readonly marker: string | null; readonly limit: number }[] = [];
+  /** Verbs that were accepted. */
+  readonly verbs: { id: string; verb: Verb }[] = [];
+  /** No quota is left for a server to be restored. */
+  full = false;
+  /** What the guest answers to what its callers wait for. */
+  guestFault: FaultRecord | null = null;
   console = 'one\ntwo\nthree\n';
   /** Set: every ask is refused with it. */
   down: Fault | undefined;
@@ -143,20 +150,53 @@ export class MemoryCloud implements Actors {
     if (m.type === 'get') return found ?? null;
     if (found === undefined || found.record.deleted) throw new Fault('notFound', 'server.unknown', `Instance ${id} could not be found.`);
     const caller = m['caller'] as { isAdmin: boolean };
-    if (found.record.locked && !caller.isAdmin) throw new Fault('conflict', 'server.locked', `Instance ${id} is locked`);
+    const locked = (rule: LegalVerb): void => {
+      if (ALLOWED[rule].lock && found.record.locked && !caller.isAdmin) throw new Fault('conflict', 'server.locked', `Instance ${id} is locked`);
+    };
     if (m.type === 'update') {
+      locked((m['changes'] as InstanceChanges).tags ? 'tags' : 'update');
       const changed = applyChanges(found.record, m['changes'] as InstanceChanges);
       if (changed instanceof Fault) throw changed;
       return this.change(id, changed);
     }
-    const verb = m['verb'] as { name: 'start' | 'stop' | 'delete' | 'reboot' | 'evacuate'; kind?: 'soft' | 'hard' };
-    const why = refusal(verb.name === 'reboot' ? (verb.kind === 'hard' ? 'rebootHard' : 'rebootSoft') : verb.name, found.record);
+    const verb = m['verb'] as Verb;
+    const rule = verb.name === 'reboot' ? (verb.kind === 'hard' ? 'rebootHard' : 'rebootSoft') : verb.name;
+    locked(rule);
+    const why = refusal(rule, found.record);
     if (why) throw new Fault('conflict', 'server.state', refusalText(verb.name, id, why));
-    if (verb.name === 'delete') return this.change(id, { deleted: true, vmState: 'deleted', terminatedAt: '2026-11-22T11:00:00.000Z' });
-    if (verb.name === 'evacuate') return this.change(id, { taskState: 'rebuilding' });
-    if (verb.name === 'stop') return this.change(id, { vmState: 'stopped', powerState: 'shutdown' });
-    if (verb.name === 'start') return this.change(id, { vmState: 'active', powerState: 'running' });
-    return this.change(id, { taskState: verb.kind === 'hard' ? 'rebooting_hard' : 'rebooting' });
+    this.verbs.push({ id, verb });
+    return this.change(id, this.#done(verb, found.record, m['caller'] as Caller));
+  }
+
+  /** What the server is at once when its actor accepts the verb, or after it where callers wait for the end. */
+  #done(verb: Verb, record: InstanceRecord, caller: Caller): Partial<InstanceRecord> {
+    switch (verb.name) {
+      case 'delete':
+      case 'forceDelete':
+        return { deleted: true, vmState: 'deleted', terminatedAt: '2026-11-22T11:00:00.000Z' };
+      case 'evacuate':
+        return { taskState: 'rebuilding' };
+      case 'stop':
+        return { vmState: 'stopped', powerState: 'shutdown' };
+      case 'start':
+        return { vmState: 'active', powerState: 'running' };
+      case 'reboot':
+        return { taskState: verb.kind === 'hard' ? 'rebooting_hard' : 'rebooting' };
+      case 'lock':
+        return { locked: true, lockedReason: verb.reason, lockedBy: record.projectId === caller.projectId ? 'owner' : 'admin' };
+      case 'unlock':
+        return { locked: false, lockedReason: null, lockedBy: null };
+      case 'resetState':
+        return { vmState: verb.to, taskState: null };
+      case 'restore':
+        if (this.full) throw new Fault('overQuota', 'quota.exceeded', 'Quota exceeded for the resources of the server.');
+        return { taskState: 'restoring' };
+      case 'changePassword':
+      case 'crashDump':
+        return { actions: [ended(verb.name, caller, this.guestFault)] };
+      default:
+        return { taskState: TASKS[verb.name] };
+    }
   }
 
   #host(m: Message): unknown {
@@ -501,7 +541,8 @@ function matches(record: InstanceRecord, filter: ServerFilter): boolean {
   const equal = (wanted: unknown, value: unknown): boolean => wanted === null || wanted === value;
   return (
     equal(filter.projectId, record.projectId) &&
-    equal(filter.deleted, record.deleted) &&
+    equal(filter.deleted, record.deleted || (filter.softDeleted === 'asDeleted' && record.vmState === 'soft-delete')) &&
+    (filter.softDeleted !== 'hidden' || record.vmState !== 'soft-delete') &&
     (filter.ids === null || filter.ids.includes(record.id)) &&
     equal(filter.vmState, record.vmState) &&
     equal(filter.taskState, record.taskState) &&
@@ -516,6 +557,21 @@ function matches(record: InstanceRecord, filter: ServerFilter): boolean {
       filter.states.some((state) => state.vmState === record.vmState && (state.taskStates === null || state.taskStates.includes(record.taskState ?? '')))) &&
     (filter.tags === null || filter.tags.every((tag) => record.tags.includes(tag)))
   );
+}
+
+const TASKS = {
+  pause: 'pausing',
+  unpause: 'unpausing',
+  suspend: 'suspending',
+  resume: 'resuming',
+  rescue: 'rescuing',
+  unrescue: 'unrescuing',
+} as const;
+
+function ended(action: string, { requestId, userId, projectId }: Caller, fault: FaultRecord | null): ActionRecord {
+  const at = '2026-11-22T10:00:00.000Z';
+  const event = { event: 'any', startedAt: at, finishedAt: at, result: fault ? ('Error' as const) : ('Success' as const), host: 'host1', fault };
+  return { requestId, action, userId, projectId, startedAt: at, updatedAt: at, message: fault ? 'Error' : null, events: [event] };
 }
 
 function serviceView(binary: string, host: string, id: number) {

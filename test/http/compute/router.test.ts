@@ -178,6 +178,21 @@ const MATRIX: readonly (readonly [method: string, path: string, least: 'any' | '
     ['POST', '/servers/:id/action', 'member', { 'os-start': null }],
     ['POST', '/servers/:id/action', 'member', { reboot: { type: 'HARD' } }],
     ['POST', '/servers/:id/action', 'member', { 'os-getConsoleOutput': {} }],
+    ['POST', '/servers/:id/action', 'member', { pause: null }],
+    ['POST', '/servers/:id/action', 'member', { unpause: null }],
+    ['POST', '/servers/:id/action', 'member', { suspend: null }],
+    ['POST', '/servers/:id/action', 'member', { resume: null }],
+    ['POST', '/servers/:id/action', 'member', { rescue: null }],
+    ['POST', '/servers/:id/action', 'member', { unrescue: null }],
+    ['POST', '/servers/:id/action', 'member', { lock: null }],
+    ['POST', '/servers/:id/action', 'member', { unlock: null }],
+    ['POST', '/servers/:id/action', 'member', { restore: null }],
+    ['POST', '/servers/:id/action', 'member', { forceDelete: null }],
+    ['POST', '/servers/:id/action', 'member', { changePassword: { adminPass: 'new' } }],
+    ['POST', '/servers/:id/action', 'member', { trigger_crash_dump: null }, '2.17'],
+    ['POST', '/servers/:id/action', 'admin', { 'os-resetState': { state: 'active' } }],
+    ['POST', '/servers/:id/action', 'admin', { resetNetwork: null }],
+    ['POST', '/servers/:id/action', 'admin', { injectNetworkInfo: null }],
     ['PUT', '/servers/:id/tags', 'member', { tags: [] }, '2.26'],
     ['DELETE', '/servers/:id/tags', 'member', undefined, '2.26'],
     ['POST', '/servers', 'member', { server: { name: 'a', imageRef: IMAGE_ID, flavorRef: '1' } }],
@@ -218,6 +233,9 @@ const MATRIX: readonly (readonly [method: string, path: string, least: 'any' | '
     ['DELETE', `/os-quota-sets/${PROJECT}`, 'admin'],
   ];
 
+/** The state that a server must be in for an action, when it is not active. */
+const NEEDED = { 'os-start': 'stopped', unpause: 'paused', resume: 'suspended', unrescue: 'rescued', restore: 'soft-delete' } as const;
+
 describe('who may', () => {
   const roles = ['none', 'reader', 'member', 'admin'] as const;
   const level = { any: 0, reader: 1, member: 2, admin: 3 } as const;
@@ -227,7 +245,8 @@ describe('who may', () => {
       const allowed: string[] = [];
       for (const role of roles) {
         const id = path.includes(':id') ? await rig.server() : '';
-        if (body !== undefined && 'os-start' in body) rig.cloud.change(id, { vmState: 'stopped' });
+        const needed = Object.entries(NEEDED).find(([action]) => body !== undefined && action in body)?.[1];
+        if (needed !== undefined) rig.cloud.change(id, { vmState: needed });
         if (body !== undefined && 'removeSecurityGroup' in body) rig.cloud.change(id, { securityGroups: ['web'] });
         rig.cloud.serverGroups.set(NAMED, { id: NAMED, projectId: PROJECT, userId: 'u', name: 'g', policy: 'affinity', perHost: null });
         rig.cloud.securityGroups.set(NAMED, { id: NAMED, projectId: PROJECT, name: 'web', description: 'd' });

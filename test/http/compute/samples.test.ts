@@ -116,6 +116,7 @@ const CASES: readonly Case[] = [
   ['server-ips/server-ips-resp.json', 'GET', '/servers/:server/ips'],
   ['server-ips/server-ips-network-resp.json', 'GET', '/servers/:server/ips/private'],
   ['os-console-output/console-output-post-resp.json', 'POST', '/servers/:server/action', { body: { 'os-getConsoleOutput': { length: 50 } } }],
+  ['os-rescue/server-rescue.json', 'POST', '/servers/:server/action', { as: 'os-rescue/server-rescue-req-with-image-ref.json' }],
   ['os-instance-actions/v2.21/instance-actions-list-resp.json', 'GET', '/servers/:server/os-instance-actions', { token: 'admin' }],
   ['os-instance-actions/v2.21/instance-action-get-resp.json', 'GET', `/servers/:server/os-instance-actions/${ACTION}`, { token: 'admin' }],
   ['os-instance-actions/v2.51/instance-action-get-non-admin-resp.json', 'GET', `/servers/:server/os-instance-actions/${ACTION}`],
