@@ -1,6 +1,6 @@
 /**
  * The door of the Compute API: discovery, versions, the table of routes, and the order in which a request is checked
- * (token, version, rate limits, route, its versions, JSON, project in the path, schema, object, policy). What is thrown on the way
+ * (token, version, rate limits, route, its versions, JSON, project in the path, schema, policy, object; of servers the object first). What is thrown on the way
  * becomes an answer here and nowhere else.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -34,6 +34,8 @@ type Place = { readonly method: string; readonly path: string; readonly entries:
 
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE'] as const satisfies HTTPMethod[];
 const PARAMETER_MAX = 512;
+/** Routes of one server, by its old name too. */
+const OF_SERVER = /^\/(servers|os-volumes_boot)\//;
 const GLOBAL_REQUEST_ID = /^req-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const VARY = 'OpenStack-API-Version, X-OpenStack-Nova-API-Version';
 
@@ -179,9 +181,12 @@ async function runRoute(entry: Entry, call: Call, parts: ComputeParts): Promise<
   const { route, check } = entry;
   check?.(call.body, call.version, call.legacy);
   if (route.query !== undefined) checkQuery(call.query, route.query, call.version, call.legacy);
+  // Servers are found first: those of other projects are not there for anybody else, whatever they may do with their own.
+  const isOfServer = OF_SERVER.test(route.path);
+  if (route.policy !== null && !isOfServer) parts.policy.enforce(route.policy, call.caller);
   // The table forgot the type that `find` and `serve` of one route share.
   const found = route.find === undefined ? undefined : await route.find(call, parts);
-  if (route.policy !== null) parts.policy.enforce(route.policy, call.caller, route.target?.(call) ?? targetOf(found));
+  if (route.policy !== null && isOfServer) parts.policy.enforce(route.policy, call.caller, route.target?.(call) ?? targetOf(found));
   const reply = await route.serve(call, parts, found as never);
   return { ...reply, status: reply.status ?? (typeof route.ok === 'number' ? route.ok : route.ok(call.version)) };
 }

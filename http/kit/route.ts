@@ -1,6 +1,6 @@
 /**
  * A route is data: where it is, in which versions, who may, what goes in, and the function that serves it.
- * The door checks in this order: version, body, query, `find` (404), policy (403), `serve`.
+ * The door checks in this order: version, body, query, policy (403), `find` (404), `serve`; under `/servers/` `find` first.
  */
 import type { Call } from './call.ts';
 import type { Target } from './policy.ts';

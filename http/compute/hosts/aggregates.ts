@@ -89,9 +89,9 @@ type Change = MessageOf<Pick<AggregateProtocol, 'updateAggregate' | 'addAggregat
 
 async function findAggregate(call: Call, parts: ComputeParts): Promise<Aggregate> {
   const text = call.param('id');
-  if (!/^\d{1,18}$/.test(text)) throw invalid(`Invalid input received: id must be an integer: ${text.slice(0, 64)}`);
+  if (!/^-?\d{1,18}$/.test(text)) throw invalid(`Invalid input received: id must be an integer: ${text.slice(0, 64)}`);
   const id = Number(text);
-  const aggregate = id > INTEGER_MAX ? null : await parts.actors.ask(CONDUCTOR, { type: 'showAggregate', id });
+  const aggregate = id > INTEGER_MAX || id < 0 ? null : await parts.actors.ask(CONDUCTOR, { type: 'showAggregate', id });
   if (aggregate === null) throw notFound(`Aggregate ${text} could not be found.`);
   return aggregate;
 }

@@ -44,7 +44,7 @@ async function serveList(call: Call, parts: ComputeParts): Promise<Reply> {
   const zone = call.query.one('zone');
   const wanted = call.query.one('service');
   const services = (await allServices(parts)).filter(
-    (one) => (zone === undefined || one.zone === zone) && (wanted === undefined || shortName(one.binary) === wanted),
+    (one) => ((zone ?? '') === '' || one.zone === zone) && ((wanted ?? '') === '' || shortName(one.binary) === wanted),
   );
   return { body: { hosts: services.map(({ host, binary, zone: place }) => ({ host_name: host, service: shortName(binary), zone: place })) } };
 }

@@ -73,6 +73,7 @@ describe('aggregates', () => {
     ['a host name that is none', 400, () => act('add_host', { host: 'a b' })],
     ['an unknown action', 400, () => act('explode', {})],
     ['an id that is none', 400, () => admin('GET', '/os-aggregates/one')],
+    ['an id below all', 404, () => admin('DELETE', '/os-aggregates/-1')],
     ['an id beyond all', 404, () => admin('GET', '/os-aggregates/99999999999999999')],
     ['an unknown id', 404, () => act('add_host', { host: 'host1' }, 9)],
     ['a metadata value that is no text', 400, () => act('set_metadata', { metadata: { a: 1 } })],
@@ -125,6 +126,13 @@ describe('the uptime of a hypervisor', () => {
   });
 });
 
+describe('a user without the role', () => {
+  it('is told so, and not whether there is what was named', async () => {
+    for (const path of ['/os-hosts/nobody', '/os-aggregates/9', '/os-hypervisors/99', '/flavors/none/os-flavor-access'])
+      expect((await rig.ask('GET', `/v2.1${path}`)).status).toBe(403);
+  });
+});
+
 describe('hosts as they were before 2.43', () => {
   it('list every service by host, by zone too', async () => {
     const all = (await admin('GET', '/os-hosts')).at('hosts');
@@ -133,6 +141,7 @@ describe('hosts as they were before 2.43', () => {
       { host_name: 'host1', service: 'compute', zone: 'nova' },
     ]);
     expect((await admin('GET', '/os-hosts?zone=nova')).at('hosts')).toHaveLength(1);
+    expect((await admin('GET', '/os-hosts?zone=')).at('hosts')).toEqual(all);
     expect((await admin('GET', '/os-hosts', undefined, '2.43')).status).toBe(404);
   });
 
