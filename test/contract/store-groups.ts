@@ -128,6 +128,14 @@ export function storeGroupContract(now: () => { rig: StoreRig; store: CellStore 
       ).toEqual({ is: 'groupFull' });
     });
 
+    it('that is a security group takes servers as long as it is there', async () => {
+      const { store, rig } = now();
+      await rig.addSecurityGroup('blue', 'web');
+      const order = (nth: number, ...securityGroups: string[]) => store.accept(orderOf([building(nth, { securityGroups })]));
+      const ends = await Promise.all([order(1, 'default'), order(2, 'default', 'web'), order(3, 'web', 'db'), order(4)]);
+      expect(ends.map(({ is }) => is)).toEqual(['accepted', 'accepted', 'securityGroupGone', 'accepted']);
+    });
+
     it('of another project, or that is gone, takes nobody', async () => {
       const { store } = now();
       await addGroup('affinity', { projectId: 'red' });

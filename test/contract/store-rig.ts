@@ -49,6 +49,7 @@ export type StoreRig = {
   addAggregate(aggregate: { id: number; metadata: { readonly [key: string]: string }; hosts: readonly string[] }): Promise<void>;
   setLimit(project: string, user: string, limits: Partial<QuotaNeed & { server_group_members: number; fixed_ips: number }>): Promise<void>;
   addGroup(group: ServerGroup): Promise<void>;
+  addSecurityGroup(project: string, name: string): Promise<void>;
   setDefaultClass(limits: Partial<QuotaNeed>): Promise<void>;
   dump(): Promise<CellDump>;
   close(): Promise<void>;

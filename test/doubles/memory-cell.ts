@@ -14,6 +14,7 @@ export async function memoryRig(): Promise<StoreRig> {
     setLimit: async (project, user, limits) =>
       void tables.quotaLimits.set(quotaKey(project, user), { ...tables.quotaLimits.get(quotaKey(project, user)), ...limits }),
     addGroup: async (group) => void tables.serverGroups.set(group.id, group),
+    addSecurityGroup: async (project, name) => void tables.securityGroups.add(quotaKey(project, name)),
     setDefaultClass: async (limits) => void Object.assign(tables.quotaClass, limits),
     dump: async () => dumpTables(tables),
     close: async () => {},

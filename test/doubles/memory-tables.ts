@@ -82,6 +82,8 @@ export type MemoryTables = {
   readonly quotaLimits: Map<string, Partial<QuotaUse & Members>>;
   readonly quotaClass: Partial<QuotaUse & Members>;
   readonly serverGroups: Map<string, ServerGroup>;
+  /** Names by `quotaKey` of project and name. */
+  readonly securityGroups: Set<string>;
   readonly networks: Map<string, NetworkRecord>;
   readonly fixedIps: Map<string, FixedIp>;
   readonly idempotency: Map<string, { readonly bodyHash: string; readonly instances: readonly string[] }>;
@@ -103,6 +105,7 @@ export function memoryTables(): MemoryTables {
     quotaLimits: new Map(),
     quotaClass: {},
     serverGroups: new Map(),
+    securityGroups: new Set(),
     networks: new Map(),
     fixedIps: new Map(),
     idempotency: new Map(),

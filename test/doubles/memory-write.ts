@@ -46,6 +46,7 @@ type OrderRow = {
   key: string | null;
   body_hash: string | null;
   group_id?: string;
+  secured?: readonly string[];
 } & Limits;
 type NewRow = InstanceRow & { ord: number; idx: number; shard: number; open: boolean; due_at_ms: number | null; event: { id: string } };
 type Batch = { commits: CommitRow[]; claims: ClaimRow[]; takes: TakeRow[]; uses: UseRow[]; orders: OrderRow[]; rows: NewRow[] };
@@ -115,6 +116,7 @@ class Write {
     this.#checkAddressQuota();
     this.#checkOrders();
     this.#checkKeys();
+    this.#checkSecurityGroups();
     this.#checkQuota();
     this.#writeCommits();
     this.#writeClaims();
@@ -230,6 +232,13 @@ class Write {
         this.#seen[ord - 1] = before.instances;
       } else if (spoken.has(name)) this.#refuse(ord, 'again');
       spoken.add(name);
+    }
+  }
+
+  #checkSecurityGroups(): void {
+    for (const { ord, project_id, secured = [] } of this.#batch.orders) {
+      if (this.#isRefused(ord)) continue;
+      if (secured.some((name) => !this.#tables.securityGroups.has(quotaKey(project_id, name)))) this.#refuse(ord, 'securityGroupGone');
     }
   }
 

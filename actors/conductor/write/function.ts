@@ -226,6 +226,18 @@ begin
     end if;
   end loop;
 
+  -- Security groups that an order names, besides the one that every project has: deleted meanwhile, they take no server.
+  if position('"secured"' in orders::text) > 0 then
+    for r in
+      select o.ord from json_to_recordset(orders) as o(ord integer, project_id text, secured json)
+      where refused[o.ord] is null and exists (
+        select from json_array_elements_text(o.secured) as s(name)
+        where not exists (select from security_group g where g.project_id = o.project_id and g.name = s.name))
+    loop
+      refused[r.ord] := 'securityGroupGone';
+    end loop;
+  end if;
+
   -- Quota, exactly: project and user limits, with what the batch has granted already. Of commits only what takes more
   -- is looked at: giving back is always allowed.
   key := null; key2 := null;

@@ -29,6 +29,8 @@ export type OrderAnswer =
   | { readonly is: 'keyReused' }
   /** There is no such server group in the project any more. */
   | { readonly is: 'groupGone' }
+  /** A security group that the order names is not there any more. */
+  | { readonly is: 'securityGroupGone' }
   /** The user has as many servers in the group as the quota lets be. */
   | { readonly is: 'groupFull' }
   | { readonly is: 'overQuota'; readonly over: QuotaState };
