@@ -160,6 +160,8 @@ export const clusterSchema = z.strictObject({
   image: either([z.literal('embedded'), z.strictObject({ url: httpUrl().exactOptional() })], 'embedded, or a section { url }'),
   quotas: z.strictObject(quotas),
   limits: z.strictObject({ pageMax: count(1, 10_000), bodyBytes: bytes(1_024, 64 * 1024 ** 2), imageBytes: bytes(1_024, 1_024 * GIB) }),
+  /** Changes of who may do what: a YAML or JSON file of rules, read at the start and whenever it changes (http/kit/policy-file.ts). */
+  policy: z.strictObject({ file: file().exactOptional() }),
   operations: z.strictObject(operations),
   scheduler: z.strictObject({
     slices: count(1, 64),
@@ -179,8 +181,6 @@ export const clusterSchema = z.strictObject({
     fence: listOf(fenceRule, 0, 1_000),
   }),
   network: z.strictObject({ label: name(), cidr: cidr(29) }),
-  /** Changes of who may do what: a YAML or JSON file of rules, read at the start and whenever it changes (http/kit/policy-file.ts). */
-  policy: z.strictObject({ file: file().exactOptional() }),
   /** Origins of web pages that may open a status stream, exact; programs send none and need none. */
   stream: z.strictObject({ origins: listOf(matching(/^https?:\/\/[^\s/]+$/, 'an origin such as https://dashboard.example.org'), 0, 100) }),
 });
@@ -209,11 +209,11 @@ export const CLUSTER_DEFAULTS = {
   image: 'embedded',
   quotas: { ...QUOTA_DEFAULTS },
   limits: { pageMax: 1_000, bodyBytes: 114_688, imageBytes: 64 * GIB },
+  policy: {},
   operations: OPERATION_DEFAULTS,
   scheduler: { slices: schedulerSlices, withoutFilters: [], weights: {} },
   recovery: { ...RECOVERY_DEFAULTS, fence: [] },
   network: { label: 'private', cidr: '10.20.0.0/16' },
-  policy: {},
   stream: { origins: [] },
 } satisfies Omit<z.input<typeof clusterSchema>, 'name'>;
 
