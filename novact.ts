@@ -161,6 +161,31 @@ async function status(flags: Flags & { readonly json?: boolean }): Promise<numbe
   return health.isWell ? 0 : EXIT.failed;
 }
 
+type PolicyFlags = Flags & { readonly changed?: boolean; readonly json?: boolean };
+
+async function listPolicy(flags: PolicyFlags): Promise<number> {
+  const [{ loadConfig }, { policyChanges, policyRows, renderPolicy }] = await Promise.all([
+    import('./actors/settings.ts'),
+    import('./http/client/commands/policy.ts'),
+  ]);
+  const { policy } = await loadConfig({ flags, env: process.env, cwd: process.cwd() });
+  const rows = policyRows(policyChanges(policy.file), flags.changed);
+  process.stdout.write(flags.json ? `${JSON.stringify(rows)}\n` : renderPolicy(rows));
+  return 0;
+}
+
+async function checkPolicy(flags: Flags, named: string | undefined): Promise<number> {
+  const [{ loadConfig }, { policyChanges }] = await Promise.all([import('./actors/settings.ts'), import('./http/client/commands/policy.ts')]);
+  const file = named ?? (await loadConfig({ flags, env: process.env, cwd: process.cwd() })).policy.file;
+  if (file === undefined) {
+    process.stderr.write('No policy file: name one, or set policy.file.\n');
+    return EXIT.usage;
+  }
+  const count = Object.keys(policyChanges(file)).length;
+  say(`${file}: ${count} ${count === 1 ? 'rule' : 'rules'}, sound.`);
+  return 0;
+}
+
 async function restored(flags: Flags): Promise<number> {
   const [{ loadConfig }, { runningNode }, { markRestored, MEMORY_FILE }] = await Promise.all([
     import('./actors/settings.ts'),
@@ -217,31 +242,6 @@ async function removeNode(flags: Flags, name: string): Promise<number> {
   if (await removeNodeKey(await placeOfNodes(flags), name)) return 0;
   process.stderr.write(`No key stands for a node ${name}.\n`);
   return EXIT.failed;
-}
-
-type PolicyFlags = Flags & { readonly changed?: boolean; readonly json?: boolean };
-
-async function listPolicy(flags: PolicyFlags): Promise<number> {
-  const [{ loadConfig }, { policyChanges, policyRows, renderPolicy }] = await Promise.all([
-    import('./actors/settings.ts'),
-    import('./http/client/commands/policy.ts'),
-  ]);
-  const { policy } = await loadConfig({ flags, env: process.env, cwd: process.cwd() });
-  const rows = policyRows(policyChanges(policy.file), flags.changed);
-  process.stdout.write(flags.json ? `${JSON.stringify(rows)}\n` : renderPolicy(rows));
-  return 0;
-}
-
-async function checkPolicy(flags: Flags, named: string | undefined): Promise<number> {
-  const [{ loadConfig }, { policyChanges }] = await Promise.all([import('./actors/settings.ts'), import('./http/client/commands/policy.ts')]);
-  const file = named ?? (await loadConfig({ flags, env: process.env, cwd: process.cwd() })).policy.file;
-  if (file === undefined) {
-    process.stderr.write('No policy file: name one, or set policy.file.\n');
-    return EXIT.usage;
-  }
-  const count = Object.keys(policyChanges(file)).length;
-  say(`${file}: ${count} ${count === 1 ? 'rule' : 'rules'}, sound.`);
-  return 0;
 }
 
 async function switchFlavorOf(flags: Flags, id: string, disabled: boolean): Promise<number> {

@@ -182,6 +182,8 @@ export const clusterSchema = z.strictObject({
   /** How often a project may ask one node of the Compute API. */
   rateLimits: listOf(rateLimit, 0, 64),
   limits: z.strictObject({ pageMax: count(1, 10_000), bodyBytes: bytes(1_024, 64 * 1024 ** 2), imageBytes: bytes(1_024, 1_024 * GIB) }),
+  /** Changes of who may do what: a YAML or JSON file of rules, read at the start and whenever it changes (http/kit/policy-file.ts). */
+  policy: z.strictObject({ file: file().exactOptional() }),
   operations: z.strictObject(operations),
   scheduler: z.strictObject({
     slices: count(1, 64),
@@ -203,8 +205,6 @@ export const clusterSchema = z.strictObject({
     fence: listOf(fenceRule, 0, 1_000),
   }),
   network: z.strictObject({ label: name(), cidr: cidr(29) }),
-  /** Changes of who may do what: a YAML or JSON file of rules, read at the start and whenever it changes (http/kit/policy-file.ts). */
-  policy: z.strictObject({ file: file().exactOptional() }),
   /** What the usage audit of the Compute API counts by. */
   audit: z.strictObject({ period: choice(['hour', 'day', 'month', 'year']) }),
   /** Origins of web pages that may open a status stream, exact; programs send none and need none. */
@@ -236,11 +236,11 @@ export const CLUSTER_DEFAULTS = {
   quotas: { ...QUOTA_DEFAULTS },
   rateLimits: [],
   limits: { pageMax: 1_000, bodyBytes: 114_688, imageBytes: 64 * GIB },
+  policy: {},
   operations: OPERATION_DEFAULTS,
   scheduler: { slices: schedulerSlices, withoutFilters: [], furtherFilters: [], weights: {} },
   recovery: { ...RECOVERY_DEFAULTS, fence: [] },
   network: { label: 'private', cidr: '10.20.0.0/16' },
-  policy: {},
   audit: { period: 'month' },
   stream: { origins: [] },
 } satisfies Omit<z.input<typeof clusterSchema>, 'name'>;

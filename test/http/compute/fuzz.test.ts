@@ -5,8 +5,9 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceRecord, Stored } from '../../../actors/model/instance.ts';
+import { MICROVERSIONS } from '../../../http/compute/microversions.ts';
 import { ROUTES } from '../../../http/compute/routes.ts';
-import { oddRequests } from './fuzz.ts';
+import { ODD_TEXTS, oddRequests } from './fuzz.ts';
 import type { OddRequest } from './fuzz.ts';
 import { HOST_ID, NETWORK_ID } from './memory-cloud.ts';
 import { IMAGE_ID, openRig, PROJECT } from './rig.ts';
@@ -14,6 +15,7 @@ import type { Answer, Rig } from './rig.ts';
 
 const SECONDS = Number(process.env['NOVACT_FUZZ_SECONDS'] ?? 6);
 const SEED = process.env['NOVACT_FUZZ_SEED'];
+const LONG = SECONDS >= 60;
 /** An answer takes milliseconds; whoever waits for this long hangs. */
 const HANG_MS = 5_000;
 
@@ -99,6 +101,28 @@ describe('whatever is sent', () => {
     },
     (SECONDS + 60) * 1_000,
   );
+
+  it('each parameter of each route stands each odd text by itself', { timeout: 300_000 }, async () => {
+    // All of them when there is time; otherwise those that were trouble elsewhere.
+    const texts = LONG ? ODD_TEXTS : ['__proto__', '', '\ud800', 'a'.repeat(256), '9'.repeat(40)];
+    for (const route of ROUTES.filter(({ method }) => method === 'GET')) {
+      const path = route.path.replaceAll(/:[A-Za-z_]+/g, serverId);
+      for (const name of Object.keys(route.query?.parameters ?? {})) {
+        for (const text of texts) {
+          freshen();
+          const headers = { 'openstack-api-version': `compute 2.${Math.min(route.versions?.[1] ?? MICROVERSIONS.max, MICROVERSIONS.max)}` };
+          const request = {
+            method: 'GET',
+            path: `/v2.1${path}?${name}=${encodeURIComponent(text.toWellFormed().slice(0, 2_000))}`,
+            token: 'admin',
+            headers,
+            raw: undefined,
+          };
+          expectSound(request, await send(request));
+        }
+      }
+    }
+  });
 
   it('bodies of actions have one member, and one that there is', async () => {
     const bodies = fc.oneof(

@@ -17,7 +17,7 @@ export type OddRequest = {
   readonly raw: string | undefined;
 };
 
-const ODD_TEXTS = [
+export const ODD_TEXTS = [
   '',
   ' ',
   '  a  ',
@@ -64,7 +64,11 @@ const ODD_TEXTS = [
 ];
 const ODD_NUMBERS = [0, -0, -1, 0.5, 1e21, 1e308, -1e308, 2 ** 31, 2 ** 53, -(2 ** 63), 5e-324];
 
-const oddText = fc.oneof(fc.constantFrom(...ODD_TEXTS), fc.string({ maxLength: 40 }), fc.string({ unit: 'binary', maxLength: 20 }));
+const oddText = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom(...ODD_TEXTS) },
+  { weight: 1, arbitrary: fc.string({ maxLength: 40 }) },
+  { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 20 }) },
+);
 const oddValue: Arbitrary<unknown> = fc.oneof(
   oddText,
   fc.constantFrom<unknown>(
@@ -166,9 +170,12 @@ function drawBody(route: ComputeRoute, version: number): Arbitrary<string | unde
 
 function queryOf(route: ComputeRoute): Arbitrary<string> {
   const names = Object.keys(route.query?.parameters ?? {});
-  const name = names.length === 0 ? oddText : fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...names) }, { weight: 1, arbitrary: oddText });
+  const name =
+    names.length === 0
+      ? oddText
+      : fc.oneof({ weight: 20, arbitrary: fc.constantFrom(...names) }, { weight: 1, arbitrary: fc.constantFrom('nonsense', '__proto__', 'limit') });
   const part = fc
-    .tuple(name, fc.oneof(oddText, fc.constantFrom('1', 'true', 'name', 'asc', 'a,b', '10')))
+    .tuple(name, fc.oneof({ weight: 3, arbitrary: oddText }, { weight: 1, arbitrary: fc.constantFrom('1', 'true', 'name', 'asc', 'a,b', '10') }))
     .map(([key, value]) => `${encode(key)}=${encode(value)}`);
   const broken = fc.constantFrom('%', '%zz=1', '=', '&&&', 'a', '%ff=%fe', '__proto__=1', 'limit=1&limit=2', `${'a=1&'.repeat(300)}`);
   return fc.oneof(

@@ -127,7 +127,7 @@ describe('everybody at every door', () => {
     let before = '';
     for (const segment of route.path.split('/').slice(1)) {
       if (!segment.startsWith(':')) before += `/${segment}`;
-      else if (before === '/servers') before += `/${serverId}`;
+      else if (before === '/servers' || before === '/os-volumes_boot') before += `/${serverId}`;
       else before += `/${OBJECTS[before] ?? unknown}`;
     }
     return before;

@@ -51,8 +51,6 @@ export class MemoryCloud implements Actors {
   readonly orders = new Map<string, { bodyHash: string; ids: string[] }>();
   readonly asked: { to: string; type: string }[] = [];
   readonly told: { to: string; type: string }[] = [];
-  /** What lists of servers were asked for. */
-  readonly listed: { readonly filter: ServerFilter; readonly sort: readonly ServerSort[]; readonly marker: string | null; readonly limit: number }[] = [];
   /** Verbs that were accepted. */
   readonly verbs: { id: string; verb: Verb }[] = [];
   /** No quota is left for a server to be restored. */
@@ -71,6 +69,8 @@ export class MemoryCloud implements Actors {
   /** Of hosts that are asked for by name. */
   readonly standings = new Map<string, HostStanding & { readonly silentMs: number }>();
   #number = 0;
+  /** What lists of servers were asked for. */
+  readonly listed: { readonly filter: ServerFilter; readonly sort: readonly ServerSort[]; readonly marker: string | null; readonly limit: number }[] = [];
 
   constructor() {
     this.addFlavor({ flavorId: '1', name: 'm1.tiny', memoryMiB: 512, rootGiB: 1 });

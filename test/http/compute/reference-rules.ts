@@ -8,6 +8,7 @@ const RULES_BY_ROLE: { readonly [role: string]: string } = {
   any: `
     extensions limits os-availability-zone:list os-floating-ip-pools os-quota-sets:defaults`,
   reader: `
+    os-consoles:index os-consoles:show os-fping os-virtual-interfaces
     compute:server:topology:index ips:index ips:show os-attach-interfaces:list os-attach-interfaces:show os-flavor-extra-specs:index
     os-flavor-extra-specs:show os-floating-ips:list os-floating-ips:show os-instance-actions:list os-instance-actions:show os-networks:list
     os-networks:show os-quota-sets:detail os-quota-sets:show os-security-groups:get os-security-groups:list os-security-groups:show
@@ -17,14 +18,13 @@ const RULES_BY_ROLE: { readonly [role: string]: string } = {
     os-volumes:snapshots:show server-metadata:index server-metadata:show servers:detail servers:index servers:show servers:show:flavor-extra-specs`,
   member: `
     os-admin-password os-attach-interfaces:create os-attach-interfaces:delete os-certificates:create os-certificates:show os-console-output
-    os-consoles:create os-consoles:delete os-consoles:index os-consoles:show os-create-backup os-deferred-delete:force os-deferred-delete:restore
-    os-floating-ip-dns os-floating-ips:add os-floating-ips:create os-floating-ips:delete os-floating-ips:remove os-fping os-lock-server:lock
+    os-consoles:create os-consoles:delete os-create-backup os-deferred-delete:force os-deferred-delete:restore
+    os-floating-ip-dns os-floating-ips:add os-floating-ips:create os-floating-ips:delete os-floating-ips:remove os-lock-server:lock
     os-lock-server:unlock os-multinic:add os-multinic:remove os-pause-server:pause os-pause-server:unpause os-remote-consoles os-rescue
     os-security-groups:add os-security-groups:create os-security-groups:delete os-security-groups:remove os-security-groups:rule:create
     os-security-groups:rule:delete os-security-groups:update os-server-groups:create os-server-groups:delete os-server-password:clear
     os-server-shares:create os-server-shares:delete os-server-tags:delete os-server-tags:delete_all os-server-tags:update os-server-tags:update_all
-    os-shelve:shelve os-shelve:unshelve os-suspend-server:resume os-suspend-server:suspend os-unrescue os-virtual-interfaces
-    os-volumes-attachments:create os-volumes-attachments:delete os-volumes-attachments:update os-volumes:create os-volumes:delete
+    os-shelve:shelve os-shelve:unshelve os-suspend-server:resume os-suspend-server:suspend os-unrescue     os-volumes-attachments:create os-volumes-attachments:delete os-volumes-attachments:update os-volumes:create os-volumes:delete
     os-volumes:snapshots:create os-volumes:snapshots:delete server-metadata:create server-metadata:delete server-metadata:update
     server-metadata:update_all servers:confirm_resize servers:create servers:create:attach_network servers:create:attach_volume
     servers:create:trusted_certs servers:create_image servers:create_image:allow_volume_backed servers:delete servers:reboot servers:rebuild
@@ -437,8 +437,15 @@ function minor(version: string | undefined): number | undefined {
   return version === undefined ? undefined : Number(version.slice(2));
 }
 
+/** Another name of `/servers`, up to 2.102. */
+const ALIAS = /^\/os-volumes_boot(?=\/|$)/;
+
 /** The row of a route as the product writes it: `/servers/:id`. */
 export function knownRoute(method: string, path: string, action: string | undefined): KnownRoute | undefined {
+  if (ALIAS.test(path)) {
+    const row = knownRoute(method, path.replace(ALIAS, '/servers'), action);
+    return row === undefined ? undefined : { ...row, to: Math.min(row.to, 102) };
+  }
   const segments = path.split('/');
   const fits = (row: KnownRoute): boolean =>
     row.method === method &&
