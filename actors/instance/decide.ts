@@ -107,7 +107,8 @@ function takeUp(state: Working, facts: Facts, settings: InstanceSettings): Next<
 /** The store refused a commit by one of its rules. */
 export function refused(state: InstanceState, why: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   if (isWorking(state) && why === 'hostNotProved') return notProved(state, facts, settings);
-  if (why === 'quota') return next(state, refuse(OVER_QUOTA));
+  const isPlacing = isWorking(state) && state.record.operation.step === 'place';
+  if (why === 'quota' && !isPlacing) return next(state, refuse(OVER_QUOTA));
   if (!isWorking(state) || state.record.operation.step !== 'place') throw new Error(`a commit was refused: ${why}`);
   return isDue(state, facts) ? expire(state, facts, settings) : placementRefused(state, why, facts, settings);
 }

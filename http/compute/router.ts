@@ -183,7 +183,7 @@ async function runRoute(entry: Entry, call: Call, parts: ComputeParts): Promise<
   if (route.query !== undefined) checkQuery(call.query, route.query, call.version, call.legacy);
   // Servers are found first: those of other projects are not there for anybody else, whatever they may do with their own.
   const isOfServer = OF_SERVER.test(route.path);
-  if (route.policy !== null && !isOfServer) parts.policy.enforce(route.policy, call.caller);
+  if (route.policy !== null && !isOfServer) parts.policy.enforce(route.policy, call.caller, route.target?.(call));
   // The table forgot the type that `find` and `serve` of one route share.
   const found = route.find === undefined ? undefined : await route.find(call, parts);
   if (route.policy !== null && isOfServer) parts.policy.enforce(route.policy, call.caller, route.target?.(call) ?? targetOf(found));

@@ -44,7 +44,6 @@ export const IN_PLACE_ROUTES = [
   route({ ...action, action: 'unlock', policy: 'os-lock-server:unlock', body: actionBody('unlock', ANYTHING), ok: 202, serve: serveUnlock }),
   route({ ...action, action: 'rescue', policy: 'os-rescue', body: actionBody('rescue', RESCUE), ok: 200, serve: serveRescue }),
   route({ ...action, action: 'restore', policy: 'os-deferred-delete:restore', body: actionBody('restore', ANYTHING), ok: 202, serve: serveRestore }),
-  networkRoute('resetNetwork', 'os-admin-actions:reset_network'),
   networkRoute('injectNetworkInfo', 'os-admin-actions:inject_network_info'),
 ];
 

@@ -34,25 +34,7 @@ export const INSIDE_ROUTES = [
     // Guests are not given NUMA nodes of their own: there are none to show, to whomever.
     serve: () => ({ body: { nodes: [], pagesize_kb: null } }),
   }),
-  route({
-    method: 'GET',
-    path: '/servers/:id/os-virtual-interfaces',
-    versions: [1, SINCE.noVirtualInterfaces - 1],
-    policy: 'os-virtual-interfaces',
-    ok: 200,
-    find: findServer,
-    serve: (call, _parts, { record }) => ({ body: { virtual_interfaces: interfacesOf(record, call.version) } }),
-  }),
 ];
-
-/** The same interface has the same id as long as it is there: drawn from server and hardware address. */
-function interfacesOf({ id, nics }: InstanceRecord, version: number): object[] {
-  return nics.map(({ mac, networkId }) => {
-    const h = hash('sha256', `${id}/${mac}`, 'hex');
-    const own = `${h.slice(0, 8)}-${h.slice(8, 12)}-5${h.slice(13, 16)}-a${h.slice(17, 20)}-${h.slice(20, 32)}`;
-    return { id: own, mac_address: mac, ...(version >= SINCE.interfaceNetworks ? { net_id: networkId } : {}) };
-  });
-}
 
 async function serveDiagnostics(call: Call, parts: ComputeParts, { record }: FoundServer): Promise<Reply> {
   if (record.host === null) throw conflict(`Instance ${record.id} is not ready`, 'notReady');
