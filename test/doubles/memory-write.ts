@@ -250,12 +250,10 @@ class Write {
       run.set(key, sum);
       return sum;
     };
-    const more = this.#batch.uses
-      .filter((use) => COUNTED.some((name) => use[name] > 0))
-      .map((use) => ({ ...use, count: 1, min_count: 1, isOrder: false, group_id: undefined }));
-    const wanted = [...this.#batch.orders.map((order) => ({ ...order, isOrder: true })), ...more];
+    const grown = this.#batch.uses.flatMap((use) => (Math.max(use.instances, use.cores, use.ram) > 0 ? [grows(use)] : []));
+    const wanted = [...this.#batch.orders, ...grown].filter((order) => !this.#isRefused(order.ord)).sort(byProjectUserOrd);
     const joined = new Map<string, number>();
-    for (const order of wanted.filter((one) => !this.#isRefused(one.ord)).sort(byProjectUserOrd)) {
+    for (const order of wanted) {
       const project = { used: usedBy(order.project_id, ''), limit: this.#limits(order.project_id, '', this.#defaults) };
       const user = { used: usedBy(order.project_id, order.user_id), limit: this.#limits(order.project_id, order.user_id, null) };
       const rooms = [project, user].flatMap(({ used, limit }) => COUNTED.map((name) => room(limit[name], used[name], order[name])));
@@ -266,7 +264,7 @@ class Write {
         continue;
       }
       if (order.group_id !== undefined && !this.#joins(order, order.group_id, take, joined)) continue;
-      if (order.isOrder) this.#granted[order.ord - 1] = take;
+      if ('key' in order) this.#granted[order.ord - 1] = take;
       for (const { used } of [project, user]) addTo(used, order, take);
     }
   }
@@ -452,7 +450,7 @@ function isFull(host: HostRow, claim: ClaimRow, sum: { v: number; m: number; d: 
 }
 
 function room(allowed: number, used: number, each: number): number {
-  return allowed < 0 || each <= 0 ? NO_LIMIT : Math.max(0, Math.trunc((allowed - used) / each));
+  return allowed < 0 || each === 0 ? NO_LIMIT : Math.max(0, Math.trunc((allowed - used) / each));
 }
 
 function addTo(sum: QuotaUse, each: Limits, times: number): void {
@@ -463,7 +461,21 @@ function figures({ used, limit }: { used: Limits; limit: Limits }): { limit: num
   return { limit: COUNTED.map((name) => limit[name]), used: COUNTED.map((name) => used[name]) };
 }
 
-function byProjectUserOrd(a: UseRow, b: UseRow): number {
+type Wanted = Limits & {
+  readonly ord: number;
+  readonly project_id: string;
+  readonly user_id: string;
+  readonly count: number;
+  readonly min_count: number;
+  readonly group_id?: string;
+};
+
+/** A server that grows: what it gives back at the same time makes no room for others in this batch. */
+function grows({ ord, project_id, user_id, instances, cores, ram }: UseRow): Wanted {
+  return { ord, project_id, user_id, count: 1, min_count: 1, instances: Math.max(0, instances), cores: Math.max(0, cores), ram: Math.max(0, ram) };
+}
+
+function byProjectUserOrd(a: Wanted, b: Wanted): number {
   return compare(a.project_id, b.project_id) || compare(a.user_id, b.user_id) || a.ord - b.ord;
 }
 

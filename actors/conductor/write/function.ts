@@ -238,21 +238,22 @@ begin
     end loop;
   end if;
 
-  -- Quota, exactly: project and user limits, with what the batch has granted already. Of commits only what takes more
-  -- is looked at: giving back is always allowed.
+  -- Quota, exactly: project and user limits, with what the batch has granted already.
   key := null; key2 := null;
   for r in
-    select o.ord, o.project_id, o.user_id, o.count, o.min_count, o.instances, o.cores, o.ram, o.group_id, o.is_order,
+    select o.ord, o.project_id, o.user_id, o.count, o.min_count, o.is_order, o.instances, o.cores, o.ram, o.group_id,
            lp.instances as lp_i, lp.cores as lp_c, lp.ram as lp_r, lu.instances as lu_i, lu.cores as lu_c, lu.ram as lu_r,
            coalesce(up.instances, 0) as up_i, coalesce(up.cores, 0) as up_c, coalesce(up.ram, 0) as up_r,
            coalesce(uu.instances, 0) as uu_i, coalesce(uu.cores, 0) as uu_c, coalesce(uu.ram, 0) as uu_r
     from (
-      select *, true as is_order
-      from json_to_recordset(orders) as x(ord integer, project_id text, user_id text, count integer, min_count integer, instances bigint, cores bigint, ram bigint, group_id uuid)
+      select w.ord, w.project_id, w.user_id, w.count, w.min_count, true as is_order, w.instances, w.cores, w.ram, w.group_id
+      from json_to_recordset(orders)
+        as w(ord integer, project_id text, user_id text, count integer, min_count integer, instances bigint, cores bigint, ram bigint, group_id uuid)
       union all
-      select x.ord, x.project_id, x.user_id, 1, 1, x.instances, x.cores, x.ram, null::uuid, false
-      from json_to_recordset(uses) as x(ord integer, project_id text, user_id text, instances bigint, cores bigint, ram bigint)
-      where greatest(x.instances, x.cores, x.ram) > 0) o
+      -- A server that grows: what it gives back at the same time makes no room for others in this batch.
+      select k.ord, k.project_id, k.user_id, 1, 1, false, greatest(k.instances, 0), greatest(k.cores, 0), greatest(k.ram, 0), null
+      from json_to_recordset(uses) as k(ord integer, project_id text, user_id text, instances bigint, cores bigint, ram bigint)
+      where greatest(k.instances, k.cores, k.ram) > 0) o
     left join quota_use up on up.project_id = o.project_id and up.user_id = ''
     left join quota_use uu on uu.project_id = o.project_id and uu.user_id = o.user_id
     cross join lateral novact_limits(o.project_id, '', defaults) lp
@@ -432,6 +433,6 @@ create or replace function novact_limit(project text, who text, what text, defau
 $limit$;
 
 create or replace function novact_room(allowed bigint, used bigint, each_ bigint) returns bigint language sql immutable as $room$
-  select case when allowed < 0 or each_ <= 0 then 2147483647 else greatest(0, (allowed - used) / each_) end
+  select case when allowed < 0 or each_ = 0 then 2147483647 else greatest(0, (allowed - used) / each_) end
 $room$;
 `;

@@ -1,5 +1,4 @@
 /** What a server is like inside its host: counters of its guest (`diagnostics`), NUMA nodes (`topology`, 2.78), interfaces of old. */
-import { hash } from 'node:crypto';
 import { hostRef, type HostProtocol } from '../../../../actors/host/messages.ts';
 import type { InstanceRecord } from '../../../../actors/model/instance.ts';
 import { POWER_STATES } from '../../../../actors/model/server-state.ts';
