@@ -30,7 +30,6 @@ export const NOT_YET: ReadonlySet<string> = new Set<string>([
   'POST /servers/:id/action#shelve',
   'POST /servers/:id/action#shelveOffload',
   'POST /servers/:id/action#unshelve',
-  'GET /servers/:server_id/diagnostics',
   'GET /servers/:server_id/migrations',
   'GET /servers/:server_id/migrations/:id',
   'DELETE /servers/:server_id/migrations/:id',
@@ -39,8 +38,6 @@ export const NOT_YET: ReadonlySet<string> = new Set<string>([
   'POST /servers/:server_id/os-interface',
   'GET /servers/:server_id/os-interface/:id',
   'DELETE /servers/:server_id/os-interface/:id',
-  'GET /servers/:server_id/os-server-password',
-  'DELETE /servers/:server_id/os-server-password',
   'GET /servers/:server_id/os-volume_attachments',
   'POST /servers/:server_id/os-volume_attachments',
   'GET /servers/:server_id/os-volume_attachments/:id',
@@ -51,5 +48,4 @@ export const NOT_YET: ReadonlySet<string> = new Set<string>([
   'POST /servers/:server_id/shares',
   'GET /servers/:server_id/shares/:id',
   'DELETE /servers/:server_id/shares/:id',
-  'GET /servers/:server_id/topology',
 ]);
