@@ -172,7 +172,7 @@ describe('images of an Image service', () => {
     const images = openGlanceImages({ url });
     answer = () => ({ status: 404 });
     expect(await images.show('../../etc', 't', NEVER)).toBeNull();
-    expect(asked).toEqual(['GET /v2/images/..%2F..%2Fetc t']);
+    expect(asked).toEqual([]); // no such id can be: it would climb in the path
     answer = () => ({ status: 200, body: { ...image, status: 'new-kind' } });
     await expect(images.show('i', 't', NEVER)).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('image') });
   });
