@@ -28,16 +28,20 @@ import { schedulerKind } from './actors/scheduler/kind.ts';
 import { schedulerRef } from './actors/scheduler/messages.ts';
 import { furtherProcesses, hostsOf, instanceSettingsOf, PROCESS_FOLDERS, recoverySettingsOf, type ClusterConfig, type OwnProcess } from './actors/settings.ts';
 import type { ImageWays } from './actors/conductor/image-ticket.ts';
+import type { ImageDesk } from './actors/conductor/snapshot-images.ts';
 import { CONDUCTOR } from './actors/conductor/messages.ts';
-import type { DriverStatus, HypervisorDriver, ImageSource } from './drivers/driver.ts';
+import type { DriverStatus, HypervisorDriver, ImageSink, ImageSource } from './drivers/driver.ts';
 import { openDriver } from './drivers/open.ts';
+import { glanceDesk } from './drivers/services/glance-desk.ts';
 import { glanceWay, imageServiceUrl } from './drivers/services/glance.ts';
 import { ServiceSession, type ServiceAccount } from './drivers/services/keystone.ts';
 import { ticketImages } from './drivers/services/ticket-images.ts';
+import { ticketUpload } from './drivers/services/ticket-upload.ts';
 import { writeClientFiles, type ClientFiles } from './http/client/commands/client-files.ts';
 import { baseUrl, Doors } from './http/doors.ts';
 import { openPasswords } from './http/embedded/identity/password.ts';
 import { TINY_NAME } from './http/embedded/image/seed.ts';
+import { embeddedDesk } from './http/embedded/image/desk.ts';
 import { openTickets, ticketWay } from './http/embedded/image/ticket.ts';
 import type { HealthCheck } from './http/health.ts';
 import type { Actors } from './runtime/actor/ask.ts';
@@ -437,7 +441,7 @@ class Node {
         const guard = selfFence ? { guard: keeper.guardOf(name) } : {};
         const lease = new HostLease({ host: name, leaseMs, clock, actors: this.#actors, ...guard });
         leases.set(name, lease);
-        const kind = hostKind({ driver, actors: this.#actors, log, failpoint: this.#failpoint, lease }, hostSettings);
+        const kind = hostKind({ driver, actors: this.#actors, images: this.#sinkOf(name), log, failpoint: this.#failpoint, lease }, hostSettings);
         if (opened.length === 1) this.#system.register(kind);
         const address = hostRef(name);
         this.#room.start(kind, address);
@@ -642,12 +646,18 @@ class Node {
     return ticketImages((imageId, again, signal) => this.#actors.ask(CONDUCTOR, { type: 'hostImageTicket', host, imageId, again }, { signal }));
   }
 
+  #sinkOf(host: string): ImageSink {
+    return ticketUpload(({ imageId, instanceId }, again, signal) =>
+      this.#actors.ask(CONDUCTOR, { type: 'hostUploadTicket', host, instanceId, imageId, again }, { signal }),
+    );
+  }
+
   /** What a ticket leads to: the embedded image services of all nodes, or the one that is configured. */
-  #imageWays(): ImageWays {
+  #imageWays(): ImageWays & ImageDesk {
     const { image } = this.#config;
-    if (image !== 'embedded') return { open: ({ id }, again) => glanceWay(this.#session(), id, { url: image.url, again }) };
+    if (image !== 'embedded') return { ...glanceDesk(() => this.#session(), image.url), open: ({ id }, again) => glanceWay(this.#session(), id, { url: image.url, again }) };
     const tickets = openTickets(this.#needSecrets().imageTickets, this.#parts.clock);
-    return { open: (wanted) => ticketWay(this.#actors, tickets, wanted) };
+    return { ...embeddedDesk(this.#actors, tickets, this.#parts.clock), open: (wanted) => ticketWay(this.#actors, tickets, wanted) };
   }
 
   #serviceSession: ServiceSession | undefined;

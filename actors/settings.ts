@@ -124,6 +124,10 @@ const operations = {
   powerLimitMs: milliseconds(1_000, HOUR_MS),
   verbWaitMs: milliseconds(100, 55_000),
   attemptsMax: count(1, 100),
+  snapshotLimitMs: milliseconds(1_000, 24 * HOUR_MS),
+  uploadLimitMs: milliseconds(1_000, 24 * HOUR_MS),
+  /** -1: a shelved server stays on its host until somebody says otherwise. */
+  shelvedOffloadMs: milliseconds(-1, 365 * 24 * HOUR_MS),
 } satisfies { [key in keyof Omit<InstanceSettings, 'schedulerSlices' | 'hostSilentMs'>]: z.ZodType };
 
 const account = { username: text(), password: secret(), project: text(), userDomain: text(), projectDomain: text() };

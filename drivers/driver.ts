@@ -60,6 +60,9 @@ export type GuestSpec = GuestKey & {
   readonly metadata: { readonly [key: string]: string };
 };
 
+/** A guest's root disk as it was at one moment, copied: its bytes are a file of that format, `sizeBytes` long. */
+export type DiskCopy = { readonly diskFormat: string; readonly sizeBytes: number; readonly virtualBytes: number };
+
 /** What `list` finds on the hypervisor, whoever made it. `instanceId` null: not one of ours. */
 export type GuestSeen = {
   readonly instanceId: string | null;
@@ -95,6 +98,19 @@ export interface ImageSource {
   /** The bytes of an image as stored, from the start. Faults: `notFound`, `forbidden`, `unavailable`. */
   open(imageId: string, signal: AbortSignal): Promise<Readable>;
 }
+
+/** Where copies of disks go. Filled by the image service's client. */
+export interface ImageSink {
+  /**
+   * Brings the bytes that `open` gives to an image that is made of this instance; resolves when the image has them all,
+   * now or since an earlier call. `open` is called for each attempt. Faults: `notFound` (the image is not wanted any
+   * more), `unavailable`, and those of `open`.
+   */
+  store(image: { readonly imageId: string; readonly instanceId: string }, open: () => Promise<OpenCopy>, signal: AbortSignal): Promise<void>;
+}
+
+/** The bytes of a copy, from the start. */
+export type OpenCopy = { readonly body: Readable; readonly sizeBytes: number };
 
 /**
  * Stops the guests of one host from outside of its driver's process, which may be dead or paused: what a guard does
@@ -143,6 +159,20 @@ export interface HypervisorDriver {
 
   /** `soft` asks the guest and turns hard after `graceMs`; `hard` resets. Resolves when the guest runs again. */
   reboot(guest: GuestKey, options: { kind: 'soft' | 'hard'; graceMs: number }, signal: AbortSignal): Promise<{ power: GuestPower }>;
+
+  /**
+   * Copies the guest's root disk as it is at one moment, whatever the guest does, and keeps the copy beside the guest
+   * until `dropSnapshot` or `destroy`. A guest that runs goes on. Asked again for the same image, the copy that is there
+   * is the answer; there is at most one, so another image's goes first. `quiesce`: the guest's file systems are at rest
+   * at that moment, or nothing is copied (`unsupported`).
+   */
+  snapshot(guest: GuestKey, options: { imageId: string; quiesce: boolean }, signal: AbortSignal): Promise<DiskCopy>;
+
+  /** The copy's bytes. `notFound` (reason `snapshot.gone`) when there is none for this image. The caller ends the stream. */
+  openSnapshot(guest: GuestKey, options: { imageId: string }, signal: AbortSignal): Promise<OpenCopy>;
+
+  /** No error when there is no copy, or no guest. */
+  dropSnapshot(guest: GuestKey, signal: AbortSignal): Promise<void>;
 
   /** The end of what the guest wrote to its console: at most `maxBytes`, oldest first. Empty when it wrote nothing. */
   consoleOutput(guest: GuestKey, options: { maxBytes: number }, signal: AbortSignal): Promise<Buffer>;

@@ -16,13 +16,14 @@ export interface ImageWays {
   open(image: Pick<ImageRef, 'id' | 'hash'>, again: boolean): Promise<ImageWay>;
 }
 
-/** Also kernel and ramdisk. Claims that are doomed need no bytes any more. */
+/** Also kernel and ramdisk, and the image with the disk of a shelved server. Claims that are doomed need no bytes any more. */
 const CLAIMED = `select coalesce(
     case when i.record->'image'->>'id' = $2 then i.record->'image' end,
+    case when i.record->'shelved'->'image'->>'id' = $2 then i.record->'shelved'->'image' end,
     case when i.record->'kernel'->>'id' = $2 then i.record->'kernel' end,
     i.record->'ramdisk') as image
   from claim c join instance i on i.id = c.instance_id
-  where c.host = $1 and c.role <> 'doomed' and $2 in (i.record->'image'->>'id', i.record->'kernel'->>'id', i.record->'ramdisk'->>'id')
+  where c.host = $1 and c.role <> 'doomed' and $2 in (i.record->'image'->>'id', i.record->'shelved'->'image'->>'id', i.record->'kernel'->>'id', i.record->'ramdisk'->>'id')
   limit 1`;
 
 export function imageTicketServe({ pool, ways }: { pool: pg.Pool; ways: ImageWays }): ServiceKind<ImageTicketProtocol>['serve'] {

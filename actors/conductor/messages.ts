@@ -12,6 +12,7 @@ import type { DoorNodeProtocol, NodeDoorProtocol } from './messages/node.ts';
 import type { ReadProtocol } from './messages/read.ts';
 import type { RecordProtocol } from './messages/record.ts';
 import type { RecoveryDoorProtocol } from './messages/recovery.ts';
+import type { SnapshotProtocol, UploadTicketProtocol } from './messages/snapshot.ts';
 import type { WriteProtocol } from './messages/write.ts';
 
 export type ConductorProtocol = WriteProtocol &
@@ -19,6 +20,8 @@ export type ConductorProtocol = WriteProtocol &
   RecordProtocol &
   HostDoorProtocol &
   ImageTicketProtocol &
+  UploadTicketProtocol &
+  SnapshotProtocol &
   RecoveryDoorProtocol &
   NodeDoorProtocol &
   DoorNodeProtocol &

@@ -11,9 +11,10 @@ import {
   ADDRESS,
   bounded,
   COUNT,
+  DISK_COPY,
   GENERATION,
-  HASH,
   HOST_INVENTORY,
+  IMAGE_REF,
   JSON_MAP,
   listUpTo,
   LONG_TEXT,
@@ -30,7 +31,6 @@ import {
   type Shape,
 } from '../model/parse.ts';
 import type { Flavor } from '../model/flavor.ts';
-import type { ImageRef } from '../model/image.ts';
 import type { InstanceRecord } from '../model/instance.ts';
 import type { KeyPair } from '../model/key-pair.ts';
 import type { ActionEvent, ActionRecord, Operation } from '../model/operation.ts';
@@ -43,12 +43,14 @@ import type { DoorNodeProtocol, NodeDoorProtocol } from './messages/node.ts';
 import { SERVER_SORT_KEYS, type ReadProtocol, type ServerFilter, type ServerSort } from './messages/read.ts';
 import type { FlavorSortKey, RecordProtocol } from './messages/record.ts';
 import type { RecoveryDoorProtocol } from './messages/recovery.ts';
+import type { SnapshotProtocol, UploadTicketProtocol } from './messages/snapshot.ts';
 import type { CreateOrder, WriteProtocol } from './messages/write.ts';
 import { FLAG, IDENTITY, IMAGES, ITEMS_MAX, LIMIT, MARKED, MS, PAGE_MAX, QUERIES, QUERY } from './parse-embedded.ts';
 
 type ApiProtocol = WriteProtocol &
   ReadProtocol &
   Pick<RecoveryDoorProtocol, 'hostStanding'> &
+  Pick<SnapshotProtocol, 'snapshotImage'> &
   RecordProtocol &
   IdentityProtocol &
   ImageProtocol &
@@ -66,6 +68,8 @@ const ISO = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 const NOBODY_YET = z.null();
 const GUEST = { instanceId: UUID_TEXT, generation: GENERATION };
 const HOST = { host: WORD };
+
+type OfHosts = HostDoorProtocol & ImageTicketProtocol & UploadTicketProtocol;
 
 export const HOST_DOOR = {
   hostStart: z.strictObject({
@@ -85,7 +89,8 @@ export const HOST_DOOR = {
   hostBeat: z.strictObject({ ...HOST, epoch: COUNT }),
   hostLeave: z.strictObject({ ...HOST, epoch: COUNT }),
   hostImageTicket: z.strictObject({ ...HOST, imageId: UUID_TEXT, again: z.boolean() }),
-} satisfies Bodies<HostDoorProtocol & ImageTicketProtocol, keyof (HostDoorProtocol & ImageTicketProtocol)>;
+  hostUploadTicket: z.strictObject({ ...HOST, instanceId: UUID_TEXT, imageId: UUID_TEXT, again: z.boolean() }),
+} satisfies Bodies<OfHosts, keyof OfHosts>;
 
 const NODE_TEXT = z.string().regex(/^[\x20-\x7e]{1,256}$/);
 const ROLE_LIST = listUpTo(ROLES_MAX, WORD);
@@ -114,18 +119,6 @@ const FLAVOR = z.strictObject({
   description: LONG_TEXT.nullable(),
   extraSpecs: TEXT_MAP,
 } satisfies Shape<Flavor>);
-
-const IMAGE = z.strictObject({
-  id: WORD,
-  name: NAME,
-  diskFormat: NAME,
-  containerFormat: NAME,
-  sizeBytes: COUNT,
-  hash: HASH,
-  minDiskGiB: COUNT,
-  minMemoryMiB: COUNT,
-  properties: TEXT_MAP,
-} satisfies Shape<ImageRef>);
 
 const CREATE_OPERATION = z.strictObject({
   name: z.literal('create'),
@@ -179,9 +172,9 @@ const NEW_INSTANCE = z.strictObject({
   terminatedAt: NOBODY_YET,
   deleted: z.literal(false),
   flavor: FLAVOR,
-  image: IMAGE,
-  kernel: IMAGE.nullable(),
-  ramdisk: IMAGE.nullable(),
+  image: IMAGE_REF,
+  kernel: IMAGE_REF.nullable(),
+  ramdisk: IMAGE_REF.nullable(),
   keyName: NAME.nullable(),
   publicKey: LONG_TEXT.nullable(),
   userData: LONG_TEXT.nullable(),
@@ -206,6 +199,7 @@ const NEW_INSTANCE = z.strictObject({
   operation: CREATE_OPERATION,
   actions: z.tuple([CREATE_ACTION]),
   commands: z.tuple([]),
+  shelved: NOBODY_YET.exactOptional(),
 } satisfies Shape<InstanceRecord>);
 
 /** Quota is counted for the order's project and user: all of its servers must be theirs, of the size that is counted. */
@@ -334,10 +328,19 @@ const RECORDS = {
   deleteService: z.strictObject({ uuid: QUERY }),
 } satisfies Bodies<RecordProtocol, keyof RecordProtocol>;
 
+const SNAPSHOT = { instanceId: UUID_TEXT, imageId: UUID_TEXT };
+/** A door wants to see the image that it names to its user; the rest is for the operation itself. */
+const SNAPSHOT_IMAGE = { snapshotImage: z.strictObject(SNAPSHOT) } satisfies Bodies<SnapshotProtocol, 'snapshotImage'>;
+const SNAPSHOTS = {
+  snapshotDescribe: z.strictObject({ ...SNAPSHOT, disk: DISK_COPY }),
+  snapshotSettle: z.strictObject({ ...SNAPSHOT, rotate: z.strictObject({ backupType: NAME, rotation: SMALL_COUNT }).nullable(), isKept: FLAG }),
+  snapshotLeft: z.strictObject({ imageId: UUID_TEXT }),
+} satisfies Bodies<SnapshotProtocol, Exclude<keyof SnapshotProtocol, 'snapshotImage'>>;
+
 /** The rest of what is said about silent hosts stays on control nodes. */
 const STANDING = { hostStanding: z.strictObject({ host: QUERY }) } satisfies Bodies<RecoveryDoorProtocol, 'hostStanding'>;
 
-export const API_DOOR = { ...WRITES, ...READS, ...STANDING, ...RECORDS, ...IDENTITY, ...IMAGES, secrets: NO_BODY } satisfies Bodies<
+export const API_DOOR = { ...WRITES, ...READS, ...STANDING, ...SNAPSHOT_IMAGE, ...RECORDS, ...IDENTITY, ...IMAGES, secrets: NO_BODY } satisfies Bodies<
   ApiProtocol,
   keyof ApiProtocol
 >;
@@ -345,11 +348,11 @@ export const API_DOOR = { ...WRITES, ...READS, ...STANDING, ...RECORDS, ...IDENT
 type Parse = NonNullable<ServiceKind<ConductorProtocol>['parse']>;
 
 /** All doors; who stands at which is actors/doors.ts. */
-export const parseConductorMessage: Parse = parserOf('conductor', { ...HOST_DOOR, ...NODE_DOOR, ...API_DOOR });
+export const parseConductorMessage: Parse = parserOf('conductor', { ...HOST_DOOR, ...NODE_DOOR, ...API_DOOR, ...SNAPSHOTS });
 
 /** What does no harm when it comes twice. An order is known by the ids of its instances. */
 export const REPEATABLE: ReadonlySet<string> = new Set([
-  ...Object.keys({ ...WRITES, ...READS, ...STANDING, ...HOST_DOOR, ...NODE_DOOR }),
+  ...Object.keys({ ...WRITES, ...READS, ...STANDING, ...SNAPSHOT_IMAGE, ...SNAPSHOTS, ...HOST_DOOR, ...NODE_DOOR }),
   ...Object.keys({ ...RECORDS, ...IDENTITY, ...IMAGES }).filter((type) =>
     /^(secrets$|list|show|image(List|Show)|identity(List|Show|Load|Login|Authorize|Revision|DomainsOf|ProjectsOf))/.test(type),
   ),

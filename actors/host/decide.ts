@@ -11,9 +11,8 @@ import type { GuestEvent } from '../../drivers/driver.ts';
 import { CONDUCTOR } from '../conductor/messages.ts';
 import { instanceRef } from '../instance/messages.ts';
 import type { Claim } from '../model/placement.ts';
-import type { PowerState } from '../model/server-state.ts';
 import { claim, expirePromises, release, report } from './claims.ts';
-import { answer, calledOff, ended, forgetOld, mayRun, run, waited, type RunBody } from './lanes.ts';
+import { answer, calledOff, ended, forgetOld, mayRun, run, waited, type RunBody, type VerbEnd } from './lanes.ts';
 import { listed, look, settle, toHeld, withTold, type Found } from './look.ts';
 import type { HostBeginning, HostProtocol, HostStart, VerbAnswer } from './messages.ts';
 import type { HostSettings } from './settings.ts';
@@ -51,7 +50,7 @@ export function decide(state: HostState, message: MessageOf<HostProtocol>, facts
     case 'listed':
       return listed(state, message.tag, message.outcome as Outcome<Found>);
     case 'ended':
-      return verbEnded(state, message.tag, message.outcome as Outcome<{ power: PowerState | null }>, facts, settings);
+      return verbEnded(state, message.tag, message.outcome as Outcome<VerbEnd>, facts, settings);
     case 'claimRead':
       return claimRead(state, message.tag, message.outcome as Outcome<Claim[]>, facts, settings);
     case 'rowRead':
@@ -138,7 +137,7 @@ function claimRead(state: HostState, tag: string, outcome: Outcome<Claim[]>, fac
   return mayRun(known, body) ? run(known, body, handle, epoch, facts, settings) : answer(known, handle, { is: 'noClaim' });
 }
 
-function verbEnded(state: HostState, tag: string, outcome: Outcome<{ power: PowerState | null }>, facts: Facts, settings: HostSettings): Next<HostState> {
+function verbEnded(state: HostState, tag: string, outcome: Outcome<VerbEnd>, facts: Facts, settings: HostSettings): Next<HostState> {
   const [instanceId = '', operation = ''] = tag.split(' ');
   const lane = state.lanes.get(instanceId);
   // Who waits is told by the answer; when nobody does, the next look tells.

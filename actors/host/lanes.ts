@@ -5,6 +5,7 @@
 import type { Effect, Outcome, ReplyHandle } from '../../runtime/actor/effect.ts';
 import type { Facts, Next } from '../../runtime/actor/kind.ts';
 import { Fault } from '../../runtime/base/fault.ts';
+import type { DiskCopy } from '../../drivers/driver.ts';
 import type { PowerState } from '../model/server-state.ts';
 import { confirm } from './claims.ts';
 import type { GuestVerb, VerbAnswer } from './messages.ts';
@@ -22,6 +23,9 @@ export type RunBody = {
   readonly waitMs: number;
 };
 
+/** What a verb that ended well tells. */
+export type VerbEnd = { readonly power: PowerState | null; readonly disk?: DiskCopy };
+
 /** A verb is wanted, and the claim is known. */
 export function run(state: HostState, body: RunBody, handle: ReplyHandle | null, epoch: number, facts: Facts, settings: HostSettings): Next<HostState> {
   const lane = state.lanes.get(body.instanceId);
@@ -38,13 +42,13 @@ export function ended(
   state: HostState,
   instanceId: string,
   operation: string,
-  outcome: Outcome<{ power: PowerState | null }>,
+  outcome: Outcome<VerbEnd>,
   facts: Facts,
   settings: HostSettings,
 ): Next<HostState> {
   const lane = state.lanes.get(instanceId);
   if (!lane || lane.operation !== operation) return { state, effects: [] };
-  const result: VerbAnswer = outcome.ok ? { is: 'done', power: outcome.value.power } : { is: 'failed', fault: outcome.fault };
+  const result: VerbAnswer = outcome.ok ? { is: 'done', ...outcome.value } : { is: 'failed', fault: outcome.fault };
   // A retryable failure is forgotten: the same operation asked again runs the verb again.
   const keep = outcome.ok || !Fault.fromRecord(outcome.fault).retryable;
   const effects = lane.waiters.flatMap((waiter): Effect[] => [
@@ -112,13 +116,14 @@ function begin(state: HostState, body: RunBody, handle: ReplyHandle | null, epoc
   const waiter = handle ?? (body.waitMs > 0 ? facts.holdReply() : null);
   const lane: Lane = { operation, generation, verb, epoch, running: true, answer: null, waiters: waiter === null ? [] : [waiter], follower: null, endedMs: 0 };
   const graceMs = 'graceMs' in verb ? verb.graceMs : 0;
+  const limitMs = 'limitMs' in verb ? verb.limitMs : settings.verbLimitMs;
   const work: Effect = {
     do: 'perform',
     job: 'verb',
     args: { instanceId, generation, verb },
     as: 'ended',
     tag: `${instanceId} ${operation}`,
-    timeoutMs: settings.verbLimitMs + graceMs,
+    timeoutMs: limitMs + graceMs,
   };
   return { state: withLane(state, instanceId, lane), effects: [work, ...waitFor(instanceId, waiter, body.waitMs)] };
 }

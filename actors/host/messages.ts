@@ -6,7 +6,7 @@ import type { Ref } from '../../runtime/actor/address.ts';
 import { refTo } from '../../runtime/actor/address.ts';
 import type { Answer } from '../../runtime/actor/effect.ts';
 import type { FaultRecord } from '../../runtime/base/fault.ts';
-import type { GuestEvent, GuestSeen, GuestSpec, HostInventory } from '../../drivers/driver.ts';
+import type { DiskCopy, GuestEvent, GuestSeen, GuestSpec, HostInventory } from '../../drivers/driver.ts';
 import type { Claim, ClaimAnswer, HostReport } from '../model/placement.ts';
 import type { PowerState } from '../model/server-state.ts';
 import type { Resources } from '../model/resources.ts';
@@ -17,11 +17,16 @@ export type GuestVerb =
   | { readonly name: 'destroy' }
   | { readonly name: 'start' }
   | { readonly name: 'stop'; readonly graceMs: number }
-  | { readonly name: 'reboot'; readonly kind: 'soft' | 'hard'; readonly graceMs: number };
+  | { readonly name: 'reboot'; readonly kind: 'soft' | 'hard'; readonly graceMs: number }
+  /** The answer tells the copy. */
+  | { readonly name: 'snapshot'; readonly imageId: string; readonly quiesce: boolean; readonly limitMs: number }
+  /** Brings the copy to its image, then drops it. */
+  | { readonly name: 'upload'; readonly imageId: string; readonly limitMs: number }
+  | { readonly name: 'dropSnapshot' };
 
 /** `running`: still at work, ask again (the same operation) for the end. */
 export type VerbAnswer =
-  | { readonly is: 'done'; readonly power: PowerState | null }
+  | { readonly is: 'done'; readonly power: PowerState | null; readonly disk?: DiskCopy }
   | { readonly is: 'running' }
   | { readonly is: 'failed'; readonly fault: FaultRecord }
   /** The host knows no claim of this generation: nothing was done. */

@@ -17,6 +17,9 @@ const GRACE_MAX_MS = 3_600_000;
 /** As base64 it still fits a frame of the mesh. */
 const CONSOLE_MAX_BYTES = 524_288;
 
+const LIMIT_MAX_MS = 86_400_000;
+
+const limitMs = z.int().min(0).max(LIMIT_MAX_MS);
 const graceMs = z.int().min(0).max(GRACE_MAX_MS);
 
 const VERB = z.discriminatedUnion('name', [
@@ -25,6 +28,9 @@ const VERB = z.discriminatedUnion('name', [
   z.strictObject({ name: z.literal('start') }),
   z.strictObject({ name: z.literal('stop'), graceMs }),
   z.strictObject({ name: z.literal('reboot'), kind: z.enum(['soft', 'hard']), graceMs }),
+  z.strictObject({ name: z.literal('snapshot'), imageId: UUID_TEXT, quiesce: z.boolean(), limitMs }),
+  z.strictObject({ name: z.literal('upload'), imageId: UUID_TEXT, limitMs }),
+  z.strictObject({ name: z.literal('dropSnapshot') }),
 ]) satisfies z.ZodType<GuestVerb>;
 
 const GUEST = { instanceId: UUID_TEXT, generation: GENERATION };

@@ -6,8 +6,9 @@ import type { Actors } from '../../runtime/actor/ask.ts';
 import type { Job } from '../../runtime/actor/kind.ts';
 import { unreachable } from '../../runtime/base/check.ts';
 import type { Failpoint } from '../../runtime/base/failpoint.ts';
+import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
-import type { GuestKey, GuestPower, HypervisorDriver } from '../../drivers/driver.ts';
+import type { DiskCopy, GuestKey, GuestPower, HypervisorDriver, ImageSink } from '../../drivers/driver.ts';
 import { CONDUCTOR } from '../conductor/messages.ts';
 import { capacityOf } from '../model/resources.ts';
 import type { HostLease } from './lease.ts';
@@ -19,6 +20,8 @@ export type HostParts = {
   readonly actors: Actors;
   readonly log: Log;
   readonly failpoint: Failpoint;
+  /** Absent where no image is made of servers. */
+  readonly images?: ImageSink;
   /** Absent where nothing but the store says how long the host may run. */
   readonly lease?: HostLease;
 };
@@ -70,21 +73,40 @@ async function look({ driver, actors }: HostParts, host: string, signal: AbortSi
 }
 
 async function runVerb(
-  { driver, failpoint, lease }: HostParts,
+  { driver, images, failpoint, lease }: HostParts,
   { verb, instanceId, generation }: VerbArgs,
   called: AbortSignal,
-): Promise<{ power: GuestPower | null }> {
+): Promise<VerbEnd> {
   const guest = { instanceId, generation };
-  const bringsUp = verb.name !== 'destroy' && verb.name !== 'stop';
+  const bringsUp = !BRINGS_NOTHING_UP.has(verb.name);
   if (bringsUp) await lease?.check(called);
   const signal = lease && bringsUp ? AbortSignal.any([called, lease.over]) : called;
   failpoint(`verb.${verb.name}.before`);
-  const power = await runDriver(driver, verb, guest, signal);
+  const end = verb.name === 'snapshot' ? await snapshot(driver, verb, guest, signal) : { power: await runDriver({ driver, images }, verb, guest, signal) };
   failpoint(`verb.${verb.name}.after`);
-  return { power };
+  return end;
 }
 
-async function runDriver(driver: HypervisorDriver, verb: GuestVerb, guest: GuestKey, signal: AbortSignal): Promise<GuestPower | null> {
+/** May be done whatever the host's lease says. */
+const BRINGS_NOTHING_UP: ReadonlySet<string> = new Set(['destroy', 'stop', 'snapshot', 'upload', 'dropSnapshot'] satisfies GuestVerb['name'][]);
+
+type VerbEnd = { readonly power: GuestPower | null; readonly disk?: DiskCopy };
+type Snapshot = Extract<GuestVerb, { name: 'snapshot' }>;
+
+async function snapshot(driver: HypervisorDriver, { imageId, quiesce }: Snapshot, guest: GuestKey, signal: AbortSignal): Promise<VerbEnd> {
+  return { power: null, disk: await driver.snapshot(guest, { imageId, quiesce }, signal) };
+}
+
+/** The copy is kept until the image has it: asked again after a crash, the image says whether it does. */
+async function upload(driver: HypervisorDriver, images: ImageSink | undefined, guest: GuestKey, imageId: string, signal: AbortSignal): Promise<void> {
+  if (!images) throw new Fault('unsupported', 'image.noSink', 'No image service takes images from this host.');
+  await images.store({ imageId, instanceId: guest.instanceId }, () => driver.openSnapshot(guest, { imageId }, signal), signal);
+  await driver.dropSnapshot(guest, signal);
+}
+
+type Outside = { readonly driver: HypervisorDriver; readonly images: ImageSink | undefined };
+
+async function runDriver({ driver, images }: Outside, verb: Exclude<GuestVerb, Snapshot>, guest: GuestKey, signal: AbortSignal): Promise<GuestPower | null> {
   switch (verb.name) {
     case 'spawn':
       return (await driver.spawn(verb.spec, signal)).power;
@@ -97,6 +119,12 @@ async function runDriver(driver: HypervisorDriver, verb: GuestVerb, guest: Guest
       return (await driver.stop(guest, { graceMs: verb.graceMs }, signal)).power;
     case 'reboot':
       return (await driver.reboot(guest, { kind: verb.kind, graceMs: verb.graceMs }, signal)).power;
+    case 'upload':
+      await upload(driver, images, guest, verb.imageId, signal);
+      return null;
+    case 'dropSnapshot':
+      await driver.dropSnapshot(guest, signal);
+      return null;
     default:
       return unreachable(verb);
   }

@@ -20,12 +20,29 @@ import { addressed, claimed, CREATE, hostLost, notProved, placed, placementRefus
 import { checkHost, DELETE, gone, hostStood } from './operations/delete.ts';
 import { EVACUATE } from './operations/evacuate.ts';
 import { REBOOT, START, STOP } from './operations/power.ts';
+import { REBUILD, rebuilt } from './operations/rebuild.ts';
 import { verbEnded, type OperationRules } from './operations/rules.ts';
+import { offloadByClock, offloadDueMs, SHELVE, SHELVE_OFFLOAD } from './operations/shelve.ts';
+import { firstTask, imaged, imageLeft, SNAPSHOT } from './operations/snapshot.ts';
+import { UNSHELVE } from './operations/unshelve.ts';
 import { powerSeen } from './power-sync.ts';
 import type { InstanceSettings } from './settings.ts';
 import { actionBegun, actionEnded, change, isWorking, next, NO_PARTS, NO_SOFT, tagOf, type InstanceState, type Living, type Working } from './state.ts';
 
-const RULES: Record<OperationName, OperationRules> = { create: CREATE, delete: DELETE, start: START, stop: STOP, reboot: REBOOT, evacuate: EVACUATE };
+const RULES: Record<OperationName, OperationRules> = {
+  create: CREATE,
+  delete: DELETE,
+  start: START,
+  stop: STOP,
+  reboot: REBOOT,
+  evacuate: EVACUATE,
+  createImage: SNAPSHOT,
+  createBackup: SNAPSHOT,
+  rebuild: REBUILD,
+  shelve: SHELVE,
+  shelveOffload: SHELVE_OFFLOAD,
+  unshelve: UNSHELVE,
+};
 
 export function decide(before: InstanceState, message: MessageOf<InstanceProtocol>, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   const after = decideOn(before.parts === NO_PARTS ? before : { ...before, parts: NO_PARTS }, message, facts, settings);
@@ -43,6 +60,7 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
     case 'update':
       return isLiving(state) ? update(state, message.changes, message.caller, facts) : next(state, refuse(notFound(state.id)));
     case 'wake':
+      if (isLiving(state) && facts.nowMs >= (offloadDueMs(state.record) ?? Infinity)) return offloadByClock(state, facts, settings);
       return isWorking(state) && facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : next(state);
     case 'guestSeen':
       return isLiving(state) ? powerSeen(state, message, facts, settings) : next(state);
@@ -58,6 +76,7 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
     case 'claimed':
     case 'ran':
     case 'hostStood':
+    case 'imaged':
       return answered(state, message, facts, settings);
     default:
       return unreachable(message);
@@ -72,7 +91,7 @@ export function recover(state: InstanceState, facts: Facts, settings: InstanceSe
 
 /** The store refused a commit by one of its rules. */
 export function refused(state: InstanceState, why: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
-  if (isWorking(state) && why === 'hostNotProved') return notProved(state, facts, settings);
+  if (isWorking(state) && why === 'hostNotProved') return (RULES[state.record.operation.name].notProved ?? notProved)(state, facts, settings);
   if (!isWorking(state) || state.record.operation.step !== 'place') throw new Error(`a commit was refused: ${why}`);
   return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : placementRefused(state, why, settings);
 }
@@ -99,7 +118,7 @@ function expire(state: Working, facts: Facts, settings: InstanceSettings): Next<
 }
 
 type Standing = RecoveryDoorProtocol['hostStanding']['reply'];
-type AnswerMessage = Extract<MessageOf<InstanceProtocol>, { type: 'placed' | 'addressed' | 'claimed' | 'ran' | 'hostStood' }>;
+type AnswerMessage = Extract<MessageOf<InstanceProtocol>, { type: 'placed' | 'addressed' | 'claimed' | 'ran' | 'hostStood' | 'imaged' }>;
 
 function answered(state: InstanceState, message: AnswerMessage, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   if (!isWorking(state) || message.tag !== tagOf(state)) return stale(state, message);
@@ -112,6 +131,8 @@ function answered(state: InstanceState, message: AnswerMessage, facts: Facts, se
       return claimed(state, message.outcome as Outcome<ClaimAnswer>, facts, settings);
     case 'hostStood':
       return hostStood(state, message.outcome as Outcome<Standing>, facts, settings);
+    case 'imaged':
+      return imaged(state, message.outcome, RULES[state.record.operation.name], facts, settings);
     case 'ran':
       return verbEnded(state, message.outcome as Outcome<VerbAnswer>, RULES[state.record.operation.name], facts, settings);
     default:
@@ -124,7 +145,7 @@ function lost(state: InstanceState, host: string, facts: Facts, settings: Instan
   if (!isWorking(state) || state.record.host !== host) return next(state);
   const { name } = state.record.operation;
   if (name === 'delete') return gone(state, 'doom', facts);
-  return name === 'create' || name === 'evacuate' ? hostLost(state, host, facts, settings) : next(state);
+  return name === 'create' || name === 'evacuate' || (name === 'unshelve' && state.record.operation.step !== 'start') ? hostLost(state, host, facts, settings) : next(state);
 }
 
 /** An answer to a round that is over. A promise that nobody needs any more runs out by itself. */
@@ -141,7 +162,7 @@ function act(state: Living, verb: Verb, caller: Caller, facts: Facts, settings: 
   const operation: Operation = {
     name: verb.name,
     id: facts.newId(),
-    step: firstStep(verb),
+    step: firstStep(verb, record),
     args: argsOf(verb, record),
     requestId: caller.requestId,
     startedAt: toIso(facts.nowMs),
@@ -153,14 +174,16 @@ function act(state: Living, verb: Verb, caller: Caller, facts: Facts, settings: 
   const actions = actionBegun({ ...record, actions: called }, operation, caller);
   // What the replaced operation had in flight is taken back; its answers are stale from here on.
   const takenBack = state.soft.asked ? [releaseAt(state.soft.asked.host, record.id, record.generation + 1)] : [];
-  const begun = change({ ...state, soft: { ...NO_SOFT, round: state.soft.round + 1 } }, { operation, taskState: taskOf(verb), actions }, facts) as Working;
+  const changes = { ...changesOf(verb), operation, taskState: taskOf(verb), actions };
+  const begun = change({ ...state, soft: { ...NO_SOFT, round: state.soft.round + 1 } }, changes, facts) as Working;
   // A server that never reached a host needs no host to end: one commit.
   if (verb.name === 'delete' && record.host === null) {
     const ended = gone(begun, 'drop', facts);
     return next(ended.state, { do: 'replyStored' }, ...takenBack, ...ended.effects);
   }
   const resumed = resume(begun, facts, settings);
-  return next(resumed.state, { do: 'replyStored' }, ...takenBack, ...resumed.effects);
+  const left = record.operation ? imageLeft(record) : [];
+  return next(resumed.state, { do: 'replyStored' }, ...takenBack, ...left, ...resumed.effects);
 }
 
 function update(state: Living, changes: InstanceChanges, caller: Caller, facts: Facts): Next<InstanceState> {
@@ -182,12 +205,39 @@ function checkLegal(state: Living, rule: RuleName, verb: string, caller: Caller)
   return new Fault('conflict', 'server.state', message).toRecord();
 }
 
-function firstStep(verb: Verb): string {
-  return verb.name === 'delete' ? 'destroy' : verb.name === 'evacuate' ? 'place' : verb.name;
+function firstStep(verb: Verb, { host }: Living['record']): string {
+  switch (verb.name) {
+    case 'delete':
+      return 'destroy';
+    case 'evacuate':
+      return 'place';
+    case 'createImage':
+    case 'createBackup':
+    case 'shelve':
+      return 'image';
+    case 'rebuild':
+      return 'wipe';
+    case 'shelveOffload':
+      return 'offload';
+    case 'unshelve':
+      return host === null ? 'place' : 'start';
+    default:
+      return verb.name;
+  }
+}
+
+/** What is true from the acceptance on. */
+function changesOf(verb: Verb): Partial<Living['record']> {
+  if (verb.name === 'rebuild') return rebuilt(verb);
+  return verb.name === 'unshelve' && verb.zone !== undefined ? { requestedZone: verb.zone } : {};
 }
 
 function argsOf(verb: Verb, { vmState }: Living['record']): Operation['args'] {
   if (verb.name === 'reboot') return { kind: verb.kind };
+  if (verb.name === 'createImage' || verb.name === 'shelve') return { image: verb.image };
+  if (verb.name === 'createBackup') return { image: verb.image, backupType: verb.backupType, rotation: verb.rotation };
+  if (verb.name === 'rebuild') return { stopped: vmState === 'stopped', ...(verb.preserveEphemeral && { preserveEphemeral: true }) };
+  if (verb.name === 'unshelve') return verb.host === null ? {} : { target: verb.host };
   if (verb.name !== 'evacuate') return {};
   const { target, force, stopped } = verb;
   return { stopped: stopped || vmState === 'stopped', ...(target !== null && { target, forcedHost: force }) };
@@ -208,7 +258,16 @@ function taskOf(verb: Verb): TaskState {
     case 'delete':
       return 'deleting';
     case 'evacuate':
+    case 'rebuild':
       return 'rebuilding';
+    case 'createImage':
+    case 'createBackup':
+    case 'shelve':
+      return firstTask(verb.name);
+    case 'shelveOffload':
+      return 'shelving_offloading';
+    case 'unshelve':
+      return 'unshelving';
     default:
       return unreachable(verb);
   }
@@ -217,6 +276,8 @@ function taskOf(verb: Verb): TaskState {
 function limitOf(verb: Verb, settings: InstanceSettings): number {
   if (verb.name === 'delete') return settings.destroyLimitMs;
   if (verb.name === 'evacuate') return settings.placeLimitMs;
+  if (verb.name === 'unshelve') return Math.max(settings.placeLimitMs, settings.powerLimitMs);
+  if (verb.name === 'rebuild' || verb.name === 'shelveOffload') return settings.destroyLimitMs;
   if (verb.name === 'stop') return settings.stopGraceMs + settings.powerLimitMs;
   if (verb.name === 'reboot' && verb.kind === 'soft') return settings.rebootGraceMs + settings.powerLimitMs;
   return settings.powerLimitMs;

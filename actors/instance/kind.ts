@@ -5,6 +5,7 @@ import { eventOf } from '../model/events-of.ts';
 import type { InstanceRecord } from '../model/instance.ts';
 import { decide, giveUp, recover, refused } from './decide.ts';
 import type { InstanceProtocol } from './messages.ts';
+import { offloadDueMs } from './operations/shelve.ts';
 import { parseInstanceMessage } from './parse.ts';
 import type { InstanceSettings } from './settings.ts';
 import { NO_PARTS, NO_SOFT, type InstanceState } from './state.ts';
@@ -30,7 +31,7 @@ export function instanceKind(settings: InstanceSettings): ActorKind {
     isIdle: (state) => !state.record?.operation,
     commitOf: (before, after, state) => {
       const parts: InstanceParts = { ...state.parts, event: eventOf(before, after) };
-      return { parts, open: after.operation !== null, dueAtMs: after.operation?.stepDueMs ?? null };
+      return { parts, open: after.operation !== null, dueAtMs: after.operation?.stepDueMs ?? offloadDueMs(after) };
     },
   });
 }

@@ -14,6 +14,12 @@ export type InstanceSettings = {
   readonly verbWaitMs: number;
   /** Hosts that may fail a create before it ends in error. */
   readonly attemptsMax: number;
+  /** Copying a disk on its host. */
+  readonly snapshotLimitMs: number;
+  /** Bringing the copy to the image service, with all retries. */
+  readonly uploadLimitMs: number;
+  /** A shelved server leaves its host after so long; 0: at once, -1: only when somebody asks. */
+  readonly shelvedOffloadMs: number;
   readonly schedulerSlices: number;
   /** Nobody who deletes waits for a host that is silent for longer. */
   readonly hostSilentMs: number;
@@ -28,6 +34,9 @@ export const INSTANCE_DEFAULTS: InstanceSettings = {
   powerLimitMs: 60_000,
   verbWaitMs: 20_000,
   attemptsMax: 3,
+  snapshotLimitMs: 1_800_000,
+  uploadLimitMs: 3_600_000,
+  shelvedOffloadMs: 0,
   schedulerSlices: 1,
   hostSilentMs: 15_000,
 };

@@ -63,7 +63,12 @@ export type InstanceRecord = {
   readonly actions: readonly ActionRecord[];
   /** Commands that were done, so that a retry is answered from the record and not done again. */
   readonly commands: readonly CommandMemory[];
+  /** What a shelved server comes back from; absent or null when it is none. */
+  readonly shelved?: Shelved | null;
 };
+
+/** The image with the disk of a shelved server, and when it leaves its host by itself (wall milliseconds; null: never, or it has). */
+export type Shelved = { readonly image: ImageRef; readonly offloadDueMs: number | null };
 
 export type CommandMemory = { readonly id: string; readonly atMs: number };
 

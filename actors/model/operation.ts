@@ -4,7 +4,7 @@
  */
 import type { FaultRecord, Json } from '../../runtime/base/fault.ts';
 
-export const OPERATIONS = ['create', 'delete', 'start', 'stop', 'reboot', 'evacuate'] as const;
+export const OPERATIONS = ['create', 'delete', 'start', 'stop', 'reboot', 'evacuate', 'createImage', 'createBackup', 'rebuild', 'shelve', 'shelveOffload', 'unshelve'] as const;
 export type OperationName = (typeof OPERATIONS)[number];
 
 export type Operation = {
@@ -56,6 +56,12 @@ const ACTION_EVENT: Record<OperationName, string> = {
   stop: 'compute_stop_instance',
   reboot: 'compute_reboot_instance',
   evacuate: 'compute_rebuild_instance',
+  createImage: 'compute_snapshot_instance',
+  createBackup: 'compute_backup_instance',
+  rebuild: 'compute_rebuild_instance',
+  shelve: 'compute_shelve_instance',
+  shelveOffload: 'compute_shelve_offload_instance',
+  unshelve: 'compute_unshelve_instance',
 };
 
 /** The history entry of an operation that begins. */

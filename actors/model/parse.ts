@@ -5,9 +5,10 @@
  * Nothing here may depend on who asks: rights are looked at elsewhere.
  */
 import { z } from 'zod';
-import type { GuestImage, GuestNic, GuestSpec, HostInventory } from '../../drivers/driver.ts';
+import type { DiskCopy, GuestImage, GuestNic, GuestSpec, HostInventory } from '../../drivers/driver.ts';
 import { Fault, type Json } from '../../runtime/base/fault.ts';
 import { UUID } from '../../runtime/base/ids.ts';
+import type { ImageRef } from './image.ts';
 import type { HostReport, PlacementRequest } from './placement.ts';
 import type { Resources } from './resources.ts';
 import { POWER_STATES, type PowerState } from './server-state.ts';
@@ -161,6 +162,21 @@ function wrongPlace(value: unknown, depth: number, left: Left): string[] | undef
 export const JSON_MAP = bounded<{ readonly [key: string]: Json }>();
 
 export const HASH = z.strictObject({ algorithm: z.enum(['sha512', 'sha256', 'md5']), hex: z.string().regex(/^[0-9a-fA-F]{1,128}$/) }).nullable();
+
+/** What a server remembers of an image. */
+export const IMAGE_REF = z.strictObject({
+  id: WORD,
+  name: NAME,
+  diskFormat: NAME,
+  containerFormat: NAME,
+  sizeBytes: COUNT,
+  hash: HASH,
+  minDiskGiB: COUNT,
+  minMemoryMiB: COUNT,
+  properties: TEXT_MAP,
+} satisfies Shape<ImageRef>);
+
+export const DISK_COPY = z.strictObject({ diskFormat: WORD, sizeBytes: COUNT, virtualBytes: COUNT } satisfies Shape<DiskCopy>);
 
 const GUEST_IMAGE = z.strictObject({
   id: WORD,

@@ -37,6 +37,16 @@ export const TASK_STATES = [
   'rebuild_spawning',
   'deleting',
   'soft-deleting',
+  'image_snapshot_pending',
+  'image_snapshot',
+  'image_backup',
+  'image_pending_upload',
+  'image_uploading',
+  'shelving',
+  'shelving_image_pending_upload',
+  'shelving_image_uploading',
+  'shelving_offloading',
+  'unshelving',
 ] as const;
 export type TaskState = (typeof TASK_STATES)[number];
 
@@ -136,6 +146,12 @@ export const ALLOWED = {
   },
   // Whatever else runs was running on a host that is dead; but a delete wins, and an evacuation is not begun twice.
   evacuate: { vm: ['active', 'stopped', 'error'], task: TASKS_OF_A_HOST, launched: true, lock: false },
+  createImage: { vm: ['active', 'stopped', 'paused', 'suspended'], task: 'none', launched: true, lock: false },
+  createBackup: { vm: ['active', 'stopped', 'paused', 'suspended'], task: 'none', launched: true, lock: false },
+  rebuild: { vm: ['active', 'stopped', 'error'], task: 'none', launched: true, lock: true },
+  shelve: { vm: ['active', 'stopped', 'paused', 'suspended'], task: 'none', launched: true, lock: true },
+  shelveOffload: { vm: ['shelved'], task: 'none', launched: true, lock: true },
+  unshelve: { vm: ['shelved', 'shelved_offloaded'], task: 'none', launched: true, lock: true },
   delete: { vm: 'any', task: 'any', launched: false, lock: true },
   update: { vm: 'any', task: 'any', launched: false, lock: true },
   metadata: { vm: ['active', 'paused', 'suspended', 'stopped'], task: 'any', launched: false, lock: true },

@@ -8,7 +8,7 @@ import { systemRandom, type Random } from '../../runtime/base/random.ts';
 import type { Clock } from '../../runtime/base/clock.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
-import type { DriverStatus, GuestEvent, GuestKey, GuestPower, GuestSeen, GuestSpec, HostInventory, HypervisorDriver, ImageSource } from '../driver.ts';
+import type { DiskCopy, DriverStatus, GuestEvent, GuestKey, GuestPower, GuestSeen, GuestSpec, HostInventory, HypervisorDriver, ImageSource, OpenCopy } from '../driver.ts';
 import { LibvirtConnection } from './connection.ts';
 import { domainXml, type Machine } from './domain-xml.ts';
 import { Domains, SHORT_MS, type Domain } from './domains.ts';
@@ -18,6 +18,7 @@ import { parseCapabilities, readInventory, type Capabilities } from './host.ts';
 import { locateLibvirt, type LibvirtPlace } from './locate.ts';
 import { LIFECYCLE_EVENT_ID, PROCEDURES } from './procedures.ts';
 import type { RpcSession } from './rpc.ts';
+import { Snapshots } from './snapshots.ts';
 import { reachableFolder } from './state-folder.ts';
 import { Storage, type Owner } from './storage.ts';
 
@@ -122,6 +123,7 @@ class LibvirtDriver implements HypervisorDriver {
   readonly #storage: Storage;
   readonly #clock: Clock;
   readonly #isTest: boolean;
+  readonly #snapshots: Snapshots;
   readonly #machine: Machine;
 
   constructor(parts: Parts) {
@@ -131,6 +133,7 @@ class LibvirtDriver implements HypervisorDriver {
     this.#storage = parts.storage;
     this.#clock = options.clock;
     this.#isTest = place.uri.startsWith('test:');
+    this.#snapshots = new Snapshots({ ...parts, clock: options.clock, isReal: !this.#isTest });
     this.#machine = {
       domainType: this.#isTest ? 'test' : options.virtType,
       arch: this.#isTest ? TEST_ARCH : capabilities.arch,
@@ -182,6 +185,24 @@ class LibvirtDriver implements HypervisorDriver {
       if (kind === 'soft') await this.#askDown(dom, graceMs, signal);
       await this.#cutIfOn(dom, signal);
       return this.#startAndSettle(dom, signal);
+    });
+  }
+
+  snapshot(guest: GuestKey, options: { imageId: string; quiesce: boolean }, signal: AbortSignal): Promise<DiskCopy> {
+    return verb(signal, async () => this.#snapshots.take(await this.#mine(guest, signal), options, signal));
+  }
+
+  openSnapshot(guest: GuestKey, { imageId }: { imageId: string }, signal: AbortSignal): Promise<OpenCopy> {
+    return verb(signal, async () => {
+      const dom = await this.#mine(guest, signal);
+      return this.#snapshots.open(dom.uuid, imageId);
+    });
+  }
+
+  dropSnapshot(guest: GuestKey, signal: AbortSignal): Promise<void> {
+    return verb(signal, async () => {
+      const { generation } = await this.#lookUp(guest.instanceId, signal);
+      if (generation === guest.generation) await this.#storage.dropCopies(guest.instanceId);
     });
   }
 

@@ -5,7 +5,7 @@
  */
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
-import type { DriverStatus, GuestEvent, GuestKey, GuestPower, GuestSeen, GuestSpec, HostInventory, HypervisorDriver } from '../driver.ts';
+import type { DiskCopy, DriverStatus, GuestEvent, GuestKey, GuestPower, GuestSeen, GuestSpec, HostInventory, HypervisorDriver, OpenCopy } from '../driver.ts';
 import { abortable } from './connection.ts';
 import { openLibvirtDriver, type LibvirtOptions } from './driver.ts';
 import { unreachableHypervisor } from './errors.ts';
@@ -68,6 +68,18 @@ export class LateDriver implements HypervisorDriver {
 
   async reboot(guest: GuestKey, options: { kind: 'soft' | 'hard'; graceMs: number }, signal: AbortSignal): Promise<Powered> {
     return this.#there().reboot(guest, options, signal);
+  }
+
+  async snapshot(guest: GuestKey, options: { imageId: string; quiesce: boolean }, signal: AbortSignal): Promise<DiskCopy> {
+    return this.#there().snapshot(guest, options, signal);
+  }
+
+  async openSnapshot(guest: GuestKey, options: { imageId: string }, signal: AbortSignal): Promise<OpenCopy> {
+    return this.#there().openSnapshot(guest, options, signal);
+  }
+
+  async dropSnapshot(guest: GuestKey, signal: AbortSignal): Promise<void> {
+    return this.#there().dropSnapshot(guest, signal);
   }
 
   async consoleOutput(guest: GuestKey, options: { maxBytes: number }, signal: AbortSignal): Promise<Buffer> {

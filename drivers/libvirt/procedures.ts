@@ -2,7 +2,7 @@
  * The part of libvirt's remote protocol that this driver speaks: numbers, arguments and answers. Numbers never change
  * between versions; libvirt only adds. A procedure that isn't here can't be called.
  */
-import { fixed, int, list, nothing, optional, string, struct, uhyper, uint, uuid, type Codec } from './xdr.ts';
+import { fixed, int, list, nothing, optional, string, struct, uhyper, uint, uuid, XdrError, type Codec } from './xdr.ts';
 
 export type Procedure<A, R> = { readonly number: number; readonly args: Codec<A>; readonly ret: Codec<R> };
 
@@ -20,6 +20,22 @@ const domain = struct({ name: string, uuid, id: int });
 export type Domain = { readonly name: string; readonly uuid: string; readonly id: number };
 
 const ofDomain = struct({ dom: domain });
+const PARAMETERS_MAX = 64;
+const MOUNTPOINTS_MAX = 256;
+/** libvirt's value with its type before it. Only read here, and only to come past it. */
+const typedValue: Codec<unknown> = {
+  write: () => {
+    throw new XdrError('typed values are only read');
+  },
+  read(r) {
+    const type = r.uint();
+    if (type === 7) return string.read(r);
+    if (type === 3 || type === 4 || type === 5) return r.uhyper();
+    if (type === 1 || type === 2 || type === 6) return r.uint();
+    throw new XdrError(`a value of type ${type}`);
+  },
+};
+
 const ofDomainAndFlags = struct({ dom: domain, flags: uint });
 
 export const PROCEDURES = {
@@ -56,6 +72,12 @@ export const PROCEDURES = {
   domainDestroyFlags: procedure(234, ofDomainAndFlags, nothing),
   domainUndefineFlags: procedure(231, ofDomainAndFlags, nothing),
   domainSuspend: procedure(34, ofDomain, nothing),
+  domainGetXmlDesc: procedure(14, ofDomainAndFlags, struct({ xml: string })),
+  domainBackupBegin: procedure(421, struct({ dom: domain, backupXml: string, checkpointXml: optional(string), flags: uint }), nothing),
+  domainGetJobStats: procedure(298, ofDomainAndFlags, struct({ type: int, params: list(struct({ field: string, value: typedValue }), PARAMETERS_MAX) })),
+  domainAbortJob: procedure(164, ofDomain, nothing),
+  domainFsFreeze: procedure(335, struct({ dom: domain, mountpoints: list(string, MOUNTPOINTS_MAX), flags: uint }), struct({ filesystems: int })),
+  domainFsThaw: procedure(336, struct({ dom: domain, mountpoints: list(string, MOUNTPOINTS_MAX), flags: uint }), struct({ filesystems: int })),
 } as const;
 
 /** Messages that libvirtd sends unasked, after a registration. */
@@ -64,6 +86,11 @@ export const LIFECYCLE_MESSAGE = {
   codec: struct({ callbackId: int, dom: domain, event: int, detail: int }),
 } as const;
 export const LIFECYCLE_EVENT_ID = 0;
+
+/** Of a job: none runs, and how the last one ended. */
+export const JOB = { none: 0, completed: 3 } as const;
+/** Of the job that ended last, instead of the one that runs. */
+export const JOB_STATS_COMPLETED = 1;
 
 export const METADATA_ELEMENT = 2;
 /** Refuses what libvirt's own schema doesn't know, so that a mistake of ours is seen and not ignored. */

@@ -45,6 +45,8 @@ const recordShape = z.object({ instanceId: z.string(), generation: z.int().min(0
 export type FolderRecord = z.infer<typeof recordShape>;
 
 const RECORD = 'instance.json';
+const ROOT_DISK = 'disk.qcow2';
+const COPY = 'copy-';
 const CONSOLE_LOG = 'console.log';
 const UNFINISHED = '.new-';
 const GONE = '.gone-';
@@ -92,7 +94,7 @@ export class Storage {
     const folder = await this.#folder(spec);
     const kernel = kernelBase === undefined ? undefined : await this.#copy(kernelBase, join(folder, 'kernel'));
     const ramdisk = ramdiskBase === undefined ? undefined : await this.#copy(ramdiskBase, join(folder, 'ramdisk'));
-    const disks: GuestDisk[] = [{ path: join(folder, 'disk.qcow2'), base: { path: base, format } }];
+    const disks: GuestDisk[] = [{ path: join(folder, ROOT_DISK), base: { path: base, format } }];
     await this.#disk(disks[0], rootBytes ?? inspection.virtualBytes, signal);
     for (const [name, sizeBytes] of [
       ['ephemeral.qcow2', spec.ephemeralGiB * GIB],
@@ -141,6 +143,29 @@ export class Storage {
     const newest = await tail(path, maxBytes);
     if (newest.length >= maxBytes) return newest;
     return Buffer.concat([await tail(`${path}.0`, maxBytes - newest.length), newest]);
+  }
+
+  rootDisk(instanceId: string): string {
+    return join(this.#path(instanceId), ROOT_DISK);
+  }
+
+  /** Where the copy of the root disk for that image is, or will be; `unfinished`: while it is made. */
+  copyPath(instanceId: string, imageId: string): { readonly path: string; readonly unfinished: string } {
+    check(isUuid(imageId), 'a copy is named by the uuid of its image');
+    const path = join(this.#path(instanceId), `${COPY}${imageId}.qcow2`);
+    return { path, unfinished: `${path}${UNFINISHED}` };
+  }
+
+  /** An empty file that nobody else may read, for a tool to write. */
+  async emptyCopy(path: string): Promise<void> {
+    await rm(path, { force: true });
+    await (await open(path, 'wx', 0o600)).close();
+  }
+
+  /** Removes copies of the root disk, half ones too. */
+  async dropCopies(instanceId: string): Promise<void> {
+    const names = await readdir(this.#path(instanceId)).catch(() => []);
+    for (const name of names) if (name.startsWith(COPY)) await rm(join(this.#path(instanceId), name), { force: true });
   }
 
   #path(instanceId: string): string {

@@ -94,6 +94,9 @@ export async function openSimulatedDriver(options: SimulatedOptions): Promise<Hy
     stop: (guest, { graceMs }, signal) => gate.pass(call('stop', guest, signal), async () => machine.switchOff(guest, await askDown(guest, graceMs, signal))),
     reboot: (guest, { kind, graceMs }, signal) =>
       gate.pass(call('reboot', guest, signal), async () => machine.restart(guest, kind === 'soft' && (await askDown(guest, graceMs, signal)))),
+    snapshot: (guest, { imageId }, signal) => gate.pass(call('snapshot', guest, signal), () => machine.snapshot(guest, imageId)),
+    openSnapshot: (guest, { imageId }, signal) => gate.pass(call('openSnapshot', guest, signal), () => machine.openSnapshot(guest, imageId)),
+    dropSnapshot: (guest, signal) => gate.pass(call('dropSnapshot', guest, signal), () => machine.dropSnapshot(guest)),
     consoleOutput: (guest, { maxBytes }, signal) => gate.pass(call('consoleOutput', guest, signal), () => machine.console(guest, maxBytes)),
     list: (signal) =>
       gate.pass(call('list', null, signal), () =>

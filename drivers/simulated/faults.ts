@@ -6,7 +6,7 @@
 import { check } from '../../runtime/base/check.ts';
 import type { Fault } from '../../runtime/base/fault.ts';
 
-export type Verb = 'inventory' | 'spawn' | 'destroy' | 'start' | 'stop' | 'reboot' | 'consoleOutput' | 'list';
+export type Verb = 'inventory' | 'spawn' | 'destroy' | 'start' | 'stop' | 'reboot' | 'snapshot' | 'openSnapshot' | 'dropSnapshot' | 'consoleOutput' | 'list';
 
 export type When = {
   /** Only calls for this instance count. */

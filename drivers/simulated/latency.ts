@@ -15,6 +15,9 @@ export type Latencies = {
   readonly startMs: Latency;
   readonly stopMs: Latency;
   readonly rebootMs: Latency;
+  readonly snapshotMs: Latency;
+  readonly openSnapshotMs: Latency;
+  readonly dropSnapshotMs: Latency;
   readonly consoleOutputMs: Latency;
   readonly listMs: Latency;
   /** How long a guest needs to go off when asked; one that takes longer than the grace loses its power. */
@@ -28,6 +31,9 @@ const NONE: Latencies = {
   startMs: 0,
   stopMs: 0,
   rebootMs: 0,
+  snapshotMs: 0,
+  openSnapshotMs: 0,
+  dropSnapshotMs: 0,
   consoleOutputMs: 0,
   listMs: 0,
   shutdownMs: 0,

@@ -5,13 +5,14 @@
 import { check } from '../../runtime/base/check.ts';
 import type { Clock } from '../../runtime/base/clock.ts';
 import { Fault } from '../../runtime/base/fault.ts';
-import type { GuestEvent, GuestKey, GuestPower, GuestSpec } from '../driver.ts';
+import type { DiskCopy, GuestEvent, GuestKey, GuestPower, GuestSpec, OpenCopy } from '../driver.ts';
 import { renderConsole } from './console.ts';
 import type { GuestSlot, Guests } from './guests.ts';
 import { MEMORY_OVERCOMMIT, checkSpec } from './limits.ts';
 import type { Capacity } from './limits.ts';
 import { toRecord, withConsole } from './record.ts';
 import type { ConsoleEntry, GuestRecord } from './record.ts';
+import { describeCopy, openCopy } from './snapshot.ts';
 
 export type Powered = { power: GuestPower };
 
@@ -29,6 +30,10 @@ export interface Machine {
   switchOff(guest: GuestKey, orderly: boolean): Powered;
   restart(guest: GuestKey, orderly: boolean): Powered;
   console(guest: GuestKey, maxBytes: number): Buffer;
+  /** Copies the disk for that image, unless it is done; a copy for another one goes. */
+  snapshot(guest: GuestKey, imageId: string): DiskCopy;
+  openSnapshot(guest: GuestKey, imageId: string): OpenCopy;
+  dropSnapshot(guest: GuestKey): void;
   /** A running guest goes off by itself. Undefined when it does not run. */
   drop(instanceId: string, power: 'shutdown' | 'crashed'): GuestEvent | undefined;
   /** A running guest of somebody else. */
@@ -108,6 +113,20 @@ export function openMachine(parts: { host: string; guests: Guests; clock: Clock;
       return { power: 'running' };
     },
     console: (guest, maxBytes) => renderConsole(guests.read(find(guest)), host, maxBytes),
+    snapshot(guest, imageId) {
+      const record = guests.read(find(guest));
+      if (record.snapshot?.imageId === imageId) return describeCopy(record);
+      const copied: GuestRecord = { ...record, snapshot: { imageId, wallMs: clock.wallMs() } };
+      guests.put(copied);
+      return describeCopy(copied);
+    },
+    openSnapshot: (guest, imageId) => openCopy(guests.read(find(guest)), imageId),
+    dropSnapshot(guest) {
+      const slot = guests.find(guest.instanceId);
+      if (slot?.generation !== guest.generation) return;
+      const { snapshot, ...record } = guests.read(slot);
+      if (snapshot !== undefined) guests.put(record);
+    },
     drop(instanceId, power) {
       const slot = guests.find(instanceId);
       if (slot?.power !== 'running') return undefined;

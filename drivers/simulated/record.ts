@@ -29,6 +29,8 @@ const guestRecord = z.object({
   imageId: z.string(),
   nics: z.array(z.object({ mac: z.string(), address: z.string() })),
   console: z.array(consoleEntry),
+  /** The image that its disk was copied for; the copy's bytes are told from what stands here. */
+  snapshot: z.object({ imageId: z.string(), wallMs: z.number() }).exactOptional(),
   /** A guard stopped it, since the lease of its host had ended; until it is started again. */
   fenced: z.literal(true).exactOptional(),
 });

@@ -93,6 +93,9 @@ export class SimGuard {
       start: (guest, signal) => through((driver) => driver.start(guest, signal)),
       stop: (guest, options, signal) => through((driver) => driver.stop(guest, options, signal)),
       reboot: (guest, options, signal) => through((driver) => driver.reboot(guest, options, signal)),
+      snapshot: (guest, options, signal) => through((driver) => driver.snapshot(guest, options, signal)),
+      openSnapshot: (guest, options, signal) => through((driver) => driver.openSnapshot(guest, options, signal)),
+      dropSnapshot: (guest, signal) => through((driver) => driver.dropSnapshot(guest, signal)),
       consoleOutput: (guest, options, signal) => through((driver) => driver.consoleOutput(guest, options, signal)),
       list: (signal) => through((driver) => driver.list(signal)),
       watch(onEvent) {

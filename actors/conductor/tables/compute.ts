@@ -156,6 +156,13 @@ create table if not exists flavor (
   created_at timestamptz not null default clock_timestamp()
 );
 
+-- Images that are made of servers, until they have all their bytes, and those that shelved servers come back from.
+create table if not exists snapshot_image (
+  image_id uuid primary key,
+  instance_id uuid not null,
+  made_at timestamptz not null default clock_timestamp()
+);
+
 -- Generations when the store was restored: a guest of a higher one may be of the history that was lost.
 create table if not exists restored (
   instance_id uuid primary key,

@@ -139,7 +139,7 @@ function requestOf(state: Working): PlacementRequest {
     count: 1,
     need: needOf(record.flavor),
     zone: record.requestedZone,
-    onlyHost: isMoving(record) ? ((record.operation.args['target'] as string | undefined) ?? null) : record.requestedHost,
+    onlyHost: isMoving(record) || isComing(record) ? ((record.operation.args['target'] as string | undefined) ?? null) : record.requestedHost,
     skipFilters: record.operation.args['forcedHost'] === true,
     excludedHosts: record.operation.excludedHosts,
     extraSpecs: record.flavor.extraSpecs,
@@ -241,6 +241,15 @@ function isMoving({ operation }: Working['record']): boolean {
   return operation.name === 'evacuate';
 }
 
+/** It was shelved and left its host: it keeps its addresses, and what fails leaves it shelved. */
+function isComing({ operation }: Working['record']): boolean {
+  return operation.name === 'unshelve';
+}
+
+function keepsAddresses(record: Working['record']): boolean {
+  return isMoving(record) || isComing(record);
+}
+
 /** The store refused the placement: the promise is given back and everything is asked anew in a moment, not at once. */
 export function placementRefused(state: Working, why: string, settings: InstanceSettings): Next<InstanceState> {
   const { record, soft } = state;
@@ -263,7 +272,7 @@ function cleared(state: Working, op: 'drop' | 'doom' | 'evacuate', facts: Facts,
   const { operation, host } = record;
   const fault = hostFault(state) ?? new Fault('unavailable', 'host.lost', 'The host of the server was lost.').toRecord();
   const attempt = operation.attempt + 1;
-  const moving = isMoving(record);
+  const moving = keepsAddresses(record);
   const parts = partsOf(record, op);
   const freed = moving ? { host: null } : { host: null, nics: [] };
   if (op === 'doom') return giveUp(state, fault, facts, null, { freed, parts });
@@ -277,7 +286,7 @@ function cleared(state: Working, op: 'drop' | 'doom' | 'evacuate', facts: Facts,
     {
       ...atStep(record, 'place', settings.placeLimitMs, facts, { attempt, excludedHosts }),
       ...freed,
-      taskState: moving ? 'rebuilding' : 'scheduling',
+      taskState: isComing(record) ? 'unshelving' : moving ? 'rebuilding' : 'scheduling',
     },
     facts,
     parts,
@@ -287,8 +296,8 @@ function cleared(state: Working, op: 'drop' | 'doom' | 'evacuate', facts: Facts,
 }
 
 function partsOf(record: Working['record'], op: 'drop' | 'doom' | 'evacuate'): Partial<Parts> {
-  if (op === 'evacuate') return { claims: [{ op, generation: record.generation, host: record.host ?? '' }], dropAddresses: !isMoving(record) };
-  if (isMoving(record)) return { claims: [{ op, generation: record.generation }] };
+  if (op === 'evacuate') return { claims: [{ op, generation: record.generation, host: record.host ?? '' }], dropAddresses: !keepsAddresses(record) };
+  if (keepsAddresses(record)) return { claims: [{ op, generation: record.generation }] };
   const parts = { claims: [{ op, generation: record.generation }] as const, dropAddresses: true };
   return parts;
 }
@@ -304,8 +313,9 @@ function giveUp(
   const ended = change(
     state,
     {
-      vmState: 'error',
+      vmState: isComing(record) ? 'shelved_offloaded' : 'error',
       taskState: null,
+      ...(isComing(record) && { powerState: 'pending' }),
       fault: { ...fault, at: toIso(facts.nowMs) },
       operation: null,
       ...undone?.freed,
@@ -314,7 +324,7 @@ function giveUp(
     facts,
     undone?.parts,
   );
-  const unused = isMoving(record) ? [] : record.nics.length > 0 ? record.nics : state.soft.nics;
+  const unused = keepsAddresses(record) ? [] : record.nics.length > 0 ? record.nics : state.soft.nics;
   return next({ ...ended, soft: NO_SOFT }, ...freeAddresses(record.id, unused));
 }
 

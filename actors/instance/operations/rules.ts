@@ -6,6 +6,7 @@ import type { Outcome } from '../../../runtime/actor/effect.ts';
 import type { Facts, Next } from '../../../runtime/actor/kind.ts';
 import { Fault, type FaultRecord } from '../../../runtime/base/fault.ts';
 import { hostRef, type GuestVerb, type VerbAnswer } from '../../host/messages.ts';
+import type { DiskCopy } from '../../../drivers/driver.ts';
 import type { PowerState } from '../../model/server-state.ts';
 import type { Effect } from '../../../runtime/actor/effect.ts';
 import type { InstanceSettings } from '../settings.ts';
@@ -15,9 +16,13 @@ export type OperationRules = {
   /** The effects that take up the current step. */
   readonly resume: (state: Working, facts: Facts, settings: InstanceSettings) => Next<InstanceState>;
   /** The verb that the current step runs has ended well. */
-  readonly verbDone: (state: Working, power: PowerState | null, facts: Facts, settings: InstanceSettings) => Next<InstanceState>;
+  readonly verbDone: (state: Working, power: PowerState | null, facts: Facts, settings: InstanceSettings, disk?: DiskCopy) => Next<InstanceState>;
   /** The verb failed for good, or the step's time is over (Fault `timeout`). */
   readonly failed: (state: Working, fault: FaultRecord, facts: Facts, settings: InstanceSettings) => Next<InstanceState>;
+  /** A conductor has done what the current step asks of it. Only of operations that make images. */
+  readonly imaged?: (state: Working, value: unknown, facts: Facts, settings: InstanceSettings) => Next<InstanceState>;
+  /** The store does not know that the host which was left behind is dead. */
+  readonly notProved?: (state: Working, facts: Facts, settings: InstanceSettings) => Next<InstanceState>;
 };
 
 /** Pause before a step is tried again. */
@@ -54,7 +59,7 @@ export function verbEnded(state: Working, outcome: Outcome<VerbAnswer>, rules: O
   const answer = outcome.value;
   switch (answer.is) {
     case 'done':
-      return rules.verbDone(state, answer.power, facts, settings);
+      return rules.verbDone(state, answer.power, facts, settings, answer.disk);
     case 'running':
       return rules.resume(state, facts, settings);
     case 'noClaim':

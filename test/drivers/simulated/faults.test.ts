@@ -50,6 +50,7 @@ describe('a fault script', () => {
   it('fails every verb once, and that one only', async () => {
     const { faults, driver } = await open();
     const spec = simulatedSpec();
+    const imageId = spec.image.id;
     await driver.spawn(spec, never);
     const verbs: Record<Verb, () => Promise<unknown>> = {
       inventory: () => driver.inventory(never),
@@ -57,11 +58,15 @@ describe('a fault script', () => {
       start: () => driver.start(spec, never),
       stop: () => driver.stop(spec, { graceMs: 0 }, never),
       reboot: () => driver.reboot(spec, { kind: 'hard', graceMs: 0 }, never),
+      snapshot: () => driver.snapshot(spec, { imageId, quiesce: false }, never),
+      openSnapshot: () => driver.openSnapshot(spec, { imageId }, never),
+      dropSnapshot: () => driver.dropSnapshot(spec, never),
       consoleOutput: () => driver.consoleOutput(spec, { maxBytes: 1 }, never),
       list: () => driver.list(never),
       destroy: () => driver.destroy(spec, never),
     };
-    const names: Verb[] = ['inventory', 'spawn', 'start', 'stop', 'reboot', 'consoleOutput', 'list', 'destroy'];
+    const names: Verb[] = ['inventory', 'spawn', 'start', 'stop', 'reboot', 'snapshot', 'openSnapshot', 'dropSnapshot', 'consoleOutput', 'list', 'destroy'];
+    await driver.snapshot(spec, { imageId, quiesce: false }, never);
     for (const name of names) faults.fail(name, broken);
     for (const name of names) expect([name, ...(await outcomes(2, verbs[name]))]).toEqual([name, 'test.broken', 'done']);
   });
