@@ -27,6 +27,7 @@ import { imageServe } from './records/image.ts';
 import { cellSecrets, type CellSecretParts } from './records/secrets.ts';
 import { seedRecords } from './records/seed.ts';
 import { LeftImages, snapshotServe, type ImageDesk } from './snapshot-images.ts';
+import { snapshotRows } from './snapshot-rows.ts';
 import { recordServe } from './records/serve.ts';
 import { openPgStore, type CellStore } from './store.ts';
 
@@ -85,8 +86,8 @@ export async function openConductor(parts: ConductorParts): Promise<Conductor> {
     nodes,
     shards: shardTable(owners),
     kind(view, ways) {
-      left ??= new LeftImages({ pool, desk: ways, clock, log });
-      const images = { ...imageTicketServe({ pool, ways }), ...snapshotServe({ pool, desk: ways, log }) };
+      left ??= new LeftImages({ rows: snapshotRows(pool), desk: ways, clock, log });
+      const images = { ...imageTicketServe({ pool, ways }), ...snapshotServe({ rows: snapshotRows(pool), desk: ways, log }) };
       return conductorKind(store, { ...records, ...images }, { ...view, nodes });
     },
     secrets: (wanted) => cellSecrets({ ...wanted, pool }),

@@ -12,6 +12,7 @@ import { KEY_PAIR_ROUTES } from './projects/key-pairs.ts';
 import { LIMIT_ROUTES } from './projects/limits.ts';
 import { QUOTA_CLASS_ROUTES } from './projects/quota-classes.ts';
 import { QUOTA_ROUTES } from './projects/quota-sets.ts';
+import { ASSISTED_SNAPSHOT_ROUTES } from './proxies/assisted-snapshots.ts';
 import { IMAGE_ROUTES } from './proxies/images.ts';
 import { SERVER_ROUTES } from './servers/servers.ts';
 
@@ -21,6 +22,7 @@ export const ROUTES: readonly ComputeRoute[] = [
   ...FLAVOR_ACCESS_ROUTES,
   ...EXTRA_SPEC_ROUTES,
   ...IMAGE_ROUTES,
+  ...ASSISTED_SNAPSHOT_ROUTES,
   ...LIMIT_ROUTES,
   ...QUOTA_ROUTES,
   ...QUOTA_CLASS_ROUTES,

@@ -68,7 +68,7 @@ export function richInstance(): InstanceRecord {
 
 /** A server's life from its order to its end, as often as needed: hosts that refuse, that fail, that do not answer. */
 export function saidByInstance(): Sent[] {
-  return [failingLife(), fullLife(), deletedEarly()].flat();
+  return [failingLife(), fullLife(), deletedEarly(), copiedLife()].flat();
 }
 
 function failingLife(): Sent[] {
@@ -93,6 +93,39 @@ function fullLife(): Sent[] {
   life.act({ name: 'delete' });
   // The host fails for good: the claim is doomed, and the host is told to look.
   life.answer('ran', { ok: true, value: { is: 'failed', fault: new Fault('conflict', 'host.stale', 'Stale.').toRecord() } });
+  return life.sent;
+}
+
+/** Images are made of it, it is rebuilt, shelved, and comes back. */
+function copiedLife(): Sent[] {
+  const life = new InstanceLife();
+  life.placed();
+  life.answer('claimed', { ok: true, value: { granted: true, hostEpoch: 2 } });
+  life.answer('ran', { ok: true, value: { is: 'done', power: 'running' } });
+  const image = { id: IMAGE_ID, name: 'copy', owner: 'blue', minDiskGiB: 1, minMemoryMiB: 0, properties: { image_type: 'backup', 'a b': '' } };
+  const done = (power: 'running' | 'shutdown' | null = null): void => life.answer('ran', { ok: true, value: { is: 'done', power } });
+  const copied = (): void => {
+    life.answer('ran', { ok: true, value: { is: 'done', power: null, disk: { diskFormat: 'qcow2', sizeBytes: 7, virtualBytes: 9 } } });
+    life.answer('imaged', { ok: true, value: undefined });
+    done();
+    life.answer('imaged', { ok: true, value: richInstance().image });
+  };
+  life.act({ name: 'createBackup', image, backupType: 'daily', rotation: 1 });
+  life.answer('imaged', { ok: true, value: undefined });
+  copied();
+  life.act({ name: 'createImage', image });
+  life.answer('imaged', { ok: true, value: undefined });
+  life.answer('ran', { ok: true, value: { is: 'failed', fault: new Fault('unsupported', 'test', 'It cannot be copied.').toRecord() } });
+  done();
+  life.act({ name: 'rebuild', image: richInstance().image, kernel: null, ramdisk: null, changes: {}, preserveEphemeral: false });
+  done();
+  done('running');
+  life.act({ name: 'shelve', image });
+  life.answer('imaged', { ok: true, value: undefined });
+  done('shutdown');
+  copied();
+  done();
+  life.act({ name: 'unshelve', host: null });
   return life.sent;
 }
 
@@ -124,7 +157,7 @@ class InstanceLife {
     this.answer('addressed', { ok: true, value: nic });
   }
 
-  answer(as: 'placed' | 'addressed' | 'claimed' | 'ran', outcome: Outcome): void {
+  answer(as: 'placed' | 'addressed' | 'claimed' | 'ran' | 'imaged', outcome: Outcome): void {
     this.#say({ type: as, tag: this.#asked.get(as) ?? '', outcome });
   }
 
@@ -174,6 +207,8 @@ export async function saidByHost(): Promise<Sent[]> {
     // Its driver's way to images, as the node plugs it.
     const ticket = { type: 'hostImageTicket', host: HOST, imageId: INSTANCE_ID, again: false };
     sent.push({ to: CONDUCTOR, message: ticket });
+    const upload = { type: 'hostUploadTicket', host: HOST, instanceId: INSTANCE_ID, imageId: IMAGE_ID, again: false };
+    sent.push({ to: CONDUCTOR, message: upload });
   } finally {
     await driver.close();
   }

@@ -72,6 +72,8 @@ export type MemoryTables = {
   readonly fixedIps: Map<string, FixedIp>;
   readonly idempotency: Map<string, { readonly bodyHash: string; readonly instances: readonly string[] }>;
   readonly events: EventRow[];
+  /** Images that are made of servers, by id: whose, and since when. */
+  readonly snapshotImages: Map<string, { readonly instanceId: string; readonly madeMs: number }>;
 };
 
 export function memoryTables(): MemoryTables {
@@ -91,6 +93,7 @@ export function memoryTables(): MemoryTables {
     fixedIps: new Map(),
     idempotency: new Map(),
     events: [],
+    snapshotImages: new Map(),
   };
 }
 

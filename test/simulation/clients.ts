@@ -5,6 +5,7 @@
 import { CONDUCTOR } from '../../actors/conductor/messages.ts';
 import type { CreateOrder } from '../../actors/conductor/messages/write.ts';
 import { instanceRef, type Verb } from '../../actors/instance/messages.ts';
+import type { ImageDraft } from '../../actors/model/image.ts';
 import type { VmState } from '../../actors/model/server-state.ts';
 import { toLoaded } from '../doubles/memory-store.ts';
 import { quotaNeed } from '../../actors/model/quota.ts';
@@ -17,7 +18,8 @@ import type { World } from './world.ts';
 const ANSWER_MS = 8_000;
 const TRIES = 8;
 
-export type Ack = { readonly id: string; readonly requestId: string; readonly verb: Verb['name'] };
+/** `image`: of a verb that makes one; `rotation`: how many of its kind are to be left. */
+export type Ack = { readonly id: string; readonly requestId: string; readonly verb: Verb['name']; readonly image?: string; readonly rotation?: number };
 /** What was answered to clients. */
 export class Acks {
   readonly created: { readonly key: string; readonly ids: readonly string[]; readonly least: number }[] = [];
@@ -26,7 +28,7 @@ export class Acks {
   readonly shown: { readonly id: string; readonly version: number; readonly revision: number }[] = [];
 }
 
-export type Action = 'create' | 'multi' | 'burst' | 'start' | 'stop' | 'soft' | 'hard' | 'delete' | 'get' | 'evacuate';
+export type Action = 'create' | 'multi' | 'burst' | 'start' | 'stop' | 'soft' | 'hard' | 'delete' | 'get' | 'evacuate' | 'image' | 'backup' | 'rebuild' | 'shelve' | 'offload' | 'unshelve';
 
 export class Client {
   readonly #world: World;
@@ -77,9 +79,28 @@ export class Client {
         return this.#onSome((id) => this.act(id, { name: action }), ['stopped']);
       case 'stop':
         return this.#onSome((id) => this.act(id, { name: action }), ['active']);
+      case 'image':
+        return this.#onSome((id) => this.act(id, { name: 'createImage', image: this.#draft(id, {}) }), ['active', 'stopped']);
+      case 'backup':
+        return this.#onSome(
+          (id) => this.act(id, { name: 'createBackup', image: this.#draft(id, { backup_type: 'daily' }), backupType: 'daily', rotation: Math.floor(this.#random.next() * 3) }),
+          ['active', 'stopped'],
+        );
+      case 'rebuild':
+        return this.#onSome((id) => this.act(id, { name: 'rebuild', image: REBUILT, kernel: null, ramdisk: null, changes: {}, preserveEphemeral: false }), ['active', 'stopped', 'error']);
+      case 'shelve':
+        return this.#onSome((id) => this.act(id, { name: 'shelve', image: this.#draft(id, {}) }), ['active', 'stopped']);
+      case 'offload':
+        return this.#onSome((id) => this.act(id, { name: 'shelveOffload' }, true), ['shelved']);
+      case 'unshelve':
+        return this.#onSome((id) => this.act(id, { name: 'unshelve', host: null }), ['shelved', 'shelved_offloaded']);
       default:
         return this.#onSome((id) => this.act(id, { name: action }));
     }
+  }
+
+  #draft(id: string, properties: { readonly [key: string]: string }): ImageDraft {
+    return { id: this.#random.uuid(), name: 'copy', owner: 'blue', minDiskGiB: 1, minMemoryMiB: 0, properties: { ...properties, instance_uuid: id } };
   }
 
   /** Orders servers; answers with their ids, or none when it was refused. */
@@ -131,7 +152,8 @@ export class Client {
       actors.ask(instanceRef(id), { type: 'act', verb, caller }, { timeoutMs: 5_000, commandId }),
     );
     if (!answer) return;
-    this.#world.acks.done.push({ id, requestId, verb: verb.name });
+    const image = verb.name === 'createImage' || verb.name === 'createBackup' ? { image: verb.image.id } : {};
+    this.#world.acks.done.push({ id, requestId, verb: verb.name, ...image, ...(verb.name === 'createBackup' && { rotation: verb.rotation }) });
     this.#world.faults.note(`${this.#name}: accepted ${verb.name} of ${id} as ${requestId}`);
   }
 
@@ -182,3 +204,5 @@ export class Client {
 }
 
 const NO_ANSWER = Symbol('no answer');
+const { image } = newInstance('00000000-0000-4000-8000-000000000000', { requestId: '', userId: '', name: '', nowMs: 0, stepDueMs: 0 });
+const REBUILT = { ...image, id: 'other', name: 'other' };

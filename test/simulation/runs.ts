@@ -18,6 +18,9 @@ async function measured(world: World, work: () => Promise<void>, more: (world: W
 
 const UNLIMITED = { instances: -1, cores: -1, ram: -1 };
 const ACTIONS: readonly Action[] = ['create', 'create', 'multi', 'burst', 'start', 'stop', 'stop', 'soft', 'hard', 'delete', 'delete', 'get'];
+/** In some of the runs, beside the others: images of servers, rebuilt and shelved ones. */
+const COPY_ACTIONS: readonly Action[] = ['image', 'backup', 'backup', 'rebuild', 'shelve', 'shelve', 'offload', 'unshelve', 'unshelve'];
+const COPY_SHARE = 0.4;
 /** Where machines are lost: longer lives, and servers that go elsewhere. */
 const LOST_ACTIONS: readonly Action[] = ['create', 'multi', 'start', 'stop', 'soft', 'delete', 'get', 'evacuate', 'evacuate', 'evacuate', 'evacuate'];
 const LOST_PAUSES_MS = [10_000, 20_000, 30_000];
@@ -28,6 +31,7 @@ export async function randomRun(seed: number): Promise<RunResult> {
   const quota = random.next() < 0.3 ? { instances: 2 + Math.floor(random.next() * 4), cores: -1, ram: -1 } : UNLIMITED;
   const nodes = pick(random, [1, 1, 2, 2, 3, 3, 4, 5]);
   const computes = random.next() < 0.3 ? 1 + Math.floor(random.next() * 3) : 0;
+  const copies = drawCopies(seed);
   const losses = drawLosses(seededRandom(seed ^ 0x51ab), nodes + computes);
   const hosts = Math.max(computes, 1 + Math.floor(random.next() * 4));
   const world = new World({
@@ -38,18 +42,26 @@ export async function randomRun(seed: number): Promise<RunResult> {
     vcpusPerHost: 1 + Math.floor(random.next() * 8) + (losses ? 3 : 0),
     plan: { ...drawPlan(random, nodes + computes), hostLoss: losses?.rate ?? 0 },
     ...(losses && { losses }),
+    ...(copies && { shelvedOffloadMs: copies.shelvedOffloadMs }),
     cidr: pick(random, ['10.20.0.0/29', '10.20.0.0/28', '10.20.0.0/26']),
     quota,
   });
   const pauseMs = pick(random, losses ? LOST_PAUSES_MS : [200, 2_000, 10_000, 30_000]);
   const clients = 1 + Math.floor(random.next() * 3);
+  const actionsOf = [...(losses ? LOST_ACTIONS : ACTIONS), ...(copies ? COPY_ACTIONS : [])];
   return measured(world, async () => {
     const lives = Array.from({ length: clients }, (_, i) => {
-      const actions = Array.from({ length: 4 + Math.floor(random.next() * 7) }, () => pick(random, losses ? LOST_ACTIONS : ACTIONS));
+      const actions = Array.from({ length: 4 + Math.floor(random.next() * 7) }, () => pick(random, actionsOf));
       return new Client(world, `c${i + 1}`, i === 0 ? 'ann' : 'bob').live(['create', ...actions], pauseMs);
     });
     await Promise.all(lives);
   });
+}
+
+/** Drawn from chance of its own: the other runs stay what they were. */
+function drawCopies(seed: number): { readonly shelvedOffloadMs: number } | undefined {
+  const random = seededRandom(seed ^ 0x77c3);
+  return random.next() < COPY_SHARE ? { shelvedOffloadMs: pick(random, [0, 0, 20_000, -1]) } : undefined;
 }
 
 /** What is done after a server was created, each with the crash somewhere in it. */
@@ -62,6 +74,11 @@ export const SCENARIOS = {
   hard: ['hard'],
   delete: ['delete'],
   'delete at once': ['delete'],
+  image: ['image'],
+  backup: ['backup'],
+  rebuild: ['rebuild'],
+  shelve: ['shelve'],
+  unshelve: ['shelve', 'unshelve'],
 } as const satisfies { readonly [name: string]: readonly Action[] };
 export type Scenario = keyof typeof SCENARIOS;
 

@@ -22,6 +22,8 @@ export const INSTANCE_SETTINGS: InstanceSettings = {
   rebootGraceMs: 8_000,
   powerLimitMs: 20_000,
   verbWaitMs: 4_000,
+  snapshotLimitMs: 20_000,
+  uploadLimitMs: 30_000,
 };
 
 /** Nobody here counts beats of event loops: fewer make a run faster. */
@@ -53,6 +55,9 @@ export function driverLatency(): Partial<Latencies> {
     startMs: 200,
     stopMs: 50,
     rebootMs: 300,
+    snapshotMs: { fromMs: 20, toMs: 4_000 },
+    openSnapshotMs: 5,
+    dropSnapshotMs: { fromMs: 5, toMs: 300 },
     shutdownMs: { fromMs: 100, toMs: 12_000 },
     listMs: 5,
     inventoryMs: 5,

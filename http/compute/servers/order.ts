@@ -124,7 +124,7 @@ async function imageFor(call: Call, parts: ComputeParts, body: CreateBody): Prom
 }
 
 /** The image service decides by the token; ownership is checked again, so that a careless service opens nothing. */
-async function readableImage(call: Call, parts: ComputeParts, imageId: string): Promise<CatalogImage | null> {
+export async function readableImage(call: Call, parts: ComputeParts, imageId: string): Promise<CatalogImage | null> {
   if (!isUuid(imageId.toLowerCase())) return null;
   const image = await imageOf(parts, call, imageId);
   if (image === null) return null;
@@ -140,6 +140,11 @@ function refuseMisfit(call: Call, parts: ComputeParts, flavor: Flavor, image: Ca
     }
     return;
   }
+  refuseLarge(flavor, image);
+}
+
+/** An image that does not fit on the root disk of a flavor that has one. */
+export function refuseLarge(flavor: Flavor, image: CatalogImage): void {
   if (image.sizeBytes > flavor.rootGiB * GIB) {
     throw invalid(`Flavor's disk is too small for requested image. Flavor disk is ${flavor.rootGiB * GIB} bytes, image is ${image.sizeBytes} bytes.`);
   }
@@ -150,7 +155,7 @@ function refuseMisfit(call: Call, parts: ComputeParts, flavor: Flavor, image: Ca
   }
 }
 
-async function bootImage(call: Call, parts: ComputeParts, image: CatalogImage, property: 'kernel_id' | 'ramdisk_id'): Promise<ImageRef | null> {
+export async function bootImage(call: Call, parts: ComputeParts, image: CatalogImage, property: 'kernel_id' | 'ramdisk_id'): Promise<ImageRef | null> {
   const id = image.properties[property];
   if (id === undefined || id === '' || id === 'nokernel') return null;
   const found = await readableImage(call, parts, id);
@@ -158,7 +163,7 @@ async function bootImage(call: Call, parts: ComputeParts, image: CatalogImage, p
   return imageRef(found);
 }
 
-function imageRef(image: CatalogImage): ImageRef {
+export function imageRef(image: CatalogImage): ImageRef {
   const { id, name, diskFormat, containerFormat, sizeBytes, hash, minDiskGiB, minMemoryMiB, properties } = image;
   return { id, name, diskFormat, containerFormat, sizeBytes, hash, minDiskGiB, minMemoryMiB, properties };
 }

@@ -102,6 +102,16 @@ export function updatedView(record: InstanceRecord, sight: ServerSight): object 
   return view;
 }
 
+/** The answer to a rebuild: before 2.75 what an update shows, and what else the request may have changed. */
+export function rebuiltView(record: InstanceRecord, sight: ServerSight): object {
+  const { version } = sight;
+  return {
+    ...updatedView(record, sight),
+    ...(version >= SINCE.rebuildKey ? { key_name: record.keyName } : {}),
+    ...(version >= SINCE.noPersonality ? { user_data: record.userData } : {}),
+  };
+}
+
 /** What every full view has. */
 function coreView(record: InstanceRecord, sight: ServerSight): Record<string, unknown> {
   const { version, links } = sight;

@@ -3,7 +3,7 @@ import { API_DOOR, HOST_DOOR, parseConductorMessage } from '../../../actors/cond
 import type { CreateOrder } from '../../../actors/conductor/messages/write.ts';
 import { expectAllNeeded, expectUnbreakable, expectUnchanged, faultOf, messagesFor, type Loose, type Message } from '../crossing.ts';
 import { saidByDoors } from '../doors.ts';
-import { saidByHost } from '../senders.ts';
+import { saidByHost, saidByInstance } from '../senders.ts';
 import { EMBEDDED_MESSAGES } from './embedded-messages.ts';
 
 const LOOSE: Loose = {
@@ -42,6 +42,14 @@ describe('what other nodes say to a conductor', () => {
     const known = new Set(ofDoors.map(({ type }) => type));
     expect(Object.keys(API_DOOR).filter((type) => !known.has(type))).toEqual([]);
     for (const message of ofDoors) expectUnchanged(parseConductorMessage, message);
+  });
+
+  it('arrives as instances of another control node have sent it', () => {
+    const ofInstances = messagesFor('conductor', saidByInstance());
+    const wanted = ['snapshotImage', 'snapshotDescribe', 'snapshotSettle', 'snapshotLeft'];
+    expect(wanted.filter((type) => !ofInstances.some((message) => message.type === type))).toEqual([]);
+    for (const message of ofInstances) expectUnchanged(parseConductorMessage, message);
+    for (const message of ofInstances) expectAllNeeded(parseConductorMessage, message, LOOSE);
   });
 
   it('is refused when anything that it needs is missing', () => {

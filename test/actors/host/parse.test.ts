@@ -22,7 +22,7 @@ describe('what other nodes say to a host', () => {
   it('arrives as instances and doors have sent it', () => {
     expect(new Set(messages.map(({ type }) => type))).toEqual(new Set(['claim', 'release', 'run', 'consoleOutput', 'report', 'rowChanged', 'guestChanged']));
     const verbs = messages.flatMap((message) => ('verb' in message ? [(message.verb as { name: string }).name] : []));
-    expect(new Set(verbs)).toEqual(new Set(['spawn', 'destroy', 'start', 'stop', 'reboot']));
+    expect(new Set(verbs)).toEqual(new Set(['spawn', 'destroy', 'start', 'stop', 'reboot', 'snapshot', 'upload', 'dropSnapshot']));
     for (const message of messages) expectUnchanged(parseHostMessage, message);
   });
 

@@ -16,7 +16,8 @@ import { QUOTA_DEFAULTS } from '../../../actors/model/quota.ts';
 import type { QuotaName } from '../../../actors/model/quota.ts';
 import { refusal } from '../../../actors/model/server-state.ts';
 import { applyChanges } from '../../../actors/instance/changes.ts';
-import type { InstanceChanges } from '../../../actors/instance/messages.ts';
+import type { InstanceChanges, Verb } from '../../../actors/instance/messages.ts';
+import { rebuilt } from '../../../actors/instance/operations/rebuild.ts';
 
 type Message = { readonly type: string; readonly [member: string]: unknown };
 
@@ -33,6 +34,9 @@ export class MemoryCloud implements Actors {
   readonly orders = new Map<string, { bodyHash: string; ids: string[] }>();
   readonly asked: { to: string; type: string }[] = [];
   readonly told: { to: string; type: string }[] = [];
+  /** Verbs about images, as they came. */
+  readonly acts: Verb[] = [];
+  readonly madeImages: string[] = [];
   console = 'one\ntwo\nthree\n';
   /** Set: every ask is refused with it. */
   down: Fault | undefined;
@@ -126,13 +130,25 @@ export class MemoryCloud implements Actors {
       if (changed instanceof Fault) throw changed;
       return this.change(id, changed);
     }
-    const verb = m['verb'] as { name: 'start' | 'stop' | 'delete' | 'reboot' | 'evacuate'; kind?: 'soft' | 'hard' };
+    const verb = m['verb'] as Verb;
     const why = refusal(verb.name === 'reboot' ? (verb.kind === 'hard' ? 'rebootHard' : 'rebootSoft') : verb.name, found.record);
     if (why) throw new Fault('conflict', 'server.state', `Cannot '${verb.name}' instance ${id} while it is in ${why.attribute} ${why.value}`);
     if (verb.name === 'delete') return this.change(id, { deleted: true, vmState: 'deleted', terminatedAt: '2026-11-22T11:00:00.000Z' });
     if (verb.name === 'evacuate') return this.change(id, { taskState: 'rebuilding' });
     if (verb.name === 'stop') return this.change(id, { vmState: 'stopped', powerState: 'shutdown' });
     if (verb.name === 'start') return this.change(id, { vmState: 'active', powerState: 'running' });
+    if (verb.name === 'createImage' || verb.name === 'createBackup' || verb.name === 'shelve') {
+      this.acts.push(verb);
+      return this.change(id, { taskState: verb.name === 'createImage' ? 'image_snapshot_pending' : verb.name === 'shelve' ? 'shelving' : 'image_backup' });
+    }
+    if (verb.name === 'shelveOffload' || verb.name === 'unshelve') {
+      this.acts.push(verb);
+      return this.change(id, { taskState: verb.name === 'unshelve' ? 'unshelving' : 'shelving_offloading' });
+    }
+    if (verb.name === 'rebuild') {
+      this.acts.push(verb);
+      return this.change(id, { ...rebuilt(verb), taskState: 'rebuilding' });
+    }
     return this.change(id, { taskState: verb.kind === 'hard' ? 'rebooting_hard' : 'rebooting' });
   }
 
@@ -149,6 +165,9 @@ export class MemoryCloud implements Actors {
         return this.#list(m as never);
       case 'showServer':
         return this.servers.get(String(m['id'])) ?? null;
+      case 'snapshotImage':
+        this.madeImages.push(String(m['imageId']));
+        return undefined;
       case 'listHosts':
         return this.hosts;
       case 'hostStanding':

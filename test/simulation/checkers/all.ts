@@ -4,6 +4,7 @@ import { BOUNDED } from './bounded.ts';
 import { DOORS } from './doors.ts';
 import { EVENTS } from './events.ts';
 import { HOST_LOSS } from './host-loss.ts';
+import { IMAGES } from './images.ts';
 import { KEPT } from './kept.ts';
 import { ONE_PLACE } from './one-place.ts';
 import { ONE_WRITER } from './one-writer.ts';
@@ -11,4 +12,4 @@ import { STREAMS } from './streams.ts';
 import { SUMS } from './sums.ts';
 import { WORK_ENDS } from './work-ends.ts';
 
-export const CHECKERS: readonly Checker[] = [ONE_WRITER, WORK_ENDS, ONE_PLACE, HOST_LOSS, SUMS, EVENTS, STREAMS, KEPT, DOORS, BOUNDED];
+export const CHECKERS: readonly Checker[] = [ONE_WRITER, WORK_ENDS, ONE_PLACE, HOST_LOSS, SUMS, EVENTS, STREAMS, KEPT, IMAGES, DOORS, BOUNDED];

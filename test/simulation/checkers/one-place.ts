@@ -28,8 +28,8 @@ export const ONE_PLACE: Checker = {
   },
 };
 
-/** What a server that has just left a dead host behind may be at. */
-const LEFT: ReadonlySet<string> = new Set(['evacuate', 'delete']);
+/** What a server that has just left a dead host behind, or whose guest is being made again, may be at. */
+const LEFT: ReadonlySet<string> = new Set(['evacuate', 'delete', 'rebuild']);
 
 function tooEarly(world: World, commits: readonly CommitItem[]): string[] {
   return commits.flatMap(({ record: { id, host, vmState, operation } }) =>

@@ -9,6 +9,9 @@ import type { World } from '../world.ts';
 import type { Checker } from './checker.ts';
 
 const { placeLimitMs, spawnLimitMs, destroyLimitMs, stopGraceMs, rebootGraceMs, powerLimitMs, attemptsMax } = INSTANCE_SETTINGS;
+const { snapshotLimitMs, uploadLimitMs } = INSTANCE_SETTINGS;
+/** With what a copy that was lost takes again, and its taking back. */
+const COPY_MS = 3 * powerLimitMs + attemptsMax * (snapshotLimitMs + uploadLimitMs + powerLimitMs + 60_000);
 /** A node that starts again, and a store that is slow or away, come on top of the limits of the steps. */
 const SLACK_MS = 20_000;
 const LONGEST_MS: { readonly [action: string]: number } = {
@@ -18,6 +21,12 @@ const LONGEST_MS: { readonly [action: string]: number } = {
   start: powerLimitMs,
   stop: stopGraceMs + powerLimitMs,
   reboot: rebootGraceMs + powerLimitMs,
+  createImage: COPY_MS,
+  createBackup: COPY_MS,
+  rebuild: destroyLimitMs + spawnLimitMs + stopGraceMs + powerLimitMs,
+  shelve: COPY_MS + stopGraceMs + 2 * powerLimitMs + destroyLimitMs,
+  shelveOffload: destroyLimitMs,
+  unshelve: attemptsMax * (placeLimitMs + spawnLimitMs + destroyLimitMs),
 };
 
 export const WORK_ENDS: Checker = {
@@ -28,6 +37,8 @@ export const WORK_ENDS: Checker = {
     for (const row of instances.values()) {
       const { record } = toLoaded(row);
       const { operation, taskState, vmState, deleted, fault, actions } = record;
+      // On a host that is lost for good it stays, and is asked away again and again.
+      if (record.shelved && record.host !== null && world.isLost(record.host)) continue;
       if (operation || row.open || row.dueAtMs !== null) problems.push(`${row.id}: ${operation?.name}/${operation?.step} is still open`);
       if (taskState !== null || vmState === 'building') problems.push(`${row.id} stays in ${statusOf(record)} (${vmState}, ${taskState})`);
       if (vmState === 'error' && fault === null) problems.push(`${row.id} is in error without a fault`);
