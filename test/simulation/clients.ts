@@ -80,6 +80,7 @@ export class Client {
       case 'stop':
         return this.#onSome((id) => this.act(id, { name: action }), ['active']);
       case 'image':
+        this.#spoil();
         return this.#onSome((id) => this.act(id, { name: 'createImage', image: this.#draft(id, {}) }), ['active', 'stopped']);
       case 'backup':
         return this.#onSome(
@@ -89,6 +90,7 @@ export class Client {
       case 'rebuild':
         return this.#onSome((id) => this.act(id, { name: 'rebuild', image: REBUILT, kernel: null, ramdisk: null, changes: {}, preserveEphemeral: false }), ['active', 'stopped', 'error']);
       case 'shelve':
+        this.#spoil();
         return this.#onSome((id) => this.act(id, { name: 'shelve', image: this.#draft(id, {}) }), ['active', 'stopped']);
       case 'offload':
         return this.#onSome((id) => this.act(id, { name: 'shelveOffload' }, true), ['shelved']);
@@ -97,6 +99,15 @@ export class Client {
       default:
         return this.#onSome((id) => this.act(id, { name: action }));
     }
+  }
+
+  /** Now and then a hypervisor fails at what only these actions need. */
+  #spoil(): void {
+    if (this.#world.faults.isQuiet || this.#random.next() > 0.25) return;
+    const verb = pick(this.#random, ['snapshot', 'openSnapshot', 'dropSnapshot'] as const);
+    const fault = pick(this.#random, [new Fault('internal', 'sim.copy', 'broken'), new Fault('unavailable', 'sim.away', 'away'), new Fault('notFound', 'snapshot.gone', 'lost')]);
+    pick(this.#random, this.#world.hosts).script.fail(verb, fault, { at: this.#random.next() < 0.5 ? 'before' : 'after' });
+    this.#world.meet(`struck: ${verb}`);
   }
 
   #draft(id: string, properties: { readonly [key: string]: string }): ImageDraft {

@@ -54,6 +54,17 @@ export function attemptsIn(world: World): Attempt[] {
   });
   const own = `${base}/servers/${world.ownServerId}`;
   const foreign = `${base}/servers/${world.foreignServerId}`;
+  const ofAction = (name: string, body: object, says?: RegExp, version = '2.1'): Attempt[] => [
+    {
+      name,
+      method: 'POST',
+      path: `${own}/action`,
+      options: { token: tokens.member, version, body },
+      status: 400,
+      member: 'badRequest',
+      ...(says === undefined ? {} : { says }),
+    },
+  ];
   const hidden = (name: string, method: string, path: string, body?: object): Attempt => ({
     name,
     method,
@@ -231,6 +242,54 @@ export function attemptsIn(world: World): Attempt[] {
       options: { token: tokens.member, body: { meta: { b: 'c' } } },
       status: 400,
       member: 'badRequest',
+    },
+    ...ofAction('an image without a name', { createImage: {} }, /'name' is a required property/),
+    ...ofAction('an image with too much', { createImage: { name: 'a', size: 1 } }, /Additional properties are not allowed/),
+    ...ofAction('an image whose metadata is no text', { createImage: { name: 'a', metadata: { a: 1 } } }),
+    ...ofAction('a backup that rotates below nothing', { createBackup: { name: 'a', backup_type: 'daily', rotation: -1 } }, /less than the minimum of 0/),
+    ...ofAction('a backup of no type', { createBackup: { name: 'a', rotation: 1 } }, /'backup_type' is a required property/),
+    ...ofAction('a rebuild from nothing', { rebuild: {} }, /'imageRef' is a required property/),
+    ...ofAction('a rebuild from what is no uuid', { rebuild: { imageRef: 'cirros' } }),
+    ...ofAction('a rebuild from an image that is not active', { rebuild: { imageRef: world.queuedImageId } }, /is not active/),
+    ...ofAction('a rebuild from an image of others', { rebuild: { imageRef: world.foreignImageId } }, /Cannot find image for rebuild/),
+    ...ofAction('a rebuild from an image that is too large', { rebuild: { imageRef: world.largeImageId } }, /too small for requested image/),
+    ...ofAction('a rebuild with a key that nobody has', { rebuild: { imageRef: world.imageId, key_name: 'none' } }, /Invalid key_name provided/, '2.54'),
+    ...ofAction('a rebuild with files after there were any', { rebuild: { imageRef: world.imageId, personality: [] } }, /Additional properties/, '2.57'),
+    ...ofAction('an unshelve to no zone in particular', { unshelve: {} }, undefined, '2.77'),
+    ...ofAction('an unshelve with a host too early', { unshelve: { availability_zone: 'nova', host: 'h' } }, undefined, '2.90'),
+    {
+      name: 'a snapshot of a volume that is attached to nothing',
+      method: 'POST',
+      path: `${base}/os-assisted-volume-snapshots`,
+      options: { token: tokens.admin, body: { snapshot: { volume_id: 'v', create_info: { snapshot_id: 's', type: 'qcow2', new_file: 'f' } } } },
+      status: 400,
+      member: 'badRequest',
+      says: /No volume Block Device Mapping with id v/,
+    },
+    {
+      name: 'a snapshot of a volume that is no qcow2',
+      method: 'POST',
+      path: `${base}/os-assisted-volume-snapshots`,
+      options: { token: tokens.admin, body: { snapshot: { volume_id: 'v', create_info: { snapshot_id: 's', type: 'raw', new_file: 'f' } } } },
+      status: 400,
+      member: 'badRequest',
+    },
+    {
+      name: 'the end of a snapshot of a volume without a word on it',
+      method: 'DELETE',
+      path: `${base}/os-assisted-volume-snapshots/s`,
+      options: { token: tokens.admin },
+      status: 400,
+      member: 'badRequest',
+    },
+    {
+      name: 'a snapshot of a volume by a user',
+      method: 'POST',
+      path: `${base}/os-assisted-volume-snapshots`,
+      options: { token: tokens.member, body: { snapshot: { volume_id: 'v', create_info: { snapshot_id: 's', type: 'qcow2', new_file: 'f' } } } },
+      status: 403,
+      member: 'forbidden',
+      says: /os_compute_api:os-assisted-volume-snapshots:create/,
     },
     {
       name: 'a flavor made by a user',

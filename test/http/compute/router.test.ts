@@ -150,6 +150,13 @@ const MATRIX: readonly (readonly [method: string, path: string, least: 'any' | '
     ['POST', '/servers/:id/action', 'member', { 'os-start': null }],
     ['POST', '/servers/:id/action', 'member', { reboot: { type: 'HARD' } }],
     ['POST', '/servers/:id/action', 'member', { 'os-getConsoleOutput': {} }],
+    ['POST', '/servers/:id/action', 'member', { createImage: { name: 'a' } }],
+    ['POST', '/servers/:id/action', 'member', { createBackup: { name: 'a', backup_type: 'daily', rotation: 1 } }],
+    ['POST', '/servers/:id/action', 'member', { rebuild: { imageRef: IMAGE_ID } }],
+    ['POST', '/servers/:id/action', 'member', { shelve: null }],
+    ['POST', '/servers/:id/action', 'member', { unshelve: null }],
+    ['POST', '/servers/:id/action', 'admin', { unshelve: { host: 'host1' } }, '2.91'],
+    ['POST', '/servers/:id/action', 'admin', { shelveOffload: null }],
     ['PUT', '/servers/:id/tags', 'member', { tags: [] }, '2.26'],
     ['DELETE', '/servers/:id/tags', 'member', undefined, '2.26'],
     ['POST', '/servers', 'member', { server: { name: 'a', imageRef: IMAGE_ID, flavorRef: '1' } }],
@@ -184,6 +191,8 @@ describe('who may', () => {
       for (const role of roles) {
         const id = path.includes(':id') ? await rig.server() : '';
         if (body !== undefined && 'os-start' in body) rig.cloud.change(id, { vmState: 'stopped' });
+        if (body !== undefined && 'shelveOffload' in body) rig.cloud.change(id, { vmState: 'shelved' });
+        if (body !== undefined && 'unshelve' in body) rig.cloud.change(id, { vmState: 'shelved_offloaded' });
         const answer = await rig.ask(method, `/v2.1${path.replace(':id', id)}`, {
           token: role,
           ...(body === undefined ? {} : { body }),

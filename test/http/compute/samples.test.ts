@@ -97,6 +97,16 @@ const CASES: readonly Case[] = [
   ['server-metadata/server-metadata-resp.json', 'GET', '/servers/:server/metadata/foo'],
   ['server-ips/server-ips-resp.json', 'GET', '/servers/:server/ips'],
   ['server-ips/server-ips-network-resp.json', 'GET', '/servers/:server/ips/private'],
+  ...(['', 'v2.54/', 'v2.57/', 'v2.63/', 'v2.71/', 'v2.73/', 'v2.94/', 'v2.98/', 'v2.100/'] as const).map(
+    (folder): Case => [`servers/${folder}server-action-rebuild-resp.json`, 'POST', '/servers/:server/action', { body: { rebuild: { imageRef: IMAGE_ID } } }],
+  ),
+  [
+    'os-preserve-ephemeral-rebuild/server-action-rebuild-preserve-ephemeral-resp.json',
+    'POST',
+    '/servers/:server/action',
+    { body: { rebuild: { imageRef: IMAGE_ID, preserve_ephemeral: false } } },
+  ],
+  ['os-create-backup/v2.45/create-backup-resp.json', 'POST', '/servers/:server/action', { as: 'os-create-backup/v2.45/create-backup-req.json' }],
   ['os-console-output/console-output-post-resp.json', 'POST', '/servers/:server/action', { body: { 'os-getConsoleOutput': { length: 50 } } }],
   ['os-instance-actions/v2.21/instance-actions-list-resp.json', 'GET', '/servers/:server/os-instance-actions', { token: 'admin' }],
   ['os-instance-actions/v2.21/instance-action-get-resp.json', 'GET', `/servers/:server/os-instance-actions/${ACTION}`, { token: 'admin' }],
@@ -214,6 +224,7 @@ describe('answers have the members and types of recorded ones', () => {
       const wanted = read(sample);
       if (wanted === undefined) return context.skip(`needs the recorded sample ${sample}`);
       const { as, ...rest } = options;
+      rig.cloud.change(serverId, { taskState: null });
       const place = path.replace(':server', serverId).replace(':service', rig.cloud.hosts[0]?.uuid ?? HOST_ID);
       const version = /v(2\.\d+)\//.exec(sample)?.[1] ?? '2.1';
       const answer: Answer = await rig.ask(method, place.startsWith('!') ? place.slice(1) : `/v2.1${place}`, {
