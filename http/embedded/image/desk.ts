@@ -4,7 +4,8 @@
  */
 import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { ImageRecord } from '../../../actors/conductor/messages/image.ts';
-import type { ImageDesk } from '../../../actors/conductor/snapshot-images.ts';
+import type { ImageWay } from '../../../actors/conductor/messages/host.ts';
+import type { ImageDraft } from '../../../actors/model/image.ts';
 import type { Actors } from '../../../runtime/actor/ask.ts';
 import type { Clock } from '../../../runtime/base/clock.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
@@ -15,16 +16,16 @@ const ANYBODYS = { projectId: null, admin: true } as const;
 const TRIES = 5;
 const BACKUPS_MAX = 1_000;
 
-export function embeddedDesk(actors: Actors, tickets: Tickets, clock: Clock): ImageDesk {
+export function embeddedDesk(actors: Actors, tickets: Tickets, clock: Clock) {
   const show = (id: string): Promise<ImageRecord | null> => actors.ask(CONDUCTOR, { type: 'imageShow', id, viewer: ANYBODYS });
   return {
-    async make(draft) {
+    async make(draft: ImageDraft): Promise<void> {
       const nowMs = clock.wallMs();
       const { id, name, owner, minDiskGiB, minMemoryMiB, properties } = draft;
       const record: ImageRecord = { ...EMPTY, id, name, owner, minDiskGiB, minMemoryMiB, properties, createdAtMs: nowMs, updatedAtMs: nowMs };
       await actors.ask(CONDUCTOR, { type: 'imageCreate', record }).catch(unlessThere);
     },
-    async describe(imageId, { diskFormat, virtualBytes }) {
+    async describe(imageId: string, { diskFormat, virtualBytes }: { readonly diskFormat: string; readonly virtualBytes: number }): Promise<void> {
       for (let tries = TRIES; ; tries--) {
         const record = await show(imageId);
         if (!record) throw new Fault('notFound', 'image.none', 'The image of the server was deleted.');
@@ -37,23 +38,23 @@ export function embeddedDesk(actors: Actors, tickets: Tickets, clock: Clock): Im
         }
       }
     },
-    async show(imageId) {
+    async show(imageId: string) {
       const record = await show(imageId);
       return record && { image: toRef(record), hasBytes: record.status === 'active' || record.status === 'deactivated' };
     },
-    async write(imageId) {
+    async write(imageId: string): Promise<ImageWay> {
       const doors = await actors.ask(CONDUCTOR, { type: 'imageDoors', hash: null, except: null });
       if (doors.length === 0) throw new Fault('unavailable', 'image.noEndpoint', 'No image service is up.');
       return { urls: doors.map(({ url }) => `${url}/v2/images/${imageId}/file`), ...tickets.issue('write', imageId) };
     },
-    async backups(instanceId, backupType) {
+    async backups(instanceId: string, backupType: string): Promise<readonly string[]> {
       const properties = { instance_uuid: instanceId, image_type: 'backup', backup_type: backupType };
       const sort = [{ key: 'created_at', descending: true }] as const;
       const filter = { properties, statuses: ['active'], visibility: 'all' } as const;
       const images = await actors.ask(CONDUCTOR, { type: 'imageList', viewer: ANYBODYS, filter, sort, marker: null, limit: BACKUPS_MAX });
       return images.map(({ id }) => id);
     },
-    async drop(imageId) {
+    async drop(imageId: string): Promise<void> {
       await actors.ask(CONDUCTOR, { type: 'imageDelete', id: imageId }).catch((error: unknown) => {
         if (!Fault.is(error, 'notFound')) throw error;
       });

@@ -42,7 +42,7 @@ describe('images of servers at the embedded service', () => {
   it('are written by a ticket at the nodes that are up', async () => {
     const id = systemRandom.uuid();
     await rig.actors.ask('conductor/any' as never, { type: 'imageDoorOpen', node: 'n1', url: 'http://n1', hashes: [], after: '', upTo: null } as never);
-    const { urls, token } = await desk().write(id, false);
+    const { urls, token } = await desk().write(id);
     expect([urls, tickets.check(token, id)]).toEqual([[`http://n1/v2/images/${id}/file`], 'write']);
   });
 
