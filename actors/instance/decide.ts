@@ -12,9 +12,10 @@ import type { RecoveryDoorProtocol } from '../conductor/messages/recovery.ts';
 import type { VerbAnswer } from '../host/messages.ts';
 import type { Nic } from '../model/addressing.ts';
 import type { Operation, OperationName } from '../model/operation.ts';
-import type { Bid, ClaimAnswer, Explanation } from '../model/placement.ts';
-import { ALLOWED, refusal, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
+import type { ClaimAnswer, Placed } from '../model/placement.ts';
+import { ALLOWED, refusal, refusalText, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
 import { applyChanges } from './changes.ts';
+import { dueInTime, isDue } from './due.ts';
 import type { Caller, InstanceChanges, InstanceProtocol, Verb } from './messages.ts';
 import { addressed, claimed, CREATE, hostLost, notProved, placed, placementRefused, releaseAt } from './operations/create.ts';
 import { checkHost, DELETE, gone, hostStood } from './operations/delete.ts';
@@ -22,7 +23,7 @@ import { EVACUATE } from './operations/evacuate.ts';
 import { REBOOT, START, STOP } from './operations/power.ts';
 import { REBUILD, rebuilt } from './operations/rebuild.ts';
 import { verbEnded, type OperationRules } from './operations/rules.ts';
-import { offloadByClock, offloadDueMs, SHELVE, SHELVE_OFFLOAD } from './operations/shelve.ts';
+import { offloadByClock, offloadDueMs, offloadInTime, SHELVE, SHELVE_OFFLOAD } from './operations/shelve.ts';
 import { firstTask, imaged, imageLeft, SNAPSHOT } from './operations/snapshot.ts';
 import { UNSHELVE } from './operations/unshelve.ts';
 import { powerSeen } from './power-sync.ts';
@@ -61,12 +62,12 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
       return isLiving(state) ? update(state, message.changes, message.caller, facts) : next(state, refuse(notFound(state.id)));
     case 'wake':
       if (isLiving(state) && facts.nowMs >= (offloadDueMs(state.record) ?? Infinity)) return offloadByClock(state, facts, settings);
-      return isWorking(state) && facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : next(state);
+      return isWorking(state) ? looked(state, facts, settings) : next(state);
     case 'guestSeen':
-      return isLiving(state) ? powerSeen(state, message, facts, settings) : next(state);
+      return isLiving(state) ? powerSeen(offloadInTime(state, facts, settings), message, facts, settings) : next(state);
     case 'retry':
       if (!isWorking(state) || message.tag !== tagOf(state)) return next(state);
-      return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : resume(state, facts, settings);
+      return takeUp(state, facts, settings);
     case 'hostLost':
       return lost(state, message.host, facts, settings);
     case 'checkHost':
@@ -85,15 +86,23 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
 
 /** After an activation: takes up the open operation. */
 export function recover(state: InstanceState, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
-  if (!isWorking(state)) return next(state);
-  return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : resume(state, facts, settings);
+  return isWorking(state) ? takeUp(state, facts, settings) : next(state);
+}
+
+/** Somebody says that the row should be looked at: what runs goes on, unless its time is over. */
+function looked(state: Working, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  return isDue(state, facts) ? expire(state, facts, settings) : next(dueInTime(state, facts, settings));
+}
+
+function takeUp(state: Working, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  return isDue(state, facts) ? expire(state, facts, settings) : resume(dueInTime(state, facts, settings), facts, settings);
 }
 
 /** The store refused a commit by one of its rules. */
 export function refused(state: InstanceState, why: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   if (isWorking(state) && why === 'hostNotProved') return (RULES[state.record.operation.name].notProved ?? notProved)(state, facts, settings);
   if (!isWorking(state) || state.record.operation.step !== 'place') throw new Error(`a commit was refused: ${why}`);
-  return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : placementRefused(state, why, settings);
+  return isDue(state, facts) ? expire(state, facts, settings) : placementRefused(state, why, settings);
 }
 
 /** Too many crashes: the operation ends with a fault, never in silence. */
@@ -124,7 +133,7 @@ function answered(state: InstanceState, message: AnswerMessage, facts: Facts, se
   if (!isWorking(state) || message.tag !== tagOf(state)) return stale(state, message);
   switch (message.type) {
     case 'placed':
-      return placed(state, message.outcome as Outcome<{ bids: Bid[]; explanation: Explanation }>, facts);
+      return placed(state, message.outcome as Outcome<Placed>, facts);
     case 'addressed':
       return addressed(state, message.outcome as Outcome<Nic>, facts);
     case 'claimed':
@@ -200,9 +209,7 @@ function checkLegal(state: Living, rule: RuleName, verb: string, caller: Caller)
   const { record } = state;
   if (ALLOWED[rule].lock && record.locked && !caller.isAdmin) return new Fault('conflict', 'server.locked', `Instance ${record.id} is locked`).toRecord();
   const illegal = refusal(rule, record);
-  if (!illegal) return undefined;
-  const message = `Cannot '${verb}' instance ${record.id} while it is in ${illegal.attribute} ${illegal.value}`;
-  return new Fault('conflict', 'server.state', message).toRecord();
+  return illegal ? new Fault('conflict', 'server.state', refusalText(verb, record.id, illegal)).toRecord() : undefined;
 }
 
 function firstStep(verb: Verb, { host }: Living['record']): string {

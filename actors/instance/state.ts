@@ -27,7 +27,7 @@ export type Soft = {
   readonly round: number;
   /** Slices that have not answered yet. */
   readonly slicesLeft: number;
-  /** Slices of this round that gave no answer: the hosts that only they know may do. */
+  /** Slices of this round that gave no answer, or have only begun: the hosts that only they know may do. */
   readonly slicesSilent: number;
   readonly bids: readonly Bid[];
   readonly explanation: Explanation | null;
@@ -37,7 +37,7 @@ export type Soft = {
   readonly nicsLeft: number;
   /** The host that is being asked for a claim. */
   readonly asked: Bid | null;
-  /** When the schedulers first said that they know no host at all, until one is known. */
+  /** When the schedulers first said that they know no host that could be meant, until one is known. */
   readonly noHostsMs: number | null;
 };
 

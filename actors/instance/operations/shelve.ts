@@ -85,6 +85,14 @@ export function offloadDueMs({ vmState, operation, shelved }: InstanceRecord): n
   return vmState === 'shelved' && operation === null ? (shelved?.offloadDueMs ?? null) : null;
 }
 
+/** A time that lies further away than it was set is that of a clock that ran ahead: it is noted anew. */
+export function offloadInTime(state: Living, facts: Facts, { shelvedOffloadMs }: InstanceSettings): Living {
+  const latestMs = facts.nowMs + Math.max(shelvedOffloadMs, AGAIN_MS);
+  const { shelved } = state.record;
+  if (!shelved || (offloadDueMs(state.record) ?? 0) <= latestMs) return state;
+  return change(state, { shelved: { ...shelved, offloadDueMs: latestMs } }, facts);
+}
+
 /** Its time on the host is over. */
 export function offloadByClock(state: Living, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   const { record } = state;

@@ -21,13 +21,12 @@ import type { ImageDraft, ImageRef } from '../../model/image.ts';
 import type { InstanceRecord } from '../../model/instance.ts';
 import type { OperationName } from '../../model/operation.ts';
 import type { TaskState } from '../../model/server-state.ts';
+import { COPY_SLACK_MS } from '../due.ts';
 import type { InstanceSettings } from '../settings.ts';
 import { actionEnded, atStep, change, next, NO_SOFT, soften, tagOf, type InstanceState, type Working } from '../state.ts';
 import { later, runVerb, type OperationRules } from './rules.ts';
 
 const ASK_MS = 15_000;
-/** Between the copy's limit on its host and that of the step that waits for it. */
-const SLACK_MS = 30_000;
 
 type Step = 'image' | 'quiet' | 'snapshot' | 'describe' | 'upload' | 'settle' | 'discard' | 'restart';
 type Maker = Extract<OperationName, 'createImage' | 'createBackup' | 'shelve'>;
@@ -177,9 +176,9 @@ function asksQuiesce({ image }: InstanceRecord): boolean {
 function limitOf(step: Step, settings: InstanceSettings): number {
   switch (step) {
     case 'snapshot':
-      return settings.snapshotLimitMs + SLACK_MS;
+      return settings.snapshotLimitMs + COPY_SLACK_MS;
     case 'upload':
-      return settings.uploadLimitMs + SLACK_MS;
+      return settings.uploadLimitMs + COPY_SLACK_MS;
     case 'quiet':
       return settings.stopGraceMs + settings.powerLimitMs;
     default:

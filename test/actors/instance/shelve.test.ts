@@ -70,6 +70,12 @@ describe('a shelve', () => {
     expect(decide(due, { type: 'wake' }, factsAt(NOW_MS - 1), LATER).effects).toEqual([]);
   });
 
+  it('has a time that can be, although a clock ran ahead', () => {
+    const far = shelved({ shelved: { image: IMAGE, offloadDueMs: NOW_MS + 3_600_000 } });
+    const seen = { type: 'guestSeen', host: 'h1', generation: 1, power: 'shutdown' } as const;
+    expect(mustLive(decide(far, seen, factsAt(), LATER).state).shelved?.offloadDueMs).toBe(NOW_MS + 60_000);
+  });
+
   it('that fails leaves no copy, and a guest that ran running', () => {
     const discarding = told(shelving('snapshot', {}, { powerState: 'shutdown' }), 'ran', ok({ is: 'failed', fault: fault('invalid') }));
     expect(verbOf(discarding.effects)).toBe('dropSnapshot');
