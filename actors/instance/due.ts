@@ -17,13 +17,15 @@ export function isDue({ record }: Working, facts: Facts): boolean {
 /** The state with a due time that can be: the same state when it has one. */
 export function dueInTime(state: Working, facts: Facts, settings: InstanceSettings): Working {
   const { operation } = state.record;
-  const latestMs = facts.nowMs + longestStepMs(settings);
+  const latestMs = facts.nowMs + longestStepMs(operation.step, settings);
   if (operation.stepDueMs <= latestMs) return state;
   return change(state, { operation: { ...operation, stepDueMs: latestMs } }, facts) as Working;
 }
 
-function longestStepMs(settings: InstanceSettings): number {
+/** Steps that copy disks last longer than any other. */
+function longestStepMs(step: string, settings: InstanceSettings): number {
+  if (step === 'snapshot') return settings.snapshotLimitMs + COPY_SLACK_MS;
+  if (step === 'upload') return settings.uploadLimitMs + COPY_SLACK_MS;
   const { placeLimitMs, spawnLimitMs, destroyLimitMs, stopGraceMs, rebootGraceMs, powerLimitMs } = settings;
-  const copying = Math.max(settings.snapshotLimitMs, settings.uploadLimitMs) + COPY_SLACK_MS;
-  return Math.max(placeLimitMs, spawnLimitMs, destroyLimitMs, stopGraceMs + powerLimitMs, rebootGraceMs + powerLimitMs, copying);
+  return Math.max(placeLimitMs, spawnLimitMs, destroyLimitMs, stopGraceMs + powerLimitMs, rebootGraceMs + powerLimitMs);
 }

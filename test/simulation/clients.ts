@@ -103,7 +103,8 @@ export class Client {
 
   /** Now and then a hypervisor fails at what only these actions need. */
   #spoil(): void {
-    if (this.#world.faults.isQuiet || this.#random.next() > 0.25) return;
+    const { isQuiet, plan } = this.#world.faults;
+    if (isQuiet || plan.hypervisor === 0 || this.#random.next() > 0.25) return;
     const verb = pick(this.#random, ['snapshot', 'openSnapshot', 'dropSnapshot'] as const);
     const fault = pick(this.#random, [new Fault('internal', 'sim.copy', 'broken'), new Fault('unavailable', 'sim.away', 'away'), new Fault('notFound', 'snapshot.gone', 'lost')]);
     pick(this.#random, this.#world.hosts).script.fail(verb, fault, { at: this.#random.next() < 0.5 ? 'before' : 'after' });
