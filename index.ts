@@ -655,7 +655,8 @@ class Node {
   /** What a ticket leads to: the embedded image services of all nodes, or the one that is configured. */
   #imageWays(): ImageWays & ImageDesk {
     const { image } = this.#config;
-    if (image !== 'embedded') return { ...glanceDesk(() => this.#session(), image.url), open: ({ id }, again) => glanceWay(this.#session(), id, { url: image.url, again }) };
+    if (image !== 'embedded')
+      return { ...glanceDesk(() => this.#session(), image.url), open: ({ id }, again) => glanceWay(this.#session(), id, { url: image.url, again }) };
     const tickets = openTickets(this.#needSecrets().imageTickets, this.#parts.clock);
     return { ...embeddedDesk(this.#actors, tickets, this.#parts.clock), open: (wanted) => ticketWay(this.#actors, tickets, wanted) };
   }

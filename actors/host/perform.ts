@@ -72,11 +72,7 @@ async function look({ driver, actors }: HostParts, host: string, signal: AbortSi
   return { claims, guests };
 }
 
-async function runVerb(
-  { driver, images, failpoint, lease }: HostParts,
-  { verb, instanceId, generation }: VerbArgs,
-  called: AbortSignal,
-): Promise<VerbEnd> {
+async function runVerb({ driver, images, failpoint, lease }: HostParts, { verb, instanceId, generation }: VerbArgs, called: AbortSignal): Promise<VerbEnd> {
   const guest = { instanceId, generation };
   const bringsUp = !BRINGS_NOTHING_UP.has(verb.name);
   if (bringsUp) await lease?.check(called);

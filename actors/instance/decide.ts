@@ -154,7 +154,9 @@ function lost(state: InstanceState, host: string, facts: Facts, settings: Instan
   if (!isWorking(state) || state.record.host !== host) return next(state);
   const { name } = state.record.operation;
   if (name === 'delete') return gone(state, 'doom', facts);
-  return name === 'create' || name === 'evacuate' || (name === 'unshelve' && state.record.operation.step !== 'start') ? hostLost(state, host, facts, settings) : next(state);
+  return name === 'create' || name === 'evacuate' || (name === 'unshelve' && state.record.operation.step !== 'start')
+    ? hostLost(state, host, facts, settings)
+    : next(state);
 }
 
 /** An answer to a round that is over. A promise that nobody needs any more runs out by itself. */

@@ -4,7 +4,20 @@
  */
 import type { FaultRecord, Json } from '../../runtime/base/fault.ts';
 
-export const OPERATIONS = ['create', 'delete', 'start', 'stop', 'reboot', 'evacuate', 'createImage', 'createBackup', 'rebuild', 'shelve', 'shelveOffload', 'unshelve'] as const;
+export const OPERATIONS = [
+  'create',
+  'delete',
+  'start',
+  'stop',
+  'reboot',
+  'evacuate',
+  'createImage',
+  'createBackup',
+  'rebuild',
+  'shelve',
+  'shelveOffload',
+  'unshelve',
+] as const;
 export type OperationName = (typeof OPERATIONS)[number];
 
 export type Operation = {

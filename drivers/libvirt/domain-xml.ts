@@ -108,7 +108,9 @@ function devices(spec: GuestSpec, files: GuestFiles, machine: Machine): string[]
     ),
     // The log belongs to libvirt's log daemon, so the terminal stays free for an interactive console.
     element('serial', { type: 'pty' }, [element('log', { file: files.consoleLog, append: 'off' }), element('target', { port: 0 })]),
-    wants(spec.image.properties.hw_qemu_guest_agent) ? element('channel', { type: 'unix' }, [element('target', { type: 'virtio', name: 'org.qemu.guest_agent.0' })]) : '',
+    wants(spec.image.properties.hw_qemu_guest_agent)
+      ? element('channel', { type: 'unix' }, [element('target', { type: 'virtio', name: 'org.qemu.guest_agent.0' })])
+      : '',
     element('rng', { model: 'virtio' }, [element('backend', { model: 'random' }, ['/dev/urandom'])]),
     element('memballoon', { model: 'virtio' }),
   ];

@@ -8,7 +8,19 @@ import { systemRandom, type Random } from '../../runtime/base/random.ts';
 import type { Clock } from '../../runtime/base/clock.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
-import type { DiskCopy, DriverStatus, GuestEvent, GuestKey, GuestPower, GuestSeen, GuestSpec, HostInventory, HypervisorDriver, ImageSource, OpenCopy } from '../driver.ts';
+import type {
+  DiskCopy,
+  DriverStatus,
+  GuestEvent,
+  GuestKey,
+  GuestPower,
+  GuestSeen,
+  GuestSpec,
+  HostInventory,
+  HypervisorDriver,
+  ImageSource,
+  OpenCopy,
+} from '../driver.ts';
 import { LibvirtConnection } from './connection.ts';
 import { domainXml, type Machine } from './domain-xml.ts';
 import { Domains, SHORT_MS, type Domain } from './domains.ts';

@@ -19,7 +19,12 @@ const POLL_MS = 200;
 /** The verb that copies has its own, shorter limit. */
 const COPY_LIMIT_MS = 24 * 3_600_000;
 
-export type SnapshotParts = { readonly domains: Domains; readonly storage: Storage; readonly clock: Clock; /** There is a QEMU behind running guests. */ readonly isReal: boolean };
+export type SnapshotParts = {
+  readonly domains: Domains;
+  readonly storage: Storage;
+  readonly clock: Clock;
+  /** There is a QEMU behind running guests. */ readonly isReal: boolean;
+};
 
 export class Snapshots {
   readonly #parts: SnapshotParts;

@@ -89,7 +89,14 @@ export function glanceDesk(session: () => ServiceSession, configured: string | u
     },
     write: (imageId: string, again: boolean) => glanceWay(session(), imageId, { url: configured, again }),
     async backups(instanceId: string, backupType: string): Promise<readonly string[]> {
-      const query = { instance_uuid: instanceId, image_type: 'backup', backup_type: backupType, status: 'active', sort: 'created_at:desc', limit: String(BACKUPS_MAX) };
+      const query = {
+        instance_uuid: instanceId,
+        image_type: 'backup',
+        backup_type: backupType,
+        status: 'active',
+        sort: 'created_at:desc',
+        limit: String(BACKUPS_MAX),
+      };
       const answer = await ask(`images?${new URLSearchParams(query).toString()}`, { method: 'GET' });
       expectDone(answer);
       const list = listShape.safeParse(answer.body);
@@ -103,7 +110,12 @@ export function glanceDesk(session: () => ServiceSession, configured: string | u
   };
 }
 
-async function askOnce(session: ServiceSession, configured: string | undefined, path: string, { method, json, type = 'application/json' }: Asked): Promise<Answer> {
+async function askOnce(
+  session: ServiceSession,
+  configured: string | undefined,
+  path: string,
+  { method, json, type = 'application/json' }: Asked,
+): Promise<Answer> {
   const base = await imageServiceUrl(session, configured);
   const { token } = await session.token();
   const answer = await request(`${base}/v2/${path}`, {
@@ -129,10 +141,11 @@ function expectDone({ status }: Answer): void {
 
 function toRef(image: z.output<typeof imageShape>) {
   const { os_hash_algo: algorithm, os_hash_value: hex, checksum } = image;
-  const properties = Object.fromEntries(
-    Object.entries(image).filter((entry): entry is [string, string] => !OWN.has(entry[0]) && typeof entry[1] === 'string'),
-  );
-  const strong = (algorithm === 'sha512' || algorithm === 'sha256') && typeof hex === 'string' ? ({ algorithm, hex } as { algorithm: 'sha512' | 'sha256'; hex: string }) : null;
+  const properties = Object.fromEntries(Object.entries(image).filter((entry): entry is [string, string] => !OWN.has(entry[0]) && typeof entry[1] === 'string'));
+  const strong =
+    (algorithm === 'sha512' || algorithm === 'sha256') && typeof hex === 'string'
+      ? ({ algorithm, hex } as { algorithm: 'sha512' | 'sha256'; hex: string })
+      : null;
   return {
     id: image.id,
     name: image.name ?? '',

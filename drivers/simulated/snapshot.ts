@@ -22,6 +22,11 @@ export function openCopy(record: GuestRecord, imageId: string): OpenCopy {
 }
 
 function textOf({ instanceId, generation, imageId, snapshot }: GuestRecord): Buffer {
-  const lines = ['novact simulated disk', `server ${instanceId ?? ''}/${generation}`, `made from ${imageId}`, `copied at ${snapshot?.wallMs ?? 0} ms for ${snapshot?.imageId ?? ''}`];
+  const lines = [
+    'novact simulated disk',
+    `server ${instanceId ?? ''}/${generation}`,
+    `made from ${imageId}`,
+    `copied at ${snapshot?.wallMs ?? 0} ms for ${snapshot?.imageId ?? ''}`,
+  ];
   return Buffer.from(`${lines.join('\n')}\n`);
 }

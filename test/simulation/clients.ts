@@ -28,7 +28,23 @@ export class Acks {
   readonly shown: { readonly id: string; readonly version: number; readonly revision: number }[] = [];
 }
 
-export type Action = 'create' | 'multi' | 'burst' | 'start' | 'stop' | 'soft' | 'hard' | 'delete' | 'get' | 'evacuate' | 'image' | 'backup' | 'rebuild' | 'shelve' | 'offload' | 'unshelve';
+export type Action =
+  | 'create'
+  | 'multi'
+  | 'burst'
+  | 'start'
+  | 'stop'
+  | 'soft'
+  | 'hard'
+  | 'delete'
+  | 'get'
+  | 'evacuate'
+  | 'image'
+  | 'backup'
+  | 'rebuild'
+  | 'shelve'
+  | 'offload'
+  | 'unshelve';
 
 export class Client {
   readonly #world: World;
@@ -84,11 +100,20 @@ export class Client {
         return this.#onSome((id) => this.act(id, { name: 'createImage', image: this.#draft(id, {}) }), ['active', 'stopped']);
       case 'backup':
         return this.#onSome(
-          (id) => this.act(id, { name: 'createBackup', image: this.#draft(id, { backup_type: 'daily' }), backupType: 'daily', rotation: Math.floor(this.#random.next() * 3) }),
+          (id) =>
+            this.act(id, {
+              name: 'createBackup',
+              image: this.#draft(id, { backup_type: 'daily' }),
+              backupType: 'daily',
+              rotation: Math.floor(this.#random.next() * 3),
+            }),
           ['active', 'stopped'],
         );
       case 'rebuild':
-        return this.#onSome((id) => this.act(id, { name: 'rebuild', image: REBUILT, kernel: null, ramdisk: null, changes: {}, preserveEphemeral: false }), ['active', 'stopped', 'error']);
+        return this.#onSome(
+          (id) => this.act(id, { name: 'rebuild', image: REBUILT, kernel: null, ramdisk: null, changes: {}, preserveEphemeral: false }),
+          ['active', 'stopped', 'error'],
+        );
       case 'shelve':
         this.#spoil();
         return this.#onSome((id) => this.act(id, { name: 'shelve', image: this.#draft(id, {}) }), ['active', 'stopped']);
@@ -106,7 +131,11 @@ export class Client {
     const { isQuiet, plan } = this.#world.faults;
     if (isQuiet || plan.hypervisor === 0 || this.#random.next() > 0.25) return;
     const verb = pick(this.#random, ['snapshot', 'openSnapshot', 'dropSnapshot'] as const);
-    const fault = pick(this.#random, [new Fault('internal', 'sim.copy', 'broken'), new Fault('unavailable', 'sim.away', 'away'), new Fault('notFound', 'snapshot.gone', 'lost')]);
+    const fault = pick(this.#random, [
+      new Fault('internal', 'sim.copy', 'broken'),
+      new Fault('unavailable', 'sim.away', 'away'),
+      new Fault('notFound', 'snapshot.gone', 'lost'),
+    ]);
     pick(this.#random, this.#world.hosts).script.fail(verb, fault, { at: this.#random.next() < 0.5 ? 'before' : 'after' });
     this.#world.meet(`struck: ${verb}`);
   }

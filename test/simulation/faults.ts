@@ -116,7 +116,8 @@ export function drawLosses(random: Random, machines: number): Losses | undefined
 }
 
 /** What an idle node does all the time: a crash there is a crash anywhere. */
-const IDLE = /^(due|hostBeats|hostNodes|hostStandings|list|look|history|revision|nodes\.(beat|all|keys)|shards\.(owned|owners)|snapshots\.rows\.unneeded)\.|^tell\.(hostBeat|report)$/;
+const IDLE =
+  /^(due|hostBeats|hostNodes|hostStandings|list|look|history|revision|nodes\.(beat|all|keys)|shards\.(owned|owners)|snapshots\.rows\.unneeded)\.|^tell\.(hostBeat|report)$/;
 /** Statements of beats and leases fail less often than others: they would hold up everything else. */
 const SPARED = /^(node|shard)\./;
 const SPARED_SHARE = 0.3;

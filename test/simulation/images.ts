@@ -14,7 +14,13 @@ import type { Flight } from '../doubles/memory-flight.ts';
 import { toLoaded } from '../doubles/memory-store.ts';
 import type { MemoryTables } from '../doubles/memory-tables.ts';
 
-export type SimImage = { readonly draft: ImageDraft; readonly diskFormat: string; readonly sizeBytes: number; readonly status: 'queued' | 'active'; readonly madeMs: number };
+export type SimImage = {
+  readonly draft: ImageDraft;
+  readonly diskFormat: string;
+  readonly sizeBytes: number;
+  readonly status: 'queued' | 'active';
+  readonly madeMs: number;
+};
 export type SimImages = Map<string, SimImage>;
 
 const OLD_MS = 120_000;
@@ -46,7 +52,10 @@ export function simulatedDesk(images: SimImages, flight: Flight, nowMs: () => nu
     backups: (instanceId, backupType) =>
       flight('image.list', () =>
         [...images]
-          .filter(([, { draft, status }]) => status === 'active' && draft.properties['instance_uuid'] === instanceId && draft.properties['backup_type'] === backupType)
+          .filter(
+            ([, { draft, status }]) =>
+              status === 'active' && draft.properties['instance_uuid'] === instanceId && draft.properties['backup_type'] === backupType,
+          )
           .sort(([, a], [, b]) => b.madeMs - a.madeMs)
           .map(([id]) => id),
       ),
@@ -74,7 +83,10 @@ export function simulatedRows({ instances, claims, snapshotImages }: MemoryTable
       }),
     unneeded: (imageId, limit) =>
       flight('snapshot.unneeded', () =>
-        [...snapshotImages].filter(([id, { instanceId }]) => (imageId === null || id === imageId) && !isNeeded(id, instanceId)).map(([id]) => id).slice(0, limit),
+        [...snapshotImages]
+          .filter(([id, { instanceId }]) => (imageId === null || id === imageId) && !isNeeded(id, instanceId))
+          .map(([id]) => id)
+          .slice(0, limit),
       ),
     isClaimed: (host, instanceId, imageId) =>
       flight('snapshot.isClaimed', () => {

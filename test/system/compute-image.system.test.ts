@@ -57,7 +57,12 @@ it('a host without credentials boots a guest from an image that lies at a contro
     (await control.api<Body>('POST', `/servers/${body.server.id}/action`, { 'os-getConsoleOutput': {} })).body.output.includes('it boots'),
   );
   for (const name of ['clouds.yaml', 'openrc', 'secrets.json']) expect(readdirSync(compute.dataDir)).not.toContain(name);
-  const copied = await control.api<{ image_id: string }>('POST', `/servers/${body.server.id}/action`, { createImage: { name: 'copy' } }, { microversion: '2.45' });
+  const copied = await control.api<{ image_id: string }>(
+    'POST',
+    `/servers/${body.server.id}/action`,
+    { createImage: { name: 'copy' } },
+    { microversion: '2.45' },
+  );
   expect(copied.status).toBe(202);
   const copy = `${control.urls.image}/v2/images/${copied.body.image_id}`;
   await until('its copy is whole', async () => (await control.api<{ status: string }>('GET', copy)).body.status === 'active');

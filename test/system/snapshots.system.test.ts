@@ -7,8 +7,24 @@ import { startCloud, type Cloud } from '../doubles/cloud.ts';
 const LIMIT_MS = 60_000;
 const MICROVERSION = '2.93';
 
-type Server = { id: string; status: string; addresses: { private?: { addr: string }[] }; image: { id: string }; 'OS-EXT-SRV-ATTR:host': string | null; 'OS-EXT-STS:task_state': string | null };
-type Image = { id: string; status: string; name: string; size: number; disk_format: string | null; visibility: string; owner: string; [property: string]: unknown };
+type Server = {
+  id: string;
+  status: string;
+  addresses: { private?: { addr: string }[] };
+  image: { id: string };
+  'OS-EXT-SRV-ATTR:host': string | null;
+  'OS-EXT-STS:task_state': string | null;
+};
+type Image = {
+  id: string;
+  status: string;
+  name: string;
+  size: number;
+  disk_format: string | null;
+  visibility: string;
+  owner: string;
+  [property: string]: unknown;
+};
 
 let cloud: Cloud;
 let imageRef = '';
@@ -33,7 +49,11 @@ async function until<T>(look: () => Promise<T>, fits: (seen: T) => boolean): Pro
     await systemClock.sleep(50);
   }
 }
-const becomes = (id: string, status: string): Promise<Server> => until(() => show(id), (seen) => seen.status === status && seen['OS-EXT-STS:task_state'] === null);
+const becomes = (id: string, status: string): Promise<Server> =>
+  until(
+    () => show(id),
+    (seen) => seen.status === status && seen['OS-EXT-STS:task_state'] === null,
+  );
 async function make(image = imageRef): Promise<string> {
   const { body } = await cloud.api<{ server: Server }>('POST', '/servers', { server: { name: 'web', flavorRef: '1', imageRef: image } });
   await becomes(body.server.id, 'ACTIVE');
@@ -51,8 +71,19 @@ describe('a whole cloud', { timeout: 180_000 }, () => {
     const id = await make();
     const { image_id: made } = await act(id, { createImage: { name: 'copy', metadata: { mine: 'yes' } } });
     expect((await image(made)).id).toBe(made);
-    const whole = await until(() => image(made), ({ status }) => status === 'active');
-    expect(whole).toMatchObject({ name: 'copy', disk_format: 'raw', visibility: 'private', mine: 'yes', instance_uuid: id, image_type: 'snapshot', base_image_ref: imageRef });
+    const whole = await until(
+      () => image(made),
+      ({ status }) => status === 'active',
+    );
+    expect(whole).toMatchObject({
+      name: 'copy',
+      disk_format: 'raw',
+      visibility: 'private',
+      mine: 'yes',
+      instance_uuid: id,
+      image_type: 'snapshot',
+      base_image_ref: imageRef,
+    });
     expect(whole.size).toBeGreaterThan(0);
     await becomes(id, 'ACTIVE');
     expect((await show(await make(made))).image.id).toBe(made);
@@ -68,7 +99,10 @@ describe('a whole cloud', { timeout: 180_000 }, () => {
     const left = (await images(`?instance_uuid=${id}`)).map((one) => one.id);
     expect(left.sort()).toEqual(made.slice(2).sort());
     await act(id, { createBackup: { name: 'none', backup_type: 'daily', rotation: 0 } });
-    await until(() => images(`?instance_uuid=${id}`), (seen) => seen.length === 0);
+    await until(
+      () => images(`?instance_uuid=${id}`),
+      (seen) => seen.length === 0,
+    );
   });
 
   it('shelves a server and brings it back with its address; the image goes, and nothing was in use meanwhile', async () => {
@@ -84,7 +118,10 @@ describe('a whole cloud', { timeout: 180_000 }, () => {
     const back = await becomes(id, 'ACTIVE');
     expect([back.addresses, back.image.id]).toEqual([before.addresses, imageRef]);
     expect(await claims(id)).toBe(1);
-    await until(() => images(`?instance_uuid=${id}`), (seen) => seen.length === 0);
+    await until(
+      () => images(`?instance_uuid=${id}`),
+      (seen) => seen.length === 0,
+    );
   });
 
   it('removes the image of a shelved server that is deleted', async () => {
@@ -92,7 +129,10 @@ describe('a whole cloud', { timeout: 180_000 }, () => {
     await act(id, { shelve: null });
     await becomes(id, 'SHELVED_OFFLOADED');
     expect((await cloud.api('DELETE', `/servers/${id}`)).status).toBe(204);
-    await until(() => images(`?instance_uuid=${id}`), (seen) => seen.length === 0);
+    await until(
+      () => images(`?instance_uuid=${id}`),
+      (seen) => seen.length === 0,
+    );
   });
 
   it('rebuilds a server where it is', async () => {
@@ -115,7 +155,10 @@ describe('a whole cloud', { timeout: 180_000 }, () => {
     await cloud.restart();
     await becomes(second, 'ACTIVE');
     await becomes(third, 'SHELVED_OFFLOADED');
-    await until(() => images(`?instance_uuid=${first}`), (seen) => seen.every(({ status }) => status === 'active') && seen.length === 0);
+    await until(
+      () => images(`?instance_uuid=${first}`),
+      (seen) => seen.every(({ status }) => status === 'active') && seen.length === 0,
+    );
     expect((await images(`?instance_uuid=${second}`)).map(({ status }) => status)).toEqual(['active']);
   });
 });

@@ -316,12 +316,12 @@ function giveUp(
   const ended = change(
     state,
     {
-      vmState: isComing(record) ? 'shelved_offloaded' : 'error',
+      vmState: 'error',
       taskState: null,
-      ...(isComing(record) && { powerState: 'pending' }),
       fault: { ...fault, at: toIso(facts.nowMs) },
       operation: null,
       ...undone?.freed,
+      ...(isComing(record) && ({ vmState: 'shelved_offloaded', powerState: 'pending' } as const)),
       actions: actionEnded(record, facts, { fault, ...(explanation && { explanation: explanation as unknown as Json }) }),
     },
     facts,

@@ -106,7 +106,13 @@ export function imaged(state: Working, outcome: Outcome, rules: OperationRules, 
   return Fault.fromRecord(outcome.fault).retryable ? later(state, outcome.fault) : rules.failed(state, outcome.fault, facts, settings);
 }
 
-export function goTo(state: Working, step: Step, facts: Facts, settings: InstanceSettings, args: { readonly [name: string]: unknown } = {}): Next<InstanceState> {
+export function goTo(
+  state: Working,
+  step: Step,
+  facts: Facts,
+  settings: InstanceSettings,
+  args: { readonly [name: string]: unknown } = {},
+): Next<InstanceState> {
   const { record } = state;
   const { operation } = record;
   const task = TASKS[operation.name as Maker]?.[step] ?? record.taskState;

@@ -47,7 +47,16 @@ const LOST: FaultRecord = new Fault('unavailable', 'host.lost', 'The host of the
 function ended(state: Working, powerState: PowerState, facts: Facts): Next<InstanceState> {
   const { record } = state;
   const actions = actionEnded(record, facts, { fault: null, host: record.host });
-  const active = { vmState: 'active', taskState: null, powerState, launchedAt: toIso(facts.nowMs), operation: null, fault: null, shelved: null, actions } as const;
+  const active = {
+    vmState: 'active',
+    taskState: null,
+    powerState,
+    launchedAt: toIso(facts.nowMs),
+    operation: null,
+    fault: null,
+    shelved: null,
+    actions,
+  } as const;
   return next({ ...change(state, active, facts), soft: NO_SOFT }, ...imageLeft(record));
 }
 

@@ -49,14 +49,28 @@ describe('a shelve', () => {
       ['shelved', 'shelving_offloading', 'run', 'destroy'],
     ]);
     const { state, effects } = told(at.state, 'ran', done());
-    expect(mustLive(state)).toMatchObject({ vmState: 'shelved_offloaded', taskState: null, operation: null, host: null, generation: 1, nics: [NIC], shelved: { image: IMAGE } });
+    expect(mustLive(state)).toMatchObject({
+      vmState: 'shelved_offloaded',
+      taskState: null,
+      operation: null,
+      host: null,
+      generation: 1,
+      nics: [NIC],
+      shelved: { image: IMAGE },
+    });
     expect(state.parts).toMatchObject({ claims: [{ op: 'drop', generation: 1 }], dropAddresses: false, quota: null });
     expect(said(effects)).toEqual(['host/h1 release']);
   });
 
   it('stays on its host when that is set, until its time is over or for ever', () => {
     const late = told(shelving('settle'), 'imaged', ok(IMAGE), LATER);
-    expect(mustLive(late.state)).toMatchObject({ vmState: 'shelved', taskState: null, operation: null, host: 'h1', shelved: { offloadDueMs: NOW_MS + 60_000 } });
+    expect(mustLive(late.state)).toMatchObject({
+      vmState: 'shelved',
+      taskState: null,
+      operation: null,
+      host: 'h1',
+      shelved: { offloadDueMs: NOW_MS + 60_000 },
+    });
     const never = told(shelving('settle'), 'imaged', ok(IMAGE), NEVER);
     expect(mustLive(never.state)).toMatchObject({ vmState: 'shelved', host: 'h1', shelved: { offloadDueMs: null } });
   });
@@ -100,7 +114,13 @@ describe('a shelve', () => {
       expect(mustLive(left.state)).toMatchObject({ vmState: 'shelved_offloaded', host: null });
       expect(left.state.parts.claims).toEqual([{ op: 'evacuate', generation: 1, host: 'h1' }]);
       const stays = refused(state, 'hostNotProved', factsAt(), LATER);
-      expect(mustLive(stays.state)).toMatchObject({ vmState: 'shelved', host: 'h1', operation: null, taskState: null, shelved: { offloadDueMs: NOW_MS + 60_000 } });
+      expect(mustLive(stays.state)).toMatchObject({
+        vmState: 'shelved',
+        host: 'h1',
+        operation: null,
+        taskState: null,
+        shelved: { offloadDueMs: NOW_MS + 60_000 },
+      });
       expect(stays.state.parts.claims).toEqual([]);
       expect(mustLive(refused(state, 'hostNotProved', factsAt(), AT_ONCE).state).shelved?.offloadDueMs).toBe(NOW_MS + 60_000);
     });
@@ -134,7 +154,14 @@ describe('an unshelve', () => {
     expect(spawning.state.parts).toMatchObject({ claims: [{ op: 'add', generation: 2, host: 'h2' }], takeAddresses: [] });
     expect(asks(spawning.effects)[0]?.message).toMatchObject({ verb: { name: 'spawn', spec: { image: { id: IMAGE.id }, generation: 2 } } });
     const { state, effects } = told(spawning.state, 'ran', done('running'));
-    expect(mustLive(state)).toMatchObject({ vmState: 'active', taskState: null, shelved: null, nics: [NIC], host: 'h2', image: { id: living().record.image.id } });
+    expect(mustLive(state)).toMatchObject({
+      vmState: 'active',
+      taskState: null,
+      shelved: null,
+      nics: [NIC],
+      host: 'h2',
+      image: { id: living().record.image.id },
+    });
     expect(said(effects)).toEqual(['conductor/any snapshotLeft']);
   });
 
@@ -147,7 +174,14 @@ describe('an unshelve', () => {
 
   it('that finds no host leaves it shelved, with its image and its addresses', () => {
     const { state, effects } = told(coming('place', {}, {}, { slicesLeft: 1 }), 'placed', ok({ bids: [], explanation: explanation(2, { RamFilter: 2 }) }));
-    expect(mustLive(state)).toMatchObject({ vmState: 'shelved_offloaded', host: null, taskState: null, operation: null, shelved: { image: IMAGE }, nics: [NIC] });
+    expect(mustLive(state)).toMatchObject({
+      vmState: 'shelved_offloaded',
+      host: null,
+      taskState: null,
+      operation: null,
+      shelved: { image: IMAGE },
+      nics: [NIC],
+    });
     expect(said(effects)).toEqual([]);
   });
 
@@ -171,7 +205,11 @@ describe('an unshelve', () => {
 
   it('whose start fails leaves it shelved on its host', () => {
     const starting = working(operation('unshelve', 'start'), { ...shelved().record, taskState: 'unshelving' }, { round: 1 });
-    expect(mustLive(told(starting, 'ran', ok({ is: 'failed', fault: fault('invalid') })).state)).toMatchObject({ vmState: 'shelved', host: 'h1', operation: null });
+    expect(mustLive(told(starting, 'ran', ok({ is: 'failed', fault: fault('invalid') })).state)).toMatchObject({
+      vmState: 'shelved',
+      host: 'h1',
+      operation: null,
+    });
   });
 
   it('loses a host that is proved dead while it is made there, and goes elsewhere', () => {

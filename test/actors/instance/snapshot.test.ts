@@ -40,7 +40,13 @@ describe('an image of a server', () => {
       ['image_uploading', 'run', 'upload'],
       ['image_uploading', 'snapshotSettle', undefined],
     ]);
-    expect(mustLive(told(at.state, 'imaged', ok(IMAGE)).state)).toMatchObject({ vmState: 'active', taskState: null, operation: null, host: 'h1', generation: 1 });
+    expect(mustLive(told(at.state, 'imaged', ok(IMAGE)).state)).toMatchObject({
+      vmState: 'active',
+      taskState: null,
+      operation: null,
+      host: 'h1',
+      generation: 1,
+    });
   });
 
   it('has the format of the copy, and settles once', () => {
@@ -123,7 +129,8 @@ describe('an image of a server', () => {
 
 describe('a rebuild', () => {
   const REBUILD: Verb = { name: 'rebuild', image: IMAGE, kernel: null, ramdisk: null, changes: { name: 'new', userData: null }, preserveEphemeral: false };
-  const rebuilding = (step: string, args: object = { stopped: false }) => working(operation('rebuild', step, { args: args as never }), { taskState: 'rebuilding' }, { round: 2 });
+  const rebuilding = (step: string, args: object = { stopped: false }) =>
+    working(operation('rebuild', step, { args: args as never }), { taskState: 'rebuilding' }, { round: 2 });
   const up = ok({ is: 'done', power: 'running' });
 
   it('is seen at once, and makes the guest again where it was, under the same claim and with the same addresses', () => {

@@ -51,7 +51,15 @@ describe('images of servers at a real Image service', () => {
     await desk().make(DRAFT);
     await desk().make(DRAFT);
     expect(asked.map(({ what }) => what.split(' ').slice(0, 2).join(' '))).toEqual(['POST /v2/images', 'POST /v2/images']);
-    expect(JSON.parse(asked[0]?.body ?? '')).toEqual({ id: 'i', name: 'copy', owner: 'blue', visibility: 'private', min_disk: 1, min_ram: 2, instance_uuid: 's' });
+    expect(JSON.parse(asked[0]?.body ?? '')).toEqual({
+      id: 'i',
+      name: 'copy',
+      owner: 'blue',
+      visibility: 'private',
+      min_disk: 1,
+      min_ram: 2,
+      instance_uuid: 's',
+    });
   });
 
   it('get the format of the copy', async () => {
@@ -63,9 +71,22 @@ describe('images of servers at a real Image service', () => {
   });
 
   it('are shown as they are, and not at all when they are deleted', async () => {
-    const body = { id: 'i', status: 'active', disk_format: 'qcow2', container_format: 'bare', size: 7, os_hash_algo: 'sha512', os_hash_value: 'ab', owner: 'blue', mine: 'yes' };
+    const body = {
+      id: 'i',
+      status: 'active',
+      disk_format: 'qcow2',
+      container_format: 'bare',
+      size: 7,
+      os_hash_algo: 'sha512',
+      os_hash_value: 'ab',
+      owner: 'blue',
+      mine: 'yes',
+    };
     answer = () => ({ status: 200, body });
-    expect(await desk().show('i')).toMatchObject({ hasBytes: true, image: { id: 'i', sizeBytes: 7, hash: { algorithm: 'sha512', hex: 'ab' }, properties: { mine: 'yes' } } });
+    expect(await desk().show('i')).toMatchObject({
+      hasBytes: true,
+      image: { id: 'i', sizeBytes: 7, hash: { algorithm: 'sha512', hex: 'ab' }, properties: { mine: 'yes' } },
+    });
     answer = () => ({ status: 200, body: { ...body, status: 'queued' } });
     expect(await desk().show('i')).toMatchObject({ hasBytes: false });
     answer = () => ({ status: 404 });

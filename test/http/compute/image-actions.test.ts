@@ -79,7 +79,12 @@ describe('createBackup', () => {
   it('makes a backup of its type that rotates the others, and names none when none is kept', async () => {
     const kept = await act('2.45', { createBackup: { name: 'b', backup_type: 'daily', rotation: '2', metadata: { a: 'b' } } });
     expect([kept.status, kept.body]).toEqual([202, { image_id: last().image.id }]);
-    expect(last()).toMatchObject({ name: 'createBackup', backupType: 'daily', rotation: 2, image: { properties: { image_type: 'backup', backup_type: 'daily', a: 'b' } } });
+    expect(last()).toMatchObject({
+      name: 'createBackup',
+      backupType: 'daily',
+      rotation: 2,
+      image: { properties: { image_type: 'backup', backup_type: 'daily', a: 'b' } },
+    });
     rest();
     const none = await act('2.45', { createBackup: { name: 'b', backup_type: 'daily', rotation: 0 } });
     expect([none.status, none.text]).toEqual([202, '']);
@@ -95,7 +100,15 @@ describe('rebuild', () => {
   it('answers with the server as it will be, where it is found, and the password', async () => {
     const answer = await rebuild('2.1', { name: 'new', adminPass: 'MySecretPass', accessIPv4: '1.2.3.4', metadata: { k: 'v' }, 'OS-DCF:diskConfig': 'AUTO' });
     expect([answer.status, answer.headers['location']]).toEqual([202, `${rig.url}/v2.1/servers/${id}`]);
-    expect(answer.at('server')).toMatchObject({ id, name: 'new', status: 'REBUILD', adminPass: 'MySecretPass', accessIPv4: '1.2.3.4', metadata: { k: 'v' }, 'OS-DCF:diskConfig': 'AUTO' });
+    expect(answer.at('server')).toMatchObject({
+      id,
+      name: 'new',
+      status: 'REBUILD',
+      adminPass: 'MySecretPass',
+      accessIPv4: '1.2.3.4',
+      metadata: { k: 'v' },
+      'OS-DCF:diskConfig': 'AUTO',
+    });
     expect(answer.at('server')).not.toHaveProperty('key_name');
     rest();
     expect((await rebuild('2.1')).at('server', 'adminPass')).toMatch(/^.{12,}$/);

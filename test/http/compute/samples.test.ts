@@ -97,9 +97,12 @@ const CASES: readonly Case[] = [
   ['server-metadata/server-metadata-resp.json', 'GET', '/servers/:server/metadata/foo'],
   ['server-ips/server-ips-resp.json', 'GET', '/servers/:server/ips'],
   ['server-ips/server-ips-network-resp.json', 'GET', '/servers/:server/ips/private'],
-  ...(['', 'v2.54/', 'v2.57/', 'v2.63/', 'v2.71/', 'v2.73/', 'v2.94/', 'v2.98/', 'v2.100/'] as const).map(
-    (folder): Case => [`servers/${folder}server-action-rebuild-resp.json`, 'POST', '/servers/:server/action', { body: { rebuild: { imageRef: IMAGE_ID } } }],
-  ),
+  ...(['', 'v2.54/', 'v2.57/', 'v2.63/', 'v2.71/', 'v2.73/', 'v2.94/', 'v2.98/', 'v2.100/'] as const).map((folder): Case => [
+    `servers/${folder}server-action-rebuild-resp.json`,
+    'POST',
+    '/servers/:server/action',
+    { body: { rebuild: { imageRef: IMAGE_ID } } },
+  ]),
   [
     'os-preserve-ephemeral-rebuild/server-action-rebuild-preserve-ephemeral-resp.json',
     'POST',

@@ -37,7 +37,8 @@ function unfinished(world: World): string[] {
 function lost(world: World): string[] {
   return world.acks.done.flatMap(({ id, requestId, verb, image }) => {
     const action = actionOf(world, id, requestId);
-    if (image === undefined || verb !== 'createImage' || !action || action.message !== null || action.events.some(({ result }) => result !== 'Success')) return [];
+    if (image === undefined || verb !== 'createImage' || !action || action.message !== null || action.events.some(({ result }) => result !== 'Success'))
+      return [];
     world.meet('image: made');
     return world.images.get(image)?.status === 'active' ? [] : [`image ${image} was made of ${id} (${requestId}) and is not there`];
   });
@@ -46,7 +47,9 @@ function lost(world: World): string[] {
 /** After the last backup of a server that succeeded. */
 function tooMany(world: World): string[] {
   return [...world.tables.instances.values()].flatMap((row) => {
-    const last = toLoaded(row).record.actions.filter(({ action, message, events }) => action === 'createBackup' && message === null && events[0]?.result === 'Success').at(-1);
+    const last = toLoaded(row)
+      .record.actions.filter(({ action, message, events }) => action === 'createBackup' && message === null && events[0]?.result === 'Success')
+      .at(-1);
     const rotation = world.acks.done.find((ack) => ack.requestId === last?.requestId)?.rotation;
     if (rotation === undefined) return [];
     const own = [...world.images.values()].filter(({ draft }) => draft.properties['backup_type'] !== undefined && draft.properties['instance_uuid'] === row.id);

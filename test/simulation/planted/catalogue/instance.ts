@@ -6,6 +6,8 @@ const STATE = 'actors/instance/state.ts';
 const CREATE = 'actors/instance/operations/create.ts';
 const DELETE = 'actors/instance/operations/delete.ts';
 const RULES = 'actors/instance/operations/rules.ts';
+const SHELVE = 'actors/instance/operations/shelve.ts';
+const IMAGES = 'actors/conductor/snapshot-images.ts';
 
 export const INSTANCE_BUGS: readonly PlantedBug[] = [
   {
@@ -161,5 +163,29 @@ export const INSTANCE_BUGS: readonly PlantedBug[] = [
     find: '      return rules.resume(state, facts, settings);',
     replace: '      return rules.verbDone(state, null, facts, settings);',
     why: 'a verb that still runs is taken for done',
+  },
+  {
+    name: 'shelved-keeps-its-claim',
+    promise: 'P3',
+    file: SHELVE,
+    find: "{ claims: [op === 'drop' ? { op, generation } : { op, generation, host: host ?? '' }] }",
+    replace: "{ claims: op === 'drop' ? [] : [{ op, generation, host: host ?? '' }] }",
+    why: 'a shelved server that left its host keeps its claim there',
+  },
+  {
+    name: 'shelved-image-forgotten',
+    promise: 'P6',
+    file: SHELVE,
+    find: 'image: toImageRef(value), offloadDueMs',
+    replace: "image: { ...toImageRef(value), id: 'none' }, offloadDueMs",
+    why: 'a shelved server does not know the image that it comes back from',
+  },
+  {
+    name: 'left-image-stays',
+    promise: 'P6',
+    file: IMAGES,
+    find: '    await desk.drop(id);\n',
+    replace: '',
+    why: 'the image of an operation that was called off is never removed',
   },
 ];
