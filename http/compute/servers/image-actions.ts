@@ -96,6 +96,8 @@ type Wish = { readonly name: string; readonly type: 'snapshot' | 'backup'; reado
 
 function draftOf(call: Call, parts: ComputeParts, record: InstanceRecord, { name, type, properties }: Wish): ImageDraft {
   const { image, flavor } = record;
+  // The user has the last word on a snapshot; backups are told from others, and rotated, by these.
+  const own = { instance_uuid: record.id, image_type: type };
   const inherited = Object.fromEntries(Object.entries(image.properties).filter(([key]) => !NOT_INHERITED.test(key)));
   return {
     id: parts.random.uuid(),
@@ -105,14 +107,12 @@ function draftOf(call: Call, parts: ComputeParts, record: InstanceRecord, { name
     minMemoryMiB: image.minMemoryMiB,
     properties: {
       ...inherited,
-      ...properties,
-      instance_uuid: record.id,
       user_id: call.caller.userId,
       owner_id: record.projectId,
-      image_type: type,
       image_location: 'snapshot',
       image_state: 'available',
       base_image_ref: image.id,
+      ...(type === 'snapshot' ? { ...own, ...properties } : { ...properties, ...own }),
     },
   };
 }

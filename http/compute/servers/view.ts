@@ -105,8 +105,9 @@ export function updatedView(record: InstanceRecord, sight: ServerSight): object 
 /** The answer to a rebuild: before 2.75 what an update shows, and what else the request may have changed. */
 export function rebuiltView(record: InstanceRecord, sight: ServerSight): object {
   const { version } = sight;
+  const { 'OS-EXT-SRV-ATTR:user_data': _, ...updated }: { [member: string]: unknown } = { ...updatedView(record, sight) };
   return {
-    ...updatedView(record, sight),
+    ...updated,
     ...(version >= SINCE.rebuildKey ? { key_name: record.keyName } : {}),
     ...(version >= SINCE.noPersonality ? { user_data: record.userData } : {}),
   };

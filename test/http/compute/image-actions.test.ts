@@ -32,7 +32,7 @@ describe('createImage', () => {
   });
 
   it('makes an image that says whose it is, of which server and image, and what the user says of it', async () => {
-    await act('2.1', { createImage: { name: 'copy', metadata: { mine: 'yes', image_type: 'lie' } } });
+    await act('2.1', { createImage: { name: 'copy', metadata: { mine: 'yes', image_type: 'of mine' } } });
     expect(last()).toMatchObject({ name: 'createImage', image: { name: 'copy', owner: PROJECT, minDiskGiB: 1 } });
     expect(last().image.properties).toEqual({
       hw_disk_bus: 'virtio',
@@ -40,7 +40,7 @@ describe('createImage', () => {
       instance_uuid: id,
       user_id: 'user-member',
       owner_id: PROJECT,
-      image_type: 'snapshot',
+      image_type: 'of mine',
       image_location: 'snapshot',
       image_state: 'available',
       base_image_ref: IMAGE_ID,
@@ -77,7 +77,7 @@ describe('createImage', () => {
 
 describe('createBackup', () => {
   it('makes a backup of its type that rotates the others, and names none when none is kept', async () => {
-    const kept = await act('2.45', { createBackup: { name: 'b', backup_type: 'daily', rotation: '2', metadata: { a: 'b' } } });
+    const kept = await act('2.45', { createBackup: { name: 'b', backup_type: 'daily', rotation: '2', metadata: { a: 'b', image_type: 'of mine' } } });
     expect([kept.status, kept.body]).toEqual([202, { image_id: last().image.id }]);
     expect(last()).toMatchObject({
       name: 'createBackup',
@@ -143,6 +143,10 @@ describe('rebuild', () => {
     expect(shown.at('server')).toMatchObject({ key_name: 'one', user_data: 'QUJD' });
     expect(rig.cloud.servers.get(id)?.record).toMatchObject({ keyName: 'one', publicKey: key, userData: 'QUJD' });
     rest();
+    const full = (await rebuild('2.75', {}, { token: 'admin' })).at('server');
+    expect(full).toHaveProperty('OS-EXT-SRV-ATTR:host');
+    expect(full).not.toHaveProperty('OS-EXT-SRV-ATTR:user_data');
+    rest();
     expect((await rebuild('2.75')).at('server')).toMatchObject({ 'OS-EXT-STS:task_state': 'rebuilding', key_name: 'one' });
   });
 
@@ -205,5 +209,12 @@ describe('shelve, shelveOffload and unshelve', () => {
     rig.cloud.change(id, { vmState: 'shelved_offloaded', requestedZone: 'west' });
     expect((await act('2.91', { unshelve: { host: 'host1' } }, { token: 'admin' })).status).toBe(409);
     expect((await act('2.91', { unshelve: { host: 'host1', availability_zone: null } }, { token: 'admin' })).status).toBe(202);
+  });
+});
+
+describe('an image without an id', () => {
+  it('is none, and no method that is refused', async () => {
+    expect((await rig.ask('DELETE', '/v2.1/images/')).status).toBe(404);
+    expect((await rig.ask('DELETE', '/v2.1/images')).status).toBe(405);
   });
 });
