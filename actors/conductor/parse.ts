@@ -13,6 +13,7 @@ import {
   COUNT,
   DISK_COPY,
   GENERATION,
+  GUEST_IMAGE,
   HOST_INVENTORY,
   IMAGE_REF,
   JSON_MAP,
@@ -35,11 +36,15 @@ import type { InstanceRecord } from '../model/instance.ts';
 import type { KeyPair } from '../model/key-pair.ts';
 import type { ActionEvent, ActionRecord, Operation } from '../model/operation.ts';
 import { QUOTA_DEFAULTS, type QuotaName, type QuotaNeed } from '../model/quota.ts';
+import { GROUP_POLICIES, type ServerGroup } from '../model/server-group.ts';
 import type { ConductorProtocol } from './messages.ts';
+import type { AggregateProtocol, ImageWantProtocol } from './messages/aggregate.ts';
+import type { GroupProtocol } from './messages/group.ts';
 import type { HostDoorProtocol, ImageTicketProtocol } from './messages/host.ts';
 import type { IdentityProtocol } from './messages/identity.ts';
 import type { ImageProtocol } from './messages/image.ts';
 import type { DoorNodeProtocol, NodeDoorProtocol } from './messages/node.ts';
+import type { OperatorProtocol } from './messages/operator.ts';
 import { SERVER_SORT_KEYS, type ReadProtocol, type ServerFilter, type ServerSort } from './messages/read.ts';
 import type { FlavorSortKey, RecordProtocol } from './messages/record.ts';
 import type { RecoveryDoorProtocol } from './messages/recovery.ts';
@@ -52,6 +57,8 @@ type ApiProtocol = WriteProtocol &
   Pick<RecoveryDoorProtocol, 'hostStanding'> &
   Pick<SnapshotProtocol, 'snapshotImage'> &
   RecordProtocol &
+  AggregateProtocol &
+  OperatorProtocol &
   IdentityProtocol &
   ImageProtocol &
   DoorNodeProtocol;
@@ -69,7 +76,7 @@ const NOBODY_YET = z.null();
 const GUEST = { instanceId: UUID_TEXT, generation: GENERATION };
 const HOST = { host: WORD };
 
-type OfHosts = HostDoorProtocol & ImageTicketProtocol & UploadTicketProtocol;
+type OfHosts = HostDoorProtocol & ImageTicketProtocol & UploadTicketProtocol & ImageWantProtocol;
 
 export const HOST_DOOR = {
   hostStart: z.strictObject({
@@ -90,6 +97,8 @@ export const HOST_DOOR = {
   hostLeave: z.strictObject({ ...HOST, epoch: COUNT }),
   hostImageTicket: z.strictObject({ ...HOST, imageId: UUID_TEXT, again: z.boolean() }),
   hostUploadTicket: z.strictObject({ ...HOST, instanceId: UUID_TEXT, imageId: UUID_TEXT, again: z.boolean() }),
+  hostWantedImages: z.strictObject(HOST),
+  hostImageDone: z.strictObject({ ...HOST, imageId: WORD }),
 } satisfies Bodies<OfHosts, keyof OfHosts>;
 
 const NODE_TEXT = z.string().regex(/^[\x20-\x7e]{1,256}$/);
@@ -191,10 +200,14 @@ const NEW_INSTANCE = z.strictObject({
   zone: NOBODY_YET,
   host: NOBODY_YET,
   generation: z.literal(0),
+  group: z.strictObject({ id: UUID_TEXT }).nullable().exactOptional(),
+  guestPassword: NOBODY_YET.exactOptional(),
   wantedNetworks: listUpTo(ITEMS_MAX, z.strictObject({ networkId: UUID_TEXT, address: ADDRESS.nullable() })),
   nics: z.tuple([]),
   locked: z.literal(false),
   lockedReason: NOBODY_YET,
+  lockedBy: NOBODY_YET.exactOptional(),
+  reclaimAtMs: NOBODY_YET.exactOptional(),
   fault: NOBODY_YET,
   operation: CREATE_OPERATION,
   actions: z.tuple([CREATE_ACTION]),
@@ -214,6 +227,7 @@ const ORDER = z
   } satisfies Shape<CreateOrder>)
   .refine(({ instances }) => instances.length > 0, { path: ['instances'] })
   .refine(({ instances, projectId, userId }) => instances.every((one) => one.projectId === projectId && one.userId === userId), { path: ['projectId'] })
+  .refine(({ instances: [first, ...rest] }) => rest.every((one) => one.group?.id === first?.group?.id), { path: ['group'] })
   .refine(({ instances, needEach }) => instances.every(({ flavor }) => flavor.vcpus === needEach.cores && flavor.memoryMiB === needEach.ram), {
     path: ['needEach'],
   });
@@ -223,6 +237,7 @@ const WRITES = { accept: z.strictObject({ order: ORDER }) } satisfies Bodies<Wri
 const SERVER_FILTER = z.strictObject({
   projectId: QUERY.nullable(),
   deleted: FLAG.nullable(),
+  softDeleted: z.enum(['hidden', 'asDeleted']).exactOptional(),
   changedSinceMs: MS.nullable(),
   changedBeforeMs: MS.nullable(),
   name: QUERY.nullable(),
@@ -259,6 +274,7 @@ const READS = {
   listNodeServices: NO_BODY,
   listZones: NO_BODY,
   showQuota: z.strictObject(OF_PROJECT),
+  listServerUse: z.strictObject({ projectId: QUERY.nullable(), fromMs: MS, toMs: MS, ...MARKED }),
   listServersOfHosts: z.strictObject({ hosts: listUpTo(HOSTS_MAX, QUERY) }),
   history: z.strictObject({ after: INTEGER, limit: LIMIT }),
   revision: NO_BODY,
@@ -286,6 +302,28 @@ const KEY_PAIR = z.strictObject({
   publicKey: LONG_TEXT,
   fingerprint: NAME,
 } satisfies Shape<Omit<KeyPair, 'id' | 'createdAt'>>);
+const OF_GROUP = z.strictObject({ id: UUID_TEXT });
+const SHORT_NAME = z.string().max(255);
+const PAGED_GROUPS = { projectId: QUERY.nullable(), offset: COUNT, limit: LIMIT };
+const SERVER_GROUP = z.strictObject({
+  id: UUID_TEXT,
+  projectId: NAME,
+  userId: NAME,
+  name: NAME,
+  policy: z.enum(GROUP_POLICIES),
+  perHost: SMALL_COUNT.min(1).nullable(),
+} satisfies Shape<ServerGroup>);
+const PORT = z.int().min(-1).max(65_535).nullable();
+const SECURITY_RULE = z.strictObject({
+  id: UUID_TEXT,
+  parentGroupId: UUID_TEXT,
+  userId: NAME,
+  protocol: WORD.nullable(),
+  fromPort: PORT,
+  toPort: PORT,
+  cidr: NAME.nullable(),
+  sourceGroupId: UUID_TEXT.nullable(),
+});
 const OF_FLAVOR = { flavorId: QUERY };
 const ONE_KEY_PAIR = z.strictObject({ userId: QUERY, name: QUERY });
 
@@ -310,13 +348,25 @@ const RECORDS = {
   removeFlavorAccess: z.strictObject({ ...OF_FLAVOR, projectId: QUERY }),
   listKeyPairs: z.strictObject({ userId: QUERY, marker: QUERY.nullable(), limit: LIMIT.nullable() }),
   showKeyPair: ONE_KEY_PAIR,
-  createKeyPair: z.strictObject({ keyPair: KEY_PAIR, max: UNLIMITED_OR_COUNT }),
+  createKeyPair: z.strictObject({ keyPair: KEY_PAIR, projectId: NAME }),
   deleteKeyPair: ONE_KEY_PAIR,
   showQuotaLimits: z.strictObject(OF_PROJECT),
   setQuotaLimits: z.strictObject({ ...OF_PROJECT, limits: LIMITS }),
   resetQuotaLimits: z.strictObject(OF_PROJECT),
   showQuotaClass: z.strictObject({ name: QUERY }),
   setQuotaClass: z.strictObject({ name: QUERY, limits: LIMITS }),
+  listServerGroups: z.strictObject(PAGED_GROUPS),
+  showServerGroup: OF_GROUP,
+  createServerGroup: z.strictObject({ group: SERVER_GROUP }),
+  deleteServerGroup: OF_GROUP,
+  listSecurityGroups: z.strictObject(PAGED_GROUPS),
+  showSecurityGroup: OF_GROUP,
+  createSecurityGroup: z.strictObject({ group: z.strictObject({ id: UUID_TEXT, projectId: NAME, userId: NAME, name: SHORT_NAME, description: SHORT_NAME }) }),
+  updateSecurityGroup: z.strictObject({ id: UUID_TEXT, name: SHORT_NAME, description: SHORT_NAME }),
+  deleteSecurityGroup: OF_GROUP,
+  createSecurityRule: z.strictObject({ rule: SECURITY_RULE }),
+  showSecurityRule: OF_GROUP,
+  deleteSecurityRule: OF_GROUP,
   listNetworks: z.strictObject({ projectId: QUERY.nullable() }),
   updateService: z.strictObject({
     uuid: QUERY.nullable(),
@@ -337,23 +387,52 @@ const SNAPSHOTS = {
   snapshotLeft: z.strictObject({ imageId: UUID_TEXT }),
 } satisfies Bodies<SnapshotProtocol, Exclude<keyof SnapshotProtocol, 'snapshotImage'>>;
 
+/** What instances ask while they are placed. */
+const GROUPS = { groupPlaces: z.strictObject({ groupId: UUID_TEXT, instanceId: UUID_TEXT }) } satisfies Bodies<GroupProtocol, keyof GroupProtocol>;
+
+const ONE_AGGREGATE = { id: SMALL_COUNT };
+const AGGREGATES = {
+  listAggregates: NO_BODY,
+  showAggregate: z.strictObject(ONE_AGGREGATE),
+  createAggregate: z.strictObject({ name: NAME, zone: NAME.nullable() }),
+  updateAggregate: z.strictObject({ ...ONE_AGGREGATE, change: z.strictObject({ name: NAME.exactOptional(), zone: NAME.nullable().exactOptional() }) }),
+  deleteAggregate: z.strictObject(ONE_AGGREGATE),
+  addAggregateHost: z.strictObject({ ...ONE_AGGREGATE, host: WORD }),
+  removeAggregateHost: z.strictObject({ ...ONE_AGGREGATE, host: WORD }),
+  setAggregateWords: z.strictObject({ ...ONE_AGGREGATE, set: TEXT_MAP, drop: QUERIES }),
+  wantImages: z.strictObject({ ...ONE_AGGREGATE, images: listUpTo(ITEMS_MAX, GUEST_IMAGE) }),
+} satisfies Bodies<AggregateProtocol, keyof AggregateProtocol>;
+
+const OPERATORS = {
+  hostUse: z.strictObject({ host: QUERY }),
+  serversInPeriod: z.strictObject({ beginMs: MS, endMs: MS }),
+} satisfies Bodies<OperatorProtocol, keyof OperatorProtocol>;
+
 /** The rest of what is said about silent hosts stays on control nodes. */
 const STANDING = { hostStanding: z.strictObject({ host: QUERY }) } satisfies Bodies<RecoveryDoorProtocol, 'hostStanding'>;
 
-export const API_DOOR = { ...WRITES, ...READS, ...STANDING, ...SNAPSHOT_IMAGE, ...RECORDS, ...IDENTITY, ...IMAGES, secrets: NO_BODY } satisfies Bodies<
-  ApiProtocol,
-  keyof ApiProtocol
->;
+export const API_DOOR = {
+  ...WRITES,
+  ...READS,
+  ...STANDING,
+  ...SNAPSHOT_IMAGE,
+  ...RECORDS,
+  ...AGGREGATES,
+  ...OPERATORS,
+  ...IDENTITY,
+  ...IMAGES,
+  secrets: NO_BODY,
+} satisfies Bodies<ApiProtocol, keyof ApiProtocol>;
 
 type Parse = NonNullable<ServiceKind<ConductorProtocol>['parse']>;
 
 /** All doors; who stands at which is actors/doors.ts. */
-export const parseConductorMessage: Parse = parserOf('conductor', { ...HOST_DOOR, ...NODE_DOOR, ...API_DOOR, ...SNAPSHOTS });
+export const parseConductorMessage: Parse = parserOf('conductor', { ...HOST_DOOR, ...NODE_DOOR, ...API_DOOR, ...SNAPSHOTS, ...GROUPS });
 
 /** What does no harm when it comes twice. An order is known by the ids of its instances. */
 export const REPEATABLE: ReadonlySet<string> = new Set([
-  ...Object.keys({ ...WRITES, ...READS, ...STANDING, ...SNAPSHOT_IMAGE, ...SNAPSHOTS, ...HOST_DOOR, ...NODE_DOOR }),
-  ...Object.keys({ ...RECORDS, ...IDENTITY, ...IMAGES }).filter((type) =>
-    /^(secrets$|list|show|image(List|Show)|identity(List|Show|Load|Login|Authorize|Revision|DomainsOf|ProjectsOf))/.test(type),
+  ...Object.keys({ ...WRITES, ...READS, ...STANDING, ...SNAPSHOT_IMAGE, ...SNAPSHOTS, ...GROUPS, ...HOST_DOOR, ...NODE_DOOR }),
+  ...Object.keys({ ...RECORDS, ...AGGREGATES, ...OPERATORS, ...IDENTITY, ...IMAGES }).filter((type) =>
+    /^(secrets$|list|show|hostUse$|serversInPeriod$|image(List|Show)|identity(List|Show|Load|Login|Authorize|Revision|DomainsOf|ProjectsOf))/.test(type),
   ),
 ]);

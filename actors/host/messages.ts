@@ -6,7 +6,7 @@ import type { Ref } from '../../runtime/actor/address.ts';
 import { refTo } from '../../runtime/actor/address.ts';
 import type { Answer } from '../../runtime/actor/effect.ts';
 import type { FaultRecord } from '../../runtime/base/fault.ts';
-import type { DiskCopy, GuestEvent, GuestSeen, GuestSpec, HostInventory } from '../../drivers/driver.ts';
+import type { DiskCopy, GuestDiagnostics, GuestEvent, GuestSeen, GuestSpec, HostInventory, HostUptime, RescueDisk } from '../../drivers/driver.ts';
 import type { Claim, ClaimAnswer, HostReport } from '../model/placement.ts';
 import type { PowerState } from '../model/server-state.ts';
 import type { Resources } from '../model/resources.ts';
@@ -22,7 +22,11 @@ export type GuestVerb =
   | { readonly name: 'snapshot'; readonly imageId: string; readonly quiesce: boolean; readonly limitMs: number }
   /** Brings the copy to its image, then drops it. */
   | { readonly name: 'upload'; readonly imageId: string; readonly limitMs: number }
-  | { readonly name: 'dropSnapshot' };
+  | { readonly name: 'dropSnapshot' }
+  | { readonly name: 'pause' | 'unpause' | 'suspend' | 'resume' | 'crashDump' }
+  | { readonly name: 'rescue'; readonly spec: GuestSpec; readonly boot: RescueDisk; readonly graceMs: number }
+  | { readonly name: 'unrescue'; readonly spec: GuestSpec }
+  | { readonly name: 'setPassword'; readonly password: string };
 
 /** `running`: still at work, ask again (the same operation) for the end. */
 export type VerbAnswer =
@@ -33,8 +37,11 @@ export type VerbAnswer =
   | { readonly is: 'noClaim' };
 
 export type HostProtocol = {
-  /** Sets resources aside for a moment; the commit of the instance makes it lasting. The same again answers the same. */
-  claim: { body: { instanceId: string; generation: number; need: Resources }; reply: ClaimAnswer };
+  /**
+   * Sets resources aside for a moment; the commit of the instance makes it lasting. The same again answers the same.
+   * `zone`: where the host was when it was bid; one that is elsewhere by now is `stale`.
+   */
+  claim: { body: { instanceId: string; generation: number; need: Resources; zone?: string }; reply: ClaimAnswer };
   /** Gives that generation's claim back. Harmless when there is none. */
   release: { body: { instanceId: string; generation: number }; reply: undefined };
   /** Runs a verb, or joins the running one of the same operation; waits for its end at most `waitMs`. */
@@ -44,6 +51,10 @@ export type HostProtocol = {
   };
   /** Base64 of the end of the guest's console. Faults: `notFound` (no guest, no log), `unavailable`. */
   consoleOutput: { body: { instanceId: string; generation: number; maxBytes: number }; reply: { base64: string } };
+  /** Of its machine; null when the hypervisor does not tell it. */
+  hostUptime: { body: object; reply: HostUptime | null };
+  /** Counters of a guest; null: this hypervisor has none. Faults: `notFound`, `conflict` (it does not run), `unavailable`. */
+  diagnostics: { body: { instanceId: string; generation: number }; reply: GuestDiagnostics | null };
   /** Current state, for schedulers and views. */
   report: { body: object; reply: HostReport };
   /** An administrator changed what the row says (enabled, zone, aggregates): read it again. */
@@ -62,6 +73,9 @@ export type HostProtocol = {
   claimRead: { body: Omit<Answer, 'type'>; reply: undefined };
   rowRead: { body: Omit<Answer, 'type'>; reply: undefined };
   consoleRead: { body: Omit<Answer, 'type'>; reply: undefined };
+  uptimeRead: { body: Omit<Answer, 'type'>; reply: undefined };
+  imagesFetched: { body: Omit<Answer, 'type'>; reply: undefined };
+  diagnosed: { body: Omit<Answer, 'type'>; reply: undefined };
   waited: { body: { instanceId: string; handle: number }; reply: undefined };
 };
 
@@ -79,6 +93,8 @@ export type HostStart = {
   readonly enabled: boolean;
   readonly zone: string;
   readonly aggregates: HostReport['aggregates'];
+  /** There are images to fetch ahead of time. Absent: none. */
+  readonly wantsImages?: boolean;
   readonly claims: readonly Claim[];
 };
 

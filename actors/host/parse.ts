@@ -5,10 +5,10 @@
  */
 import { z } from 'zod';
 import type { ActorKind } from '../../runtime/actor/kind.ts';
-import { GENERATION, GUEST_SPEC, NO_BODY, parserOf, RESOURCES, UUID_TEXT, WORD, type Bodies } from '../model/parse.ts';
+import { type Bodies, GENERATION, GUEST_SPEC, LONG_TEXT, NAME, NO_BODY, parserOf, RESCUE_DISK, RESOURCES, UUID_TEXT, WORD } from '../model/parse.ts';
 import type { GuestVerb, HostProtocol } from './messages.ts';
 
-type FromOthers = 'claim' | 'release' | 'run' | 'consoleOutput' | 'report' | 'rowChanged' | 'guestChanged';
+type FromOthers = 'claim' | 'release' | 'run' | 'consoleOutput' | 'hostUptime' | 'diagnostics' | 'report' | 'rowChanged' | 'guestChanged';
 
 /** Longer than any ask may last. */
 const WAIT_MAX_MS = 60_000;
@@ -31,20 +31,26 @@ const VERB = z.discriminatedUnion('name', [
   z.strictObject({ name: z.literal('snapshot'), imageId: UUID_TEXT, quiesce: z.boolean(), limitMs }),
   z.strictObject({ name: z.literal('upload'), imageId: UUID_TEXT, limitMs }),
   z.strictObject({ name: z.literal('dropSnapshot') }),
+  z.strictObject({ name: z.enum(['pause', 'unpause', 'suspend', 'resume', 'crashDump']) }),
+  z.strictObject({ name: z.literal('rescue'), spec: GUEST_SPEC, boot: RESCUE_DISK, graceMs }),
+  z.strictObject({ name: z.literal('unrescue'), spec: GUEST_SPEC }),
+  z.strictObject({ name: z.literal('setPassword'), password: LONG_TEXT }),
 ]) satisfies z.ZodType<GuestVerb>;
 
 const GUEST = { instanceId: UUID_TEXT, generation: GENERATION };
 
 const BODIES = {
-  claim: z.strictObject({ ...GUEST, need: RESOURCES }),
+  claim: z.strictObject({ ...GUEST, need: RESOURCES, zone: NAME.exactOptional() }),
   release: z.strictObject(GUEST),
   // The claim that is checked is that of the body: a spec of another guest must not pass under it.
   run: z
     .strictObject({ ...GUEST, operation: WORD, verb: VERB, waitMs: z.int().min(0).max(WAIT_MAX_MS) })
-    .refine(({ instanceId, generation, verb }) => verb.name !== 'spawn' || (verb.spec.instanceId === instanceId && verb.spec.generation === generation), {
+    .refine(({ instanceId, generation, verb }) => !('spec' in verb) || (verb.spec.instanceId === instanceId && verb.spec.generation === generation), {
       path: ['verb', 'spec'],
     }),
   consoleOutput: z.strictObject({ ...GUEST, maxBytes: z.int().min(0).max(CONSOLE_MAX_BYTES) }),
+  hostUptime: NO_BODY,
+  diagnostics: z.strictObject(GUEST),
   report: NO_BODY,
   rowChanged: NO_BODY,
   guestChanged: z.strictObject({ event: z.null() }),

@@ -5,12 +5,13 @@
 import type { Actors } from '../../runtime/actor/ask.ts';
 import type { Job } from '../../runtime/actor/kind.ts';
 import { unreachable } from '../../runtime/base/check.ts';
-import type { Failpoint } from '../../runtime/base/failpoint.ts';
 import { Fault } from '../../runtime/base/fault.ts';
+import type { Failpoint } from '../../runtime/base/failpoint.ts';
 import type { Log } from '../../runtime/base/log.ts';
 import type { DiskCopy, GuestKey, GuestPower, HypervisorDriver, ImageSink } from '../../drivers/driver.ts';
 import { CONDUCTOR } from '../conductor/messages.ts';
 import { capacityOf } from '../model/resources.ts';
+import { fetchImages } from './fetch-images.ts';
 import type { HostLease } from './lease.ts';
 import type { GuestVerb, HostBeginning } from './messages.ts';
 import type { HostSettings } from './settings.ts';
@@ -40,6 +41,9 @@ export function hostJobs(parts: HostParts, settings: HostSettings): { readonly [
     look: (args: { host: string }, signal) => look(parts, args.host, signal),
     verb: (args: VerbArgs, signal) => gate.through(() => runVerb(parts, args, signal), signal),
     console: (args: GuestKey & { maxBytes: number }, signal) => readConsole(parts.driver, args, signal),
+    uptime: async (_args: object, signal) => ({ uptime: (await parts.driver.hostUptime?.(signal)) ?? null }),
+    fetchImages: (args: { host: string }, signal) => fetchImages(parts, args.host, signal),
+    diagnostics: async ({ instanceId, generation }: GuestKey, signal) => (await parts.driver.diagnostics?.({ instanceId, generation }, signal)) ?? null,
     clear: (args: ClearArgs, signal) => clear(parts, args, signal),
   };
 }
@@ -83,8 +87,16 @@ async function runVerb({ driver, images, failpoint, lease }: HostParts, { verb, 
   return end;
 }
 
-/** May be done whatever the host's lease says. */
-const BRINGS_NOTHING_UP: ReadonlySet<string> = new Set(['destroy', 'stop', 'snapshot', 'upload', 'dropSnapshot'] satisfies GuestVerb['name'][]);
+/** Nothing runs after them that did not before: may be done whatever the host's lease says. */
+const BRINGS_NOTHING_UP: ReadonlySet<string> = new Set([
+  'destroy',
+  'stop',
+  'pause',
+  'suspend',
+  'snapshot',
+  'upload',
+  'dropSnapshot',
+] satisfies GuestVerb['name'][]);
 
 type VerbEnd = { readonly power: GuestPower | null; readonly disk?: DiskCopy };
 type Snapshot = Extract<GuestVerb, { name: 'snapshot' }>;
@@ -121,9 +133,29 @@ async function runDriver({ driver, images }: Outside, verb: Exclude<GuestVerb, S
     case 'dropSnapshot':
       await driver.dropSnapshot(guest, signal);
       return null;
+    case 'pause':
+    case 'unpause':
+      return (await (driver[verb.name]?.(guest, signal) ?? lacks(verb.name))).power;
+    case 'suspend':
+    case 'resume':
+      return (await driver[verb.name](guest, signal)).power;
+    case 'rescue':
+      return (await driver.rescue(verb.spec, verb.boot, { graceMs: verb.graceMs }, signal)).power;
+    case 'unrescue':
+      return (await driver.unrescue(verb.spec, signal)).power;
+    case 'setPassword':
+      await (driver.setPassword?.(guest, verb.password, signal) ?? lacks(verb.name));
+      return null;
+    case 'crashDump':
+      await (driver.crashDump?.(guest, signal) ?? lacks(verb.name));
+      return null;
     default:
       return unreachable(verb);
   }
+}
+
+function lacks(ability: string): never {
+  throw new Fault('unsupported', 'driver.lacks', 'The hypervisor of the server cannot do this.', { detail: ability });
 }
 
 async function readConsole(driver: HypervisorDriver, args: GuestKey & { maxBytes: number }, signal: AbortSignal): Promise<{ base64: string }> {

@@ -13,20 +13,26 @@ import type { VerbAnswer } from '../host/messages.ts';
 import type { Nic } from '../model/addressing.ts';
 import type { Operation, OperationName } from '../model/operation.ts';
 import type { ClaimAnswer, Placed } from '../model/placement.ts';
-import { ALLOWED, refusal, refusalText, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
+import type { GroupPlaces } from '../model/server-group.ts';
+import { ALLOWED, refusal, refusalText, type TaskState, type Verb as RuleName, type VmState } from '../model/server-state.ts';
 import { applyChanges } from './changes.ts';
 import { dueInTime, isDue } from './due.ts';
-import type { Caller, InstanceChanges, InstanceProtocol, Verb } from './messages.ts';
-import { addressed, claimed, CREATE, hostLost, notProved, placed, placementRefused, releaseAt } from './operations/create.ts';
+import type { Caller, InstanceChanges, InstanceProtocol, RecordVerb, Verb } from './messages.ts';
+import { answerWaiter, CHANGE_PASSWORD, CRASH_DUMP } from './operations/answered.ts';
+import { addressed, claimed, CREATE, grouped, hostLost, notProved, placed, placementRefused, releaseAt } from './operations/create.ts';
 import { checkHost, DELETE, gone, hostStood } from './operations/delete.ts';
 import { EVACUATE } from './operations/evacuate.ts';
+import { PAUSE, RESCUE, rescueArgs, RESUME, SUSPEND, UNPAUSE, UNRESCUE } from './operations/in-place.ts';
 import { REBOOT, START, STOP } from './operations/power.ts';
 import { REBUILD, rebuilt } from './operations/rebuild.ts';
+import { changeRecord, isRecordVerb } from './operations/record-only.ts';
 import { verbEnded, type OperationRules } from './operations/rules.ts';
 import { offloadByClock, offloadDueMs, offloadInTime, SHELVE, SHELVE_OFFLOAD } from './operations/shelve.ts';
 import { firstTask, imaged, imageLeft, SNAPSHOT } from './operations/snapshot.ts';
+import { isReclaimDue, reclaim, RESTORE, SOFT_DELETE, softDeleted } from './operations/soft-delete.ts';
 import { UNSHELVE } from './operations/unshelve.ts';
 import { powerSeen } from './power-sync.ts';
+import { quotaAgain } from './quota-change.ts';
 import type { InstanceSettings } from './settings.ts';
 import { actionBegun, actionEnded, change, isWorking, next, NO_PARTS, NO_SOFT, tagOf, type InstanceState, type Living, type Working } from './state.ts';
 
@@ -43,6 +49,16 @@ const RULES: Record<OperationName, OperationRules> = {
   shelve: SHELVE,
   shelveOffload: SHELVE_OFFLOAD,
   unshelve: UNSHELVE,
+  pause: PAUSE,
+  unpause: UNPAUSE,
+  suspend: SUSPEND,
+  resume: RESUME,
+  rescue: RESCUE,
+  unrescue: UNRESCUE,
+  softDelete: SOFT_DELETE,
+  restore: RESTORE,
+  changePassword: CHANGE_PASSWORD,
+  crashDump: CRASH_DUMP,
 };
 
 export function decide(before: InstanceState, message: MessageOf<InstanceProtocol>, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
@@ -62,7 +78,8 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
       return isLiving(state) ? update(state, message.changes, message.caller, facts) : next(state, refuse(notFound(state.id)));
     case 'wake':
       if (isLiving(state) && facts.nowMs >= (offloadDueMs(state.record) ?? Infinity)) return offloadByClock(state, facts, settings);
-      return isWorking(state) ? looked(state, facts, settings) : next(state);
+      if (isWorking(state)) return looked(state, facts, settings);
+      return isLiving(state) && isReclaimDue(state, facts) ? reclaim(state, facts, settings) : next(state);
     case 'guestSeen':
       return isLiving(state) ? powerSeen(offloadInTime(state, facts, settings), message, facts, settings) : next(state);
     case 'retry':
@@ -73,6 +90,7 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
     case 'checkHost':
       return isWorking(state) && message.tag === tagOf(state) ? checkHost(state) : next(state);
     case 'placed':
+    case 'grouped':
     case 'addressed':
     case 'claimed':
     case 'ran':
@@ -101,14 +119,18 @@ function takeUp(state: Working, facts: Facts, settings: InstanceSettings): Next<
 /** The store refused a commit by one of its rules. */
 export function refused(state: InstanceState, why: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   if (isWorking(state) && why === 'hostNotProved') return (RULES[state.record.operation.name].notProved ?? notProved)(state, facts, settings);
+  const isPlacing = isWorking(state) && state.record.operation.step === 'place';
+  if (why === 'quota' && !isPlacing) return next(state, refuse(OVER_QUOTA));
   if (!isWorking(state) || state.record.operation.step !== 'place') throw new Error(`a commit was refused: ${why}`);
-  return isDue(state, facts) ? expire(state, facts, settings) : placementRefused(state, why, settings);
+  return isDue(state, facts) ? expire(state, facts, settings) : placementRefused(state, why, facts, settings);
 }
 
 /** Too many crashes: the operation ends with a fault, never in silence. */
-export function giveUp(state: InstanceState, fault: FaultRecord, facts: Facts): Next<InstanceState> {
+export function giveUp(state: InstanceState, fault: FaultRecord, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   if (!isWorking(state)) return next(state);
-  if (state.record.operation.name === 'delete') return gone(state, 'doom', facts);
+  const { name } = state.record.operation;
+  if (name === 'delete') return gone(state, 'doom', facts);
+  if (name === 'softDelete') return softDeleted(state, state.record.powerState, facts, settings);
   const actions = actionEnded(state.record, facts, { fault });
   return next({
     ...change(state, { vmState: 'error', taskState: null, operation: null, fault: { ...fault, at: toIso(facts.nowMs) }, actions }, facts),
@@ -127,13 +149,15 @@ function expire(state: Working, facts: Facts, settings: InstanceSettings): Next<
 }
 
 type Standing = RecoveryDoorProtocol['hostStanding']['reply'];
-type AnswerMessage = Extract<MessageOf<InstanceProtocol>, { type: 'placed' | 'addressed' | 'claimed' | 'ran' | 'hostStood' | 'imaged' }>;
+type AnswerMessage = Extract<MessageOf<InstanceProtocol>, { type: 'placed' | 'grouped' | 'addressed' | 'claimed' | 'ran' | 'hostStood' | 'imaged' }>;
 
 function answered(state: InstanceState, message: AnswerMessage, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   if (!isWorking(state) || message.tag !== tagOf(state)) return stale(state, message);
   switch (message.type) {
     case 'placed':
       return placed(state, message.outcome as Outcome<Placed>, facts);
+    case 'grouped':
+      return grouped(state, message.outcome as Outcome<GroupPlaces | null>, settings);
     case 'addressed':
       return addressed(state, message.outcome as Outcome<Nic>, facts);
     case 'claimed':
@@ -167,17 +191,19 @@ function stale(state: InstanceState, _message: AnswerMessage): Next<InstanceStat
 function act(state: Living, verb: Verb, caller: Caller, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   const { record } = state;
   if (record.deleted) return next(state, refuse(notFound(record.id)));
-  if (verb.name === 'delete' && record.operation?.name === 'delete') return next(state, { do: 'replyStored' });
-  const illegal = checkLegal(state, ruleOf(verb), verb.name, caller);
+  const illegal = checkLegal(state, ruleOf(verb), actionOf(verb), caller);
+  if (isRecordVerb(verb)) return illegal ? next(state, refuse(illegal)) : changeRecord(state, verb, caller, facts);
+  const name = meantBy(verb, record, settings);
+  if (name === 'nothing') return next(state, { do: 'replyStored' });
   if (illegal) return next(state, refuse(illegal));
   const operation: Operation = {
-    name: verb.name,
+    name,
     id: facts.newId(),
-    step: firstStep(verb, record),
+    step: firstStep(name, record),
     args: argsOf(verb, record),
     requestId: caller.requestId,
     startedAt: toIso(facts.nowMs),
-    stepDueMs: facts.nowMs + limitOf(verb, settings),
+    stepDueMs: facts.nowMs + limitOf(verb, name, settings),
     attempt: 0,
     excludedHosts: verb.name === 'evacuate' && record.host !== null ? [record.host] : [],
   };
@@ -185,25 +211,72 @@ function act(state: Living, verb: Verb, caller: Caller, facts: Facts, settings: 
   const actions = actionBegun({ ...record, actions: called }, operation, caller);
   // What the replaced operation had in flight is taken back; its answers are stale from here on.
   const takenBack = state.soft.asked ? [releaseAt(state.soft.asked.host, record.id, record.generation + 1)] : [];
-  const changes = { ...changesOf(verb), operation, taskState: taskOf(verb), actions };
-  const begun = change({ ...state, soft: { ...NO_SOFT, round: state.soft.round + 1 } }, changes, facts) as Working;
+  const first = [...(isAnsweredAtEnd(verb) ? [] : [{ do: 'replyStored' } as const]), ...answerWaiter(state.soft), ...takenBack];
+  const soft = { ...NO_SOFT, round: state.soft.round + 1, ...(isAnsweredAtEnd(verb) && { waiter: facts.holdReply(), secret: secretOf(verb) }) };
+  const quota = name === 'restore' ? quotaAgain(record) : null;
+  const begun = change({ ...state, soft }, { ...changesOf(verb), operation, taskState: taskOf(verb, name), actions }, facts, { quota }) as Working;
   // A server that never reached a host needs no host to end: one commit.
-  if (verb.name === 'delete' && record.host === null) {
+  if (name === 'delete' && record.host === null) {
     const ended = gone(begun, 'drop', facts);
-    return next(ended.state, { do: 'replyStored' }, ...takenBack, ...ended.effects);
+    return next(ended.state, ...first, ...ended.effects);
   }
   const resumed = resume(begun, facts, settings);
   const left = record.operation ? imageLeft(record) : [];
-  return next(resumed.state, { do: 'replyStored' }, ...takenBack, ...left, ...resumed.effects);
+  return next(resumed.state, ...first, ...left, ...resumed.effects);
+}
+
+type WorkVerb = Exclude<Verb, RecordVerb>;
+
+/** What a delete does depends on what can be undone; it is accepted again while it runs, and when it is done. */
+function meantBy(verb: WorkVerb, record: Living['record'], { reclaimAfterMs }: InstanceSettings): OperationName | 'nothing' {
+  const running = record.operation?.name;
+  if (verb.name === 'forceDelete') return running === 'delete' ? 'nothing' : 'delete';
+  if (verb.name !== 'delete') return verb.name;
+  if (running === 'delete') return 'nothing';
+  if (reclaimAfterMs === 0 || record.launchedAt === null || record.host === null) return 'delete';
+  if (running === 'softDelete' || (record.vmState === 'soft-delete' && running !== 'restore')) return 'nothing';
+  return RESTORABLE.includes(record.vmState) && (running === undefined || STAYS.includes(running)) ? 'softDelete' : 'delete';
+}
+
+/** A server whose guest stands where it did when it is restored: not one that is made anew, moved, or in two places. */
+const RESTORABLE: readonly VmState[] = ['active', 'paused', 'suspended', 'stopped', 'rescued', 'error', 'soft-delete'];
+const STAYS: readonly OperationName[] = [
+  'start',
+  'stop',
+  'reboot',
+  'pause',
+  'unpause',
+  'suspend',
+  'resume',
+  'rescue',
+  'unrescue',
+  'restore',
+  'changePassword',
+  'crashDump',
+  'createImage',
+  'createBackup',
+];
+
+function isAnsweredAtEnd(verb: WorkVerb): boolean {
+  return verb.name === 'changePassword' || verb.name === 'crashDump';
+}
+
+function secretOf(verb: WorkVerb): string | null {
+  return verb.name === 'changePassword' ? verb.password : null;
 }
 
 function update(state: Living, changes: InstanceChanges, caller: Caller, facts: Facts): Next<InstanceState> {
   if (state.record.deleted) return next(state, refuse(notFound(state.record.id)));
-  const illegal = checkLegal(state, changes.metadata ? 'metadata' : changes.tags ? 'tags' : 'update', 'update', caller);
+  const illegal = checkLegal(state, changedRule(changes), 'update', caller);
   if (illegal) return next(state, refuse(illegal));
   const changed = applyChanges(state.record, changes);
   if (changed instanceof Fault) return next(state, refuse(changed.toRecord()));
   return next(change(state, changed, facts), { do: 'replyStored' });
+}
+
+function changedRule(changes: InstanceChanges): RuleName {
+  for (const name of ['metadata', 'tags', 'securityGroups', 'guestPassword'] as const) if (changes[name] !== undefined) return name;
+  return 'update';
 }
 
 /** Why a verb may not begin now, as the API says it; undefined when it may. */
@@ -214,8 +287,8 @@ function checkLegal(state: Living, rule: RuleName, verb: string, caller: Caller)
   return illegal ? new Fault('conflict', 'server.state', refusalText(verb, record.id, illegal)).toRecord() : undefined;
 }
 
-function firstStep(verb: Verb, { host }: Living['record']): string {
-  switch (verb.name) {
+function firstStep(name: OperationName, { host }: Living['record']): string {
+  switch (name) {
     case 'delete':
       return 'destroy';
     case 'evacuate':
@@ -231,22 +304,24 @@ function firstStep(verb: Verb, { host }: Living['record']): string {
     case 'unshelve':
       return host === null ? 'place' : 'start';
     default:
-      return verb.name;
+      return name;
   }
 }
 
 /** What is true from the acceptance on. */
-function changesOf(verb: Verb): Partial<Living['record']> {
+function changesOf(verb: WorkVerb): Partial<Living['record']> {
   if (verb.name === 'rebuild') return rebuilt(verb);
+  if (verb.name === 'restore') return { reclaimAtMs: null };
   return verb.name === 'unshelve' && verb.zone !== undefined ? { requestedZone: verb.zone } : {};
 }
 
-function argsOf(verb: Verb, { vmState }: Living['record']): Operation['args'] {
+function argsOf(verb: WorkVerb, { vmState }: Living['record']): Operation['args'] {
   if (verb.name === 'reboot') return { kind: verb.kind };
   if (verb.name === 'createImage' || verb.name === 'shelve') return { image: verb.image };
   if (verb.name === 'createBackup') return { image: verb.image, backupType: verb.backupType, rotation: verb.rotation };
   if (verb.name === 'rebuild') return { stopped: vmState === 'stopped', ...(verb.preserveEphemeral && { preserveEphemeral: true }) };
   if (verb.name === 'unshelve') return verb.host === null ? {} : { target: verb.host };
+  if (verb.name === 'rescue') return rescueArgs(verb.boot);
   if (verb.name !== 'evacuate') return {};
   const { target, force, stopped } = verb;
   return { stopped: stopped || vmState === 'stopped', ...(target !== null && { target, forcedHost: force }) };
@@ -256,7 +331,12 @@ function ruleOf(verb: Verb): RuleName {
   return verb.name === 'reboot' ? (verb.kind === 'soft' ? 'rebootSoft' : 'rebootHard') : verb.name;
 }
 
-function taskOf(verb: Verb): TaskState {
+/** As the refusal names it. */
+function actionOf(verb: Verb): string {
+  return verb.name === 'crashDump' ? 'trigger_crash_dump' : verb.name;
+}
+
+function taskOf(verb: WorkVerb, name: OperationName): TaskState | null {
   switch (verb.name) {
     case 'start':
       return 'powering-on';
@@ -265,7 +345,26 @@ function taskOf(verb: Verb): TaskState {
     case 'reboot':
       return verb.kind === 'soft' ? 'rebooting' : 'rebooting_hard';
     case 'delete':
-      return 'deleting';
+    case 'forceDelete':
+      return name === 'softDelete' ? 'soft-deleting' : 'deleting';
+    case 'pause':
+      return 'pausing';
+    case 'unpause':
+      return 'unpausing';
+    case 'suspend':
+      return 'suspending';
+    case 'resume':
+      return 'resuming';
+    case 'rescue':
+      return 'rescuing';
+    case 'unrescue':
+      return 'unrescuing';
+    case 'restore':
+      return 'restoring';
+    case 'changePassword':
+      return 'updating_password';
+    case 'crashDump':
+      return null;
     case 'evacuate':
     case 'rebuild':
       return 'rebuilding';
@@ -282,8 +381,9 @@ function taskOf(verb: Verb): TaskState {
   }
 }
 
-function limitOf(verb: Verb, settings: InstanceSettings): number {
-  if (verb.name === 'delete') return settings.destroyLimitMs;
+function limitOf(verb: WorkVerb, name: OperationName, settings: InstanceSettings): number {
+  if (name === 'delete') return settings.destroyLimitMs;
+  if (verb.name === 'suspend' || verb.name === 'resume' || verb.name === 'rescue' || verb.name === 'unrescue') return settings.spawnLimitMs;
   if (verb.name === 'evacuate') return settings.placeLimitMs;
   if (verb.name === 'unshelve') return Math.max(settings.placeLimitMs, settings.powerLimitMs);
   if (verb.name === 'rebuild' || verb.name === 'shelveOffload') return settings.destroyLimitMs;
@@ -299,6 +399,9 @@ function calledOff(verb: string): FaultRecord {
 function notFound(id: string): FaultRecord {
   return new Fault('notFound', 'server.unknown', `Instance ${id} could not be found.`).toRecord();
 }
+
+/** The figures are the door's to tell. */
+const OVER_QUOTA = new Fault('overQuota', 'quota.exceeded', 'Quota exceeded for the resources of the server.').toRecord();
 
 function refuse(fault: FaultRecord): { do: 'refuse'; fault: FaultRecord } {
   return { do: 'refuse', fault };

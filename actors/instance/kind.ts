@@ -13,6 +13,12 @@ import { NO_PARTS, NO_SOFT, type InstanceState } from './state.ts';
 const MAILBOX_MAX = 64;
 const PASSIVATE_AFTER_MS = 60_000;
 
+/** When a server at rest is to be looked at: deleted for good, or sent from its host. */
+function restDueMs(record: InstanceRecord): number | null {
+  const dues = [record.reclaimAtMs ?? null, offloadDueMs(record)].filter((due) => due !== null);
+  return dues.length === 0 ? null : Math.min(...dues);
+}
+
 export function instanceKind(settings: InstanceSettings): ActorKind {
   return defineKind<InstanceProtocol, InstanceState, InstanceRecord>({
     kind: 'instance',
@@ -24,14 +30,14 @@ export function instanceKind(settings: InstanceSettings): ActorKind {
     decide: (state, message, facts) => decide(state, message, facts, settings),
     recover: (state, facts) => recover(state, facts, settings),
     refused: (state, why, facts) => refused(state, why, facts, settings),
-    giveUp: (state, fault, facts) => giveUp(state, fault.toRecord(), facts),
+    giveUp: (state, fault, facts) => giveUp(state, fault.toRecord(), facts, settings),
     recordOf: (state) => state.record,
     withRecord: (state, record) => ({ ...state, record }),
     withCommands: (record, commands) => ({ ...record, commands }),
     isIdle: (state) => !state.record?.operation,
     commitOf: (before, after, state) => {
       const parts: InstanceParts = { ...state.parts, event: eventOf(before, after) };
-      return { parts, open: after.operation !== null, dueAtMs: after.operation?.stepDueMs ?? offloadDueMs(after) };
+      return { parts, open: after.operation !== null, dueAtMs: after.operation?.stepDueMs ?? restDueMs(after) };
     },
   });
 }

@@ -23,7 +23,7 @@ import {
   type Shape,
 } from '../model/parse.ts';
 import type { ImageDraft } from '../model/image.ts';
-import type { Caller, InstanceChanges, InstanceProtocol, ListChange, MapChange, RebuildChanges, Verb } from './messages.ts';
+import type { Caller, InstanceChanges, InstanceProtocol, ListChange, MapChange, RebuildChanges, RescueBoot, Verb } from './messages.ts';
 
 type FromOthers = 'get' | 'act' | 'update' | 'wake' | 'guestSeen' | 'hostLost';
 
@@ -55,11 +55,19 @@ const REBUILD_CHANGES = z.strictObject({
   userData: LONG_TEXT.nullable().exactOptional(),
 } satisfies Shape<RebuildChanges>);
 
+const RESCUE_BOOT = z.strictObject({ image: IMAGE_REF, kernel: IMAGE_REF.nullable(), ramdisk: IMAGE_REF.nullable() } satisfies Shape<RescueBoot>);
+
 const VERB = z.discriminatedUnion('name', [
   z.strictObject({ name: z.literal('start') }),
   z.strictObject({ name: z.literal('stop') }),
   z.strictObject({ name: z.literal('reboot'), kind: z.enum(['soft', 'hard']) }),
   z.strictObject({ name: z.literal('delete') }),
+  z.strictObject({ name: z.enum(['pause', 'unpause', 'suspend', 'resume', 'unrescue', 'restore', 'crashDump', 'forceDelete']) }),
+  z.strictObject({ name: z.literal('rescue'), boot: RESCUE_BOOT.nullable() }),
+  z.strictObject({ name: z.literal('changePassword'), password: LONG_TEXT }),
+  z.strictObject({ name: z.literal('lock'), reason: NAME.nullable() }),
+  z.strictObject({ name: z.literal('unlock'), override: z.boolean() }),
+  z.strictObject({ name: z.literal('resetState'), to: z.enum(['active', 'error']) }),
   z.strictObject({ name: z.literal('evacuate'), target: WORD.nullable(), force: z.boolean(), stopped: z.boolean() }),
   z.strictObject({ name: z.literal('createImage'), image: DRAFT }),
   z.strictObject({ name: z.literal('createBackup'), image: DRAFT, backupType: NAME, rotation: SMALL_COUNT }),
@@ -99,6 +107,8 @@ const CHANGES = z.strictObject({
   accessIpV6: textUpTo(ADDRESS_TEXT_MAX).nullable().exactOptional(),
   metadata: MAP_CHANGE.exactOptional(),
   tags: LIST_CHANGE.exactOptional(),
+  securityGroups: LIST_CHANGE.exactOptional(),
+  guestPassword: LONG_TEXT.nullable().exactOptional(),
 } satisfies Shape<InstanceChanges>);
 
 const BODIES = {

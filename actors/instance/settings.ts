@@ -21,6 +21,8 @@ export type InstanceSettings = {
   /** A shelved server leaves its host after so long; 0: at once, -1: only when somebody asks. */
   readonly shelvedOffloadMs: number;
   readonly schedulerSlices: number;
+  /** How long a deleted server can be restored; 0: not at all. */
+  readonly reclaimAfterMs: number;
   /** Nobody who deletes waits for a host that is silent for longer. */
   readonly hostSilentMs: number;
 };
@@ -37,6 +39,7 @@ export const INSTANCE_DEFAULTS: InstanceSettings = {
   snapshotLimitMs: 1_800_000,
   uploadLimitMs: 3_600_000,
   shelvedOffloadMs: 0,
+  reclaimAfterMs: 0,
   schedulerSlices: 1,
   hostSilentMs: 15_000,
 };

@@ -6,7 +6,10 @@ import type { Resources } from './resources.ts';
 import type { StatusEvent } from './event.ts';
 
 export type ClaimChange =
-  /** Records a granted claim: refused when the host's epoch moved (`hostEpoch`) or its counters are full (`hostFull`). */
+  /**
+   * Records a granted claim: refused when the host's epoch moved (`hostEpoch`), its counters are full (`hostFull`), or
+   * the server's group forbids that host as its members stand now (`groupPolicy`).
+   */
   | { readonly op: 'add'; readonly generation: number; readonly host: string; readonly hostEpoch: number; readonly need: Resources }
   /** The guest of that generation is gone for certain. */
   | { readonly op: 'drop'; readonly generation: number }
@@ -28,5 +31,5 @@ export type InstanceParts = {
   readonly event: Omit<StatusEvent, 'revision'> | null;
 };
 
-/** Why the store refuses a commit; `epoch` and `version` are fences, the rest are for the actor to decide on. */
-export type RefusedWhy = 'epoch' | 'version' | 'hostEpoch' | 'hostFull' | 'hostGone' | 'hostNotProved' | 'addressTaken' | 'quota';
+/** Why the store refuses a commit; `epoch` and `version` are fences, the rest are for the actor to decide on. `quota`: of addresses. */
+export type RefusedWhy = 'epoch' | 'version' | 'hostEpoch' | 'hostFull' | 'hostGone' | 'hostNotProved' | 'groupPolicy' | 'addressTaken' | 'quota';

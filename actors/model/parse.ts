@@ -5,12 +5,13 @@
  * Nothing here may depend on who asks: rights are looked at elsewhere.
  */
 import { z } from 'zod';
-import type { DiskCopy, GuestImage, GuestNic, GuestSpec, HostInventory } from '../../drivers/driver.ts';
+import type { DiskCopy, GuestImage, GuestNic, GuestSpec, HostInventory, RescueDisk } from '../../drivers/driver.ts';
 import { Fault, type Json } from '../../runtime/base/fault.ts';
 import { UUID } from '../../runtime/base/ids.ts';
 import type { ImageRef } from './image.ts';
 import type { HostReport, PlacementRequest } from './placement.ts';
 import type { Resources } from './resources.ts';
+import { GROUP_POLICIES, type GroupPlaces } from './server-group.ts';
 import { POWER_STATES, type PowerState } from './server-state.ts';
 
 /** A schema for each member, optional ones too: a member that is forgotten does not compile. */
@@ -178,7 +179,7 @@ export const IMAGE_REF = z.strictObject({
 
 export const DISK_COPY = z.strictObject({ diskFormat: WORD, sizeBytes: COUNT, virtualBytes: COUNT } satisfies Shape<DiskCopy>);
 
-const GUEST_IMAGE = z.strictObject({
+export const GUEST_IMAGE = z.strictObject({
   id: WORD,
   diskFormat: NAME,
   sizeBytes: COUNT,
@@ -215,6 +216,18 @@ export const GUEST_SPEC = z.strictObject({
   metadata: TEXT_MAP,
 } satisfies Shape<GuestSpec>);
 
+const GROUP_PLACES = z.strictObject({
+  policy: z.enum(GROUP_POLICIES),
+  perHost: COUNT,
+  hosts: z.record(WORD, COUNT),
+} satisfies Shape<GroupPlaces>);
+
+export const RESCUE_DISK = z.strictObject({
+  image: GUEST_IMAGE,
+  kernel: GUEST_IMAGE.exactOptional(),
+  ramdisk: GUEST_IMAGE.exactOptional(),
+} satisfies Shape<RescueDisk>);
+
 export const PLACEMENT_REQUEST = z.strictObject({
   instanceId: UUID_TEXT,
   projectId: NAME,
@@ -227,6 +240,7 @@ export const PLACEMENT_REQUEST = z.strictObject({
   extraSpecs: TEXT_MAP,
   imageProperties: TEXT_MAP,
   hints: bounded<PlacementRequest['hints']>(),
+  group: GROUP_PLACES.exactOptional(),
 } satisfies Shape<PlacementRequest>);
 
 /** Type, version and architecture are empty before the host has looked at its hypervisor. */

@@ -2,13 +2,14 @@
  * The part of libvirt's remote protocol that this driver speaks: numbers, arguments and answers. Numbers never change
  * between versions; libvirt only adds. A procedure that isn't here can't be called.
  */
-import { fixed, int, list, nothing, optional, string, struct, uhyper, uint, uuid, XdrError, type Codec } from './xdr.ts';
+import { type Codec, fixed, int, list, nothing, optional, string, struct, typedValue, uhyper, uint, uuid } from './xdr.ts';
 
 export type Procedure<A, R> = { readonly number: number; readonly args: Codec<A>; readonly ret: Codec<R> };
 
 /** What libvirtd answers in one list at most. */
 const DOMAINS_MAX = 16_384;
 const AUTH_TYPES_MAX = 20;
+const STATS_MAX = 262_144;
 
 export const PROGRAM = 0x20008086;
 export const PROGRAM_VERSION = 1;
@@ -22,19 +23,6 @@ export type Domain = { readonly name: string; readonly uuid: string; readonly id
 const ofDomain = struct({ dom: domain });
 const PARAMETERS_MAX = 64;
 const MOUNTPOINTS_MAX = 256;
-/** libvirt's value with its type before it. Only read here, and only to come past it. */
-const typedValue: Codec<unknown> = {
-  write: () => {
-    throw new XdrError('typed values are only read');
-  },
-  read(r) {
-    const type = r.uint();
-    if (type === 7) return string.read(r);
-    if (type === 3 || type === 4 || type === 5) return r.uhyper();
-    if (type === 1 || type === 2 || type === 6) return r.uint();
-    throw new XdrError(`a value of type ${type}`);
-  },
-};
 
 const ofDomainAndFlags = struct({ dom: domain, flags: uint });
 
@@ -63,6 +51,11 @@ export const PROCEDURES = {
   ),
   connectListAllDomains: procedure(273, struct({ needResults: int, flags: uint }), struct({ domains: list(domain, DOMAINS_MAX), count: uint })),
   connectDomainEventCallbackRegisterAny: procedure(316, struct({ eventId: int, dom: optional(domain) }), struct({ callbackId: int })),
+  connectGetAllDomainStats: procedure(
+    344,
+    struct({ doms: list(domain, DOMAINS_MAX), stats: uint, flags: uint }),
+    struct({ records: list(struct({ dom: domain, params: list(struct({ field: string, value: typedValue }), STATS_MAX) }), DOMAINS_MAX) }),
+  ),
   domainLookupByUuid: procedure(24, struct({ uuid }), ofDomain),
   domainDefineXmlFlags: procedure(350, struct({ xml: string, flags: uint }), ofDomain),
   domainCreateWithFlags: procedure(196, ofDomainAndFlags, ofDomain),
@@ -78,6 +71,12 @@ export const PROCEDURES = {
   domainAbortJob: procedure(164, ofDomain, nothing),
   domainFsFreeze: procedure(335, struct({ dom: domain, mountpoints: list(string, MOUNTPOINTS_MAX), flags: uint }), struct({ filesystems: int })),
   domainFsThaw: procedure(336, struct({ dom: domain, mountpoints: list(string, MOUNTPOINTS_MAX), flags: uint }), struct({ filesystems: int })),
+  domainResume: procedure(28, ofDomain, nothing),
+  domainManagedSave: procedure(182, ofDomainAndFlags, nothing),
+  domainHasManagedSaveImage: procedure(183, ofDomainAndFlags, struct({ result: int })),
+  domainManagedSaveRemove: procedure(184, ofDomainAndFlags, nothing),
+  domainInjectNmi: procedure(210, ofDomainAndFlags, nothing),
+  domainSetUserPassword: procedure(357, struct({ dom: domain, user: optional(string), password: optional(string), flags: uint }), nothing),
 } as const;
 
 /** Messages that libvirtd sends unasked, after a registration. */
@@ -95,6 +94,8 @@ export const JOB_STATS_COMPLETED = 1;
 export const METADATA_ELEMENT = 2;
 /** Refuses what libvirt's own schema doesn't know, so that a mistake of ours is seen and not ignored. */
 export const DEFINE_VALIDATE = 1;
+/** Whatever it was in when it was saved, it runs when it comes back. */
+export const SAVE_RUNNING = 2;
 /** With a saved memory image and the records of snapshots. No guest has firmware variables or checkpoints yet. */
 export const UNDEFINE_ALL = 1 | 2;
 

@@ -6,7 +6,27 @@
 import { check } from '../../runtime/base/check.ts';
 import type { Fault } from '../../runtime/base/fault.ts';
 
-export type Verb = 'inventory' | 'spawn' | 'destroy' | 'start' | 'stop' | 'reboot' | 'snapshot' | 'openSnapshot' | 'dropSnapshot' | 'consoleOutput' | 'list';
+export type Verb =
+  | 'inventory'
+  | 'spawn'
+  | 'destroy'
+  | 'start'
+  | 'stop'
+  | 'reboot'
+  | 'pause'
+  | 'unpause'
+  | 'suspend'
+  | 'resume'
+  | 'rescue'
+  | 'unrescue'
+  | 'setPassword'
+  | 'crashDump'
+  | 'snapshot'
+  | 'openSnapshot'
+  | 'dropSnapshot'
+  | 'consoleOutput'
+  | 'diagnostics'
+  | 'list';
 
 export type When = {
   /** Only calls for this instance count. */

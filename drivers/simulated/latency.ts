@@ -18,7 +18,16 @@ export type Latencies = {
   readonly snapshotMs: Latency;
   readonly openSnapshotMs: Latency;
   readonly dropSnapshotMs: Latency;
+  readonly pauseMs: Latency;
+  readonly unpauseMs: Latency;
+  readonly suspendMs: Latency;
+  readonly resumeMs: Latency;
+  readonly rescueMs: Latency;
+  readonly unrescueMs: Latency;
+  readonly setPasswordMs: Latency;
+  readonly crashDumpMs: Latency;
   readonly consoleOutputMs: Latency;
+  readonly diagnosticsMs: Latency;
   readonly listMs: Latency;
   /** How long a guest needs to go off when asked; one that takes longer than the grace loses its power. */
   readonly shutdownMs: Latency;
@@ -34,7 +43,16 @@ const NONE: Latencies = {
   snapshotMs: 0,
   openSnapshotMs: 0,
   dropSnapshotMs: 0,
+  pauseMs: 0,
+  unpauseMs: 0,
+  suspendMs: 0,
+  resumeMs: 0,
+  rescueMs: 0,
+  unrescueMs: 0,
+  setPasswordMs: 0,
+  crashDumpMs: 0,
   consoleOutputMs: 0,
+  diagnosticsMs: 0,
   listMs: 0,
   shutdownMs: 0,
 };

@@ -33,6 +33,8 @@ const guestRecord = z.object({
   snapshot: z.object({ imageId: z.string(), wallMs: z.number() }).exactOptional(),
   /** A guard stopped it, since the lease of its host had ended; until it is started again. */
   fenced: z.literal(true).exactOptional(),
+  /** The image that it boots instead of its own disk. */
+  rescuedWith: z.string().exactOptional(),
 });
 
 export type ConsoleEntry = z.infer<typeof consoleEntry>;

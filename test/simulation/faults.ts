@@ -236,7 +236,22 @@ export class Faults implements Fate {
   /** Something befalls a hypervisor now. */
   strike(host: SimHost, after: (ms: number, run: () => void) => void, guests: readonly string[]): void {
     if (this.#quiet) return;
-    const verb = pick<Verb>(this.#random, ['spawn', 'spawn', 'destroy', 'destroy', 'start', 'stop', 'reboot', 'list']);
+    const verb = pick<Verb>(this.#random, [
+      'spawn',
+      'spawn',
+      'destroy',
+      'destroy',
+      'start',
+      'stop',
+      'reboot',
+      'list',
+      'pause',
+      'suspend',
+      'resume',
+      'rescue',
+      'unrescue',
+      'setPassword',
+    ]);
     const at = this.#random.next() < 0.5 ? 'before' : 'after';
     const ms = this.#random.next() ** 2 * STRIKE_MAX_MS;
     const what = pick(this.#random, ['fail', 'fail', 'sick', 'away', 'hang', 'crash', 'shutDown'] as const);

@@ -61,6 +61,7 @@ export type NodeParts = {
   readonly onLetIn: (from: FrameSender, message: LetIn) => void;
   readonly slices: number;
   readonly shelvedOffloadMs: number;
+  readonly reclaimAfterMs: number;
   readonly hosts: readonly SimHost[];
   /** Of the watch over silent hosts; undefined: there is none. */
   readonly recovery: RecoverySettings | undefined;
@@ -218,7 +219,15 @@ export class SimNode {
     if (here) new LeftImages({ ...images, clock: ownLife.clock });
     const records = { ...simulatedReads(this.#store), ...snapshotServe(images) };
     this.#system.register(here ? conductorKind(this.#store, records, view) : conductorElsewhere(), here);
-    this.#system.register(instanceKind({ ...INSTANCE_SETTINGS, schedulerSlices: this.#parts.slices, shelvedOffloadMs: this.#parts.shelvedOffloadMs }), here);
+    this.#system.register(
+      instanceKind({
+        ...INSTANCE_SETTINGS,
+        schedulerSlices: this.#parts.slices,
+        shelvedOffloadMs: this.#parts.shelvedOffloadMs,
+        reclaimAfterMs: this.#parts.reclaimAfterMs,
+      }),
+      here,
+    );
     this.#system.register(networkKind(), here);
     const { recovery, life, log } = this.#parts;
     if (recovery) this.#system.register(recoveryKind({ actors: this.actors, clock: life.clock, log }, recovery), here);

@@ -155,7 +155,8 @@ function ended(state: Working, fault: FaultRecord | null, facts: Facts): Next<In
 
 /** The image that the open operation makes, or that a shelved server comes back from: a conductor looks whether somebody still needs it. */
 export function imageLeft(record: InstanceRecord): Effect[] {
-  const draft = record.operation?.args['image'] as ImageDraft | undefined;
+  const { operation } = record;
+  const draft = operation && operation.name in TASKS ? (operation.args['image'] as ImageDraft | undefined) : undefined;
   const ids = [draft?.id, record.shelved?.image.id].filter((id) => id !== undefined);
   return ids.map((imageId) => ({ do: 'tell', to: CONDUCTOR, message: { type: 'snapshotLeft', imageId } as { type: string } }));
 }

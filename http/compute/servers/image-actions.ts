@@ -120,7 +120,7 @@ function draftOf(call: Call, parts: ComputeParts, record: InstanceRecord, { name
 /** Limits of image metadata went with the proxy for it. */
 async function refuseOverLimit(call: Call, parts: ComputeParts, metadata: { readonly [key: string]: string }): Promise<void> {
   if (call.version >= SINCE.noImageMetadata) return;
-  const { metadata_items: limit } = await limitsOf(parts, call.caller.projectId);
+  const { metadata_items: limit } = await limitsOf(parts, call.caller);
   if (limit >= 0 && Object.keys(metadata).length > limit) throw forbidden('Image metadata limit exceeded', 'quota.metadata_items');
 }
 

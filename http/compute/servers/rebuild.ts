@@ -114,7 +114,7 @@ async function refuseOverLimits(call: Call, parts: ComputeParts, wish: Members):
   const items = Object.keys(textsOf(wish['metadata'])).length;
   const files = Array.isArray(wish['personality']) ? wish['personality'] : [];
   if (items === 0 && files.length === 0) return;
-  const limits = await limitsOf(parts, call.caller.projectId);
+  const limits = await limitsOf(parts, call.caller);
   const over = (limit: number, count: number): boolean => limit >= 0 && count > limit;
   if (over(limits.metadata_items, items)) throw forbidden(`Maximum number of metadata items exceeds ${limits.metadata_items}`, 'quota.metadata_items');
   if (over(limits.injected_files, files.length)) throw forbidden('Personality file limit exceeded', 'quota.injected_files');

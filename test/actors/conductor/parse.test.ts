@@ -7,8 +7,8 @@ import { saidByHost, saidByInstance } from '../senders.ts';
 import { EMBEDDED_MESSAGES } from './embedded-messages.ts';
 
 const LOOSE: Loose = {
-  maps: ['metadata', 'extraSpecs', 'properties', 'schedulerHints', 'args', 'limits', 'specs', 'filter', 'change'],
-  optional: ['enabled', 'disabledReason', 'forcedDown', 'withDeleted', 'passwordHash'],
+  maps: ['metadata', 'extraSpecs', 'properties', 'schedulerHints', 'args', 'limits', 'specs', 'filter', 'change', 'set'],
+  optional: ['enabled', 'disabledReason', 'forcedDown', 'withDeleted', 'passwordHash', 'group'],
 };
 /** Nobody asks for these through the Compute API alone. */
 const READS: readonly Message[] = [
@@ -46,7 +46,7 @@ describe('what other nodes say to a conductor', () => {
 
   it('arrives as instances of another control node have sent it', () => {
     const ofInstances = messagesFor('conductor', saidByInstance());
-    const wanted = ['snapshotImage', 'snapshotDescribe', 'snapshotSettle', 'snapshotLeft'];
+    const wanted = ['snapshotImage', 'snapshotDescribe', 'snapshotSettle', 'snapshotLeft', 'groupPlaces'];
     expect(wanted.filter((type) => !ofInstances.some((message) => message.type === type))).toEqual([]);
     for (const message of ofInstances) expectUnchanged(parseConductorMessage, message);
     for (const message of ofInstances) expectAllNeeded(parseConductorMessage, message, LOOSE);

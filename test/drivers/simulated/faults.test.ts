@@ -61,11 +61,35 @@ describe('a fault script', () => {
       snapshot: () => driver.snapshot(spec, { imageId, quiesce: false }, never),
       openSnapshot: () => driver.openSnapshot(spec, { imageId }, never),
       dropSnapshot: () => driver.dropSnapshot(spec, never),
+      pause: () => driver.pause!(spec, never),
+      unpause: () => driver.unpause!(spec, never),
+      suspend: () => driver.suspend(spec, never),
+      resume: () => driver.resume(spec, never),
+      rescue: () => driver.rescue(spec, { image: spec.image }, { graceMs: 0 }, never),
+      unrescue: () => driver.unrescue(spec, never),
+      setPassword: () => driver.setPassword!(spec, 'secret', never),
+      crashDump: () => driver.crashDump!(spec, never),
       consoleOutput: () => driver.consoleOutput(spec, { maxBytes: 1 }, never),
+      diagnostics: async () => driver.diagnostics?.(spec, never),
       list: () => driver.list(never),
       destroy: () => driver.destroy(spec, never),
     };
-    const names: Verb[] = ['inventory', 'spawn', 'start', 'stop', 'reboot', 'snapshot', 'openSnapshot', 'dropSnapshot', 'consoleOutput', 'list', 'destroy'];
+    const changing: Verb[] = ['pause', 'unpause', 'suspend', 'resume', 'rescue', 'unrescue', 'setPassword', 'crashDump'];
+    const names: Verb[] = [
+      'inventory',
+      'spawn',
+      'start',
+      'stop',
+      'reboot',
+      ...changing,
+      'snapshot',
+      'openSnapshot',
+      'dropSnapshot',
+      'consoleOutput',
+      'diagnostics',
+      'list',
+      'destroy',
+    ];
     await driver.snapshot(spec, { imageId, quiesce: false }, never);
     for (const name of names) faults.fail(name, broken);
     for (const name of names) expect([name, ...(await outcomes(2, verbs[name]))]).toEqual([name, 'test.broken', 'done']);

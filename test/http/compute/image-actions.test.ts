@@ -16,7 +16,7 @@ afterEach(() => rig.close());
 function act(version: string, body: object, options: AskOptions = {}) {
   return rig.ask('POST', `/v2.1/servers/${id}/action`, { version, body, ...options });
 }
-const last = () => rig.cloud.acts.at(-1) as { name: string; image: { id: string; name: string; owner: string; minDiskGiB: number; properties: object } };
+const last = () => rig.cloud.verbs.at(-1)?.verb as { name: string; image: { id: string; name: string; owner: string; minDiskGiB: number; properties: object } };
 const rest = (): void => void rig.cloud.change(id, { taskState: null });
 
 describe('createImage', () => {
@@ -162,7 +162,7 @@ describe('rebuild', () => {
     rig.images.add({ id: at(3), minMemoryMiB: 4_096 });
     rig.images.add({ id: at(4), minDiskGiB: 20 });
     for (const n of [1, 2, 3, 4, 5]) expect((await rebuild('2.1', { imageRef: at(n) })).status, String(n)).toBe(400);
-    expect(rig.cloud.acts).toEqual([]);
+    expect(rig.cloud.verbs).toEqual([]);
   });
 });
 
@@ -198,7 +198,7 @@ describe('shelve, shelveOffload and unshelve', () => {
       off();
       const { status: got, text } = await act(version, { unshelve }, admin);
       expect(got, `${version} ${JSON.stringify(unshelve)} ${text}`).toBe(status);
-      if (verb !== undefined) expect(rig.cloud.acts.at(-1)).toEqual(verb);
+      if (verb !== undefined) expect(rig.cloud.verbs.at(-1)?.verb).toEqual(verb);
     }
     rig.cloud.change(id, { vmState: 'shelved', taskState: null });
     expect((await act('2.77', { unshelve: { availability_zone: 'nova' } })).status).toBe(409);

@@ -27,6 +27,14 @@ const LONGEST_MS: { readonly [action: string]: number } = {
   shelve: COPY_MS + stopGraceMs + 2 * powerLimitMs + destroyLimitMs,
   shelveOffload: destroyLimitMs,
   unshelve: attemptsMax * (placeLimitMs + spawnLimitMs + destroyLimitMs),
+  pause: powerLimitMs,
+  unpause: powerLimitMs,
+  suspend: spawnLimitMs,
+  resume: spawnLimitMs,
+  rescue: spawnLimitMs,
+  unrescue: spawnLimitMs,
+  restore: powerLimitMs,
+  changePassword: powerLimitMs,
 };
 
 export const WORK_ENDS: Checker = {
@@ -39,7 +47,10 @@ export const WORK_ENDS: Checker = {
       const { operation, taskState, vmState, deleted, fault, actions } = record;
       // On a host that is lost for good it stays, and is asked away again and again.
       if (record.shelved && record.host !== null && world.isLost(record.host)) continue;
-      if (operation || row.open || row.dueAtMs !== null) problems.push(`${row.id}: ${operation?.name}/${operation?.step} is still open`);
+      // What can be restored is deleted for good in its time; a clock that jumped may take it far away.
+      const waits = (record.reclaimAtMs ?? null) !== null && world.faults.plan.jump > 0;
+      if (operation || row.open || ((row.dueAtMs ?? record.reclaimAtMs ?? null) !== null && !waits))
+        problems.push(`${row.id}: ${operation?.name}/${operation?.step} is still open`);
       if (taskState !== null || vmState === 'building') problems.push(`${row.id} stays in ${statusOf(record)} (${vmState}, ${taskState})`);
       if (vmState === 'error' && fault === null) problems.push(`${row.id} is in error without a fault`);
       if (actions.some((action) => action.events.some((event) => event.finishedAt === null))) problems.push(`${row.id} has an action without an end`);
