@@ -22,7 +22,6 @@ export const NOT_YET: ReadonlySet<string> = new Set<string>([
   'POST /servers/:id/action#os-getVNCConsole',
   'POST /servers/:id/action#os-getSPICEConsole',
   'POST /servers/:id/action#os-getSerialConsole',
-  'GET /servers/:server_id/diagnostics',
   'GET /servers/:server_id/migrations',
   'GET /servers/:server_id/migrations/:id',
   'DELETE /servers/:server_id/migrations/:id',
@@ -31,8 +30,6 @@ export const NOT_YET: ReadonlySet<string> = new Set<string>([
   'POST /servers/:server_id/os-interface',
   'GET /servers/:server_id/os-interface/:id',
   'DELETE /servers/:server_id/os-interface/:id',
-  'GET /servers/:server_id/os-server-password',
-  'DELETE /servers/:server_id/os-server-password',
   'GET /servers/:server_id/os-volume_attachments',
   'POST /servers/:server_id/os-volume_attachments',
   'GET /servers/:server_id/os-volume_attachments/:id',
@@ -43,5 +40,4 @@ export const NOT_YET: ReadonlySet<string> = new Set<string>([
   'POST /servers/:server_id/shares',
   'GET /servers/:server_id/shares/:id',
   'DELETE /servers/:server_id/shares/:id',
-  'GET /servers/:server_id/topology',
 ]);
