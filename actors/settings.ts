@@ -76,6 +76,14 @@ const simulatedDriver = z.strictObject({
       rebootMs: latency,
       consoleOutputMs: latency,
       listMs: latency,
+      parkMs: latency,
+      unparkMs: latency,
+      readDiskMs: latency,
+      receiveMs: latency,
+      prepareMs: latency,
+      sendMs: latency,
+      stayMs: latency,
+      landMs: latency,
       shutdownMs: latency,
     })
     .exactOptional(),
@@ -124,6 +132,9 @@ const operations = {
   powerLimitMs: milliseconds(1_000, HOUR_MS),
   verbWaitMs: milliseconds(100, 55_000),
   attemptsMax: count(1, 100),
+  moveLimitMs: milliseconds(1_000, 24 * HOUR_MS),
+  resizeConfirmMs: milliseconds(0, 720 * HOUR_MS),
+  resizeToSameHost: truth(),
 } satisfies { [key in keyof Omit<InstanceSettings, 'schedulerSlices' | 'hostSilentMs'>]: z.ZodType };
 
 const account = { username: text(), password: secret(), project: text(), userDomain: text(), projectDomain: text() };

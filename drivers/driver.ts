@@ -13,6 +13,7 @@
  * The suite in test/contract/driver.ts is this page as code: each driver passes it.
  */
 import type { Readable } from 'node:stream';
+import type { GuestMoves, LiveMoves } from './moves.ts';
 
 /** As the Compute API numbers them (0 pending, 1 running, 3 paused, 4 shutdown, 6 crashed, 7 suspended). */
 export type GuestPower = 'pending' | 'running' | 'paused' | 'shutdown' | 'crashed' | 'suspended';
@@ -80,6 +81,8 @@ export type HostInventory = {
   /** 7002000 for 7.2.0. */
   readonly hypervisorVersion: number;
   readonly hostIp: string;
+  /** What the driver can do beside what all can; filled by who opened it. */
+  readonly abilities?: readonly ('moves' | 'live')[];
   /** `x86_64`; shown as `cpu_info` with model and topology. */
   readonly cpu: {
     readonly arch: string;
@@ -158,6 +161,11 @@ export interface HypervisorDriver {
 
   /** Ends connections and watches; guests go on. */
   close(): Promise<void>;
+
+  /** Guests can go elsewhere, or to another size, while they are off: see moves.ts. */
+  readonly moves?: GuestMoves;
+  /** The same while they run. */
+  readonly live?: LiveMoves;
 
   /** For the summary of a start. A driver that has nothing to say leaves it out. */
   status?(): DriverStatus;

@@ -11,6 +11,7 @@ import {
   ADDRESS,
   bounded,
   COUNT,
+  FLAVOR,
   GENERATION,
   HASH,
   HOST_INVENTORY,
@@ -29,7 +30,6 @@ import {
   type Bodies,
   type Shape,
 } from '../model/parse.ts';
-import type { Flavor } from '../model/flavor.ts';
 import type { ImageRef } from '../model/image.ts';
 import type { InstanceRecord } from '../model/instance.ts';
 import type { KeyPair } from '../model/key-pair.ts';
@@ -99,21 +99,6 @@ export const NODE_DOOR = {
   owners: KNOWN,
   hostNodes: KNOWN,
 } satisfies Bodies<NodeDoorProtocol, keyof NodeDoorProtocol>;
-
-const FLAVOR = z.strictObject({
-  flavorId: NAME,
-  name: NAME,
-  vcpus: SMALL_COUNT.min(1),
-  memoryMiB: SMALL_COUNT.min(1),
-  rootGiB: SMALL_COUNT,
-  ephemeralGiB: SMALL_COUNT,
-  swapMiB: SMALL_COUNT,
-  rxtxFactor: z.number().min(0),
-  isPublic: FLAG,
-  disabled: FLAG,
-  description: LONG_TEXT.nullable(),
-  extraSpecs: TEXT_MAP,
-} satisfies Shape<Flavor>);
 
 const IMAGE = z.strictObject({
   id: WORD,
@@ -198,6 +183,8 @@ const NEW_INSTANCE = z.strictObject({
   zone: NOBODY_YET,
   host: NOBODY_YET,
   generation: z.literal(0),
+  generationTop: z.literal(0).exactOptional(),
+  move: NOBODY_YET.exactOptional(),
   wantedNetworks: listUpTo(ITEMS_MAX, z.strictObject({ networkId: UUID_TEXT, address: ADDRESS.nullable() })),
   nics: z.tuple([]),
   locked: z.literal(false),

@@ -5,10 +5,10 @@
  */
 import { z } from 'zod';
 import type { ActorKind } from '../../runtime/actor/kind.ts';
-import { GENERATION, GUEST_SPEC, NO_BODY, parserOf, RESOURCES, UUID_TEXT, WORD, type Bodies } from '../model/parse.ts';
+import { GENERATION, GUEST_SPEC, listUpTo, NO_BODY, parserOf, RESOURCES, textUpTo, UUID_TEXT, WORD, type Bodies } from '../model/parse.ts';
 import type { GuestVerb, HostProtocol } from './messages.ts';
 
-type FromOthers = 'claim' | 'release' | 'run' | 'consoleOutput' | 'report' | 'rowChanged' | 'guestChanged';
+type FromOthers = 'claim' | 'release' | 'run' | 'consoleOutput' | 'hurry' | 'report' | 'rowChanged' | 'guestChanged';
 
 /** Longer than any ask may last. */
 const WAIT_MAX_MS = 60_000;
@@ -17,7 +17,12 @@ const GRACE_MAX_MS = 3_600_000;
 /** As base64 it still fits a frame of the mesh. */
 const CONSOLE_MAX_BYTES = 524_288;
 
+const WAYS_MAX = 8;
+const WAY_TEXT_MAX = 1_024;
+
 const graceMs = z.int().min(0).max(GRACE_MAX_MS);
+
+const WAY = z.strictObject({ urls: listUpTo(WAYS_MAX, textUpTo(WAY_TEXT_MAX)), token: textUpTo(WAY_TEXT_MAX) });
 
 const VERB = z.discriminatedUnion('name', [
   z.strictObject({ name: z.literal('spawn'), spec: GUEST_SPEC }),
@@ -25,6 +30,14 @@ const VERB = z.discriminatedUnion('name', [
   z.strictObject({ name: z.literal('start') }),
   z.strictObject({ name: z.literal('stop'), graceMs }),
   z.strictObject({ name: z.literal('reboot'), kind: z.enum(['soft', 'hard']), graceMs }),
+  z.strictObject({ name: z.literal('park'), graceMs }),
+  z.strictObject({ name: z.literal('offer') }),
+  z.strictObject({ name: z.literal('unpark'), run: z.boolean() }),
+  z.strictObject({ name: z.literal('send'), force: z.boolean() }),
+  z.strictObject({ name: z.literal('stay'), paused: z.boolean() }),
+  z.strictObject({ name: z.literal('prepare'), spec: GUEST_SPEC }),
+  z.strictObject({ name: z.literal('receive'), spec: GUEST_SPEC, way: WAY, memory: z.boolean() }),
+  z.strictObject({ name: z.literal('land'), paused: z.boolean() }),
 ]) satisfies z.ZodType<GuestVerb>;
 
 const GUEST = { instanceId: UUID_TEXT, generation: GENERATION };
@@ -35,9 +48,10 @@ const BODIES = {
   // The claim that is checked is that of the body: a spec of another guest must not pass under it.
   run: z
     .strictObject({ ...GUEST, operation: WORD, verb: VERB, waitMs: z.int().min(0).max(WAIT_MAX_MS) })
-    .refine(({ instanceId, generation, verb }) => verb.name !== 'spawn' || (verb.spec.instanceId === instanceId && verb.spec.generation === generation), {
+    .refine(({ instanceId, generation, verb }) => !('spec' in verb) || (verb.spec.instanceId === instanceId && verb.spec.generation === generation), {
       path: ['verb', 'spec'],
     }),
+  hurry: z.strictObject(GUEST),
   consoleOutput: z.strictObject({ ...GUEST, maxBytes: z.int().min(0).max(CONSOLE_MAX_BYTES) }),
   report: NO_BODY,
   rowChanged: NO_BODY,

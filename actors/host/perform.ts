@@ -2,6 +2,7 @@
  * What a host does outside: the first look, driver verbs, reading consoles, clearing what the store records as gone.
  * Bounded: at most `verbsAtOnce` verbs run at a time, the others wait in line until their time limit.
  */
+import type { Readable } from 'node:stream';
 import type { Actors } from '../../runtime/actor/ask.ts';
 import type { Job } from '../../runtime/actor/kind.ts';
 import { unreachable } from '../../runtime/base/check.ts';
@@ -11,7 +12,9 @@ import type { GuestKey, GuestPower, HypervisorDriver } from '../../drivers/drive
 import { CONDUCTOR } from '../conductor/messages.ts';
 import { capacityOf } from '../model/resources.ts';
 import type { HostLease } from './lease.ts';
-import type { GuestVerb, HostBeginning } from './messages.ts';
+import type { VerbEnd } from './lanes.ts';
+import type { DiskWay, GuestVerb, HostBeginning } from './messages.ts';
+import { isMove, runMove, type MoveVerb } from './moves.ts';
 import type { HostSettings } from './settings.ts';
 
 export type HostParts = {
@@ -21,9 +24,18 @@ export type HostParts = {
   readonly failpoint: Failpoint;
   /** Absent where nothing but the store says how long the host may run. */
   readonly lease?: HostLease;
+  /** How disks go from host to host; absent where no other host is reached. */
+  readonly disks?: GuestDisks;
 };
 
-type VerbArgs = GuestKey & { readonly verb: GuestVerb };
+/** The road between hosts: a guest's disk is offered here and opened there. Bytes never travel in the mesh. */
+export interface GuestDisks {
+  offer(guest: GuestKey, read: (signal: AbortSignal) => Promise<Readable>): DiskWay;
+  /** Faults: `unavailable` when the other host does not give it (any more). */
+  open(way: DiskWay, signal: AbortSignal): Promise<Readable>;
+}
+
+type VerbArgs = GuestKey & { readonly verb: GuestVerb; readonly host?: string };
 type ClearArgs = { readonly host: string; readonly doomed: readonly GuestKey[]; readonly strays: readonly GuestKey[] };
 
 export function hostJobs(parts: HostParts, settings: HostSettings): { readonly [job: string]: Job } {
@@ -36,13 +48,18 @@ export function hostJobs(parts: HostParts, settings: HostSettings): { readonly [
     beat: (args: { host: string; epoch: number }, signal) => beat(parts, args, signal),
     look: (args: { host: string }, signal) => look(parts, args.host, signal),
     verb: (args: VerbArgs, signal) => gate.through(() => runVerb(parts, args, signal), signal),
+    async hurry(guest: GuestKey) {
+      parts.driver.live?.hurry(guest);
+    },
     console: (args: GuestKey & { maxBytes: number }, signal) => readConsole(parts.driver, args, signal),
     clear: (args: ClearArgs, signal) => clear(parts, args, signal),
   };
 }
 
 async function begin({ driver, actors, lease }: HostParts, settings: HostSettings, host: string, signal: AbortSignal): Promise<HostBeginning> {
-  const inventory = await driver.inventory(signal);
+  const seen = await driver.inventory(signal);
+  const abilities = (['moves', 'live'] as const).filter((ability) => driver[ability] !== undefined);
+  const inventory = { ...seen, ...(abilities.length > 0 && { abilities }) };
   const { vcpus, memoryMiB, diskGiB } = inventory;
   const capacity = capacityOf({ vcpus, memoryMiB, diskGiB }, settings.reserved, settings.ratios);
   const { node, driver: kind, zone } = settings;
@@ -69,22 +86,26 @@ async function look({ driver, actors }: HostParts, host: string, signal: AbortSi
   return { claims, guests };
 }
 
+/** Verbs after which no guest runs that did not run before: they need no lease. */
+const LEAVES_ASLEEP: ReadonlySet<string> = new Set(['destroy', 'stop', 'park', 'offer', 'prepare', 'receive']);
+
 async function runVerb(
-  { driver, failpoint, lease }: HostParts,
-  { verb, instanceId, generation }: VerbArgs,
+  parts: HostParts,
+  { verb, instanceId, generation, host }: VerbArgs,
   called: AbortSignal,
-): Promise<{ power: GuestPower | null }> {
+): Promise<VerbEnd> {
+  const { driver, failpoint, lease } = parts;
   const guest = { instanceId, generation };
-  const bringsUp = verb.name !== 'destroy' && verb.name !== 'stop';
+  const bringsUp = !LEAVES_ASLEEP.has(verb.name);
   if (bringsUp) await lease?.check(called);
   const signal = lease && bringsUp ? AbortSignal.any([called, lease.over]) : called;
   failpoint(`verb.${verb.name}.before`);
-  const power = await runDriver(driver, verb, guest, signal);
+  const end = isMove(verb) ? await runMove(parts, verb, guest, host, signal) : { power: await runDriver(driver, verb, guest, signal) };
   failpoint(`verb.${verb.name}.after`);
-  return { power };
+  return end;
 }
 
-async function runDriver(driver: HypervisorDriver, verb: GuestVerb, guest: GuestKey, signal: AbortSignal): Promise<GuestPower | null> {
+async function runDriver(driver: HypervisorDriver, verb: Exclude<GuestVerb, MoveVerb>, guest: GuestKey, signal: AbortSignal): Promise<GuestPower | null> {
   switch (verb.name) {
     case 'spawn':
       return (await driver.spawn(verb.spec, signal)).power;

@@ -12,6 +12,7 @@ import type { RecoveryDoorProtocol } from '../conductor/messages/recovery.ts';
 import type { VerbAnswer } from '../host/messages.ts';
 import type { Nic } from '../model/addressing.ts';
 import type { Operation, OperationName } from '../model/operation.ts';
+import { nextGeneration } from '../model/move.ts';
 import type { Bid, ClaimAnswer, Explanation } from '../model/placement.ts';
 import { ALLOWED, refusal, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
 import { applyChanges } from './changes.ts';
@@ -19,13 +20,28 @@ import type { Caller, InstanceChanges, InstanceProtocol, Verb } from './messages
 import { addressed, claimed, CREATE, hostLost, notProved, placed, placementRefused, releaseAt } from './operations/create.ts';
 import { checkHost, DELETE, gone, hostStood } from './operations/delete.ts';
 import { EVACUATE } from './operations/evacuate.ts';
+import { CONFIRM, REVERT } from './operations/settle.ts';
+import { moveHostLost, moveNotProved, TRANSFER } from './operations/transfer.ts';
 import { REBOOT, START, STOP } from './operations/power.ts';
 import { verbEnded, type OperationRules } from './operations/rules.ts';
+import { confirmDueMs, interfere, moveRefusal, opening, type MovingVerb } from './moves.ts';
 import { powerSeen } from './power-sync.ts';
 import type { InstanceSettings } from './settings.ts';
-import { actionBegun, actionEnded, change, isWorking, next, NO_PARTS, NO_SOFT, tagOf, type InstanceState, type Living, type Working } from './state.ts';
+import { actionBegun, actionEnded, change, isWorking, next, NO_PARTS, NO_SOFT, soften, tagOf, type InstanceState, type Living, type Working } from './state.ts';
 
-const RULES: Record<OperationName, OperationRules> = { create: CREATE, delete: DELETE, start: START, stop: STOP, reboot: REBOOT, evacuate: EVACUATE };
+const RULES: Record<OperationName, OperationRules> = {
+  create: CREATE,
+  delete: DELETE,
+  start: START,
+  stop: STOP,
+  reboot: REBOOT,
+  evacuate: EVACUATE,
+  resize: TRANSFER,
+  migrate: TRANSFER,
+  'live-migration': TRANSFER,
+  confirmResize: CONFIRM,
+  revertResize: REVERT,
+};
 
 export function decide(before: InstanceState, message: MessageOf<InstanceProtocol>, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   const after = decideOn(before.parts === NO_PARTS ? before : { ...before, parts: NO_PARTS }, message, facts, settings);
@@ -43,12 +59,12 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
     case 'update':
       return isLiving(state) ? update(state, message.changes, message.caller, facts) : next(state, refuse(notFound(state.id)));
     case 'wake':
-      return isWorking(state) && facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : next(state);
+      return isWorking(state) && facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : confirmWhenDue(state, facts, settings);
     case 'guestSeen':
       return isLiving(state) ? powerSeen(state, message, facts, settings) : next(state);
     case 'retry':
       if (!isWorking(state) || message.tag !== tagOf(state)) return next(state);
-      return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : resume(state, facts, settings);
+      return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : resume(withoutWay(state), facts, settings);
     case 'hostLost':
       return lost(state, message.host, facts, settings);
     case 'checkHost':
@@ -66,12 +82,17 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
 
 /** After an activation: takes up the open operation. */
 export function recover(state: InstanceState, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
-  if (!isWorking(state)) return next(state);
+  if (!isWorking(state)) return confirmWhenDue(state, facts, settings);
   return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : resume(state, facts, settings);
 }
 
 /** The store refused a commit by one of its rules. */
 export function refused(state: InstanceState, why: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  if (why === 'quota') return next(state, refuse(overQuota()));
+  if (isWorking(state) && why === 'hostNotProved' && state.record.move) {
+    // A word too early changes nothing.
+    return facts.nowMs >= state.record.operation.stepDueMs ? moveNotProved(state, facts) : next(state);
+  }
   if (isWorking(state) && why === 'hostNotProved') return notProved(state, facts, settings);
   if (!isWorking(state) || state.record.operation.step !== 'place') throw new Error(`a commit was refused: ${why}`);
   return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : placementRefused(state, why, settings);
@@ -122,6 +143,7 @@ function answered(state: InstanceState, message: AnswerMessage, facts: Facts, se
 /** A dead host: what is being made there is made elsewhere, what is being deleted is gone for its user. */
 function lost(state: InstanceState, host: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   if (!isWorking(state) || state.record.host !== host) return next(state);
+  if (state.record.move) return moveHostLost(state, host, facts, settings);
   const { name } = state.record.operation;
   if (name === 'delete') return gone(state, 'doom', facts);
   return name === 'create' || name === 'evacuate' ? hostLost(state, host, facts, settings) : next(state);
@@ -138,6 +160,12 @@ function act(state: Living, verb: Verb, caller: Caller, facts: Facts, settings: 
   if (verb.name === 'delete' && record.operation?.name === 'delete') return next(state, { do: 'replyStored' });
   const illegal = checkLegal(state, ruleOf(verb), verb.name, caller);
   if (illegal) return next(state, refuse(illegal));
+  if (verb.name === 'abortMigration' || verb.name === 'forceMigration') return interfere(state, verb, caller, facts, settings);
+  return begin(state, verb, caller, facts, settings);
+}
+
+function begin(state: Living, verb: MovingVerb, caller: Pick<Caller, 'userId' | 'projectId' | 'requestId'>, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  const { record } = state;
   const operation: Operation = {
     name: verb.name,
     id: facts.newId(),
@@ -147,13 +175,16 @@ function act(state: Living, verb: Verb, caller: Caller, facts: Facts, settings: 
     startedAt: toIso(facts.nowMs),
     stepDueMs: facts.nowMs + limitOf(verb, settings),
     attempt: 0,
-    excludedHosts: verb.name === 'evacuate' && record.host !== null ? [record.host] : [],
+    excludedHosts: leaves(verb, settings) && record.host !== null ? [record.host] : [],
   };
   const called = record.operation ? actionEnded(record, facts, { fault: calledOff(verb.name) }) : record.actions;
   const actions = actionBegun({ ...record, actions: called }, operation, caller);
   // What the replaced operation had in flight is taken back; its answers are stale from here on.
-  const takenBack = state.soft.asked ? [releaseAt(state.soft.asked.host, record.id, record.generation + 1)] : [];
-  const begun = change({ ...state, soft: { ...NO_SOFT, round: state.soft.round + 1 } }, { operation, taskState: taskOf(verb), actions }, facts) as Working;
+  const takenBack = state.soft.asked ? [releaseAt(state.soft.asked.host, record.id, nextGeneration(record))] : [];
+  const opened = opening(record, verb, operation, caller, facts);
+  const changes = { ...opened.changes, operation, taskState: taskOf(verb), actions };
+  const begun = change({ ...state, soft: { ...NO_SOFT, round: state.soft.round + 1 } }, changes, facts, opened.parts) as Working;
+  takenBack.push(...opened.effects);
   // A server that never reached a host needs no host to end: one commit.
   if (verb.name === 'delete' && record.host === null) {
     const ended = gone(begun, 'drop', facts);
@@ -176,28 +207,48 @@ function update(state: Living, changes: InstanceChanges, caller: Caller, facts: 
 function checkLegal(state: Living, rule: RuleName, verb: string, caller: Caller): FaultRecord | undefined {
   const { record } = state;
   if (ALLOWED[rule].lock && record.locked && !caller.isAdmin) return new Fault('conflict', 'server.locked', `Instance ${record.id} is locked`).toRecord();
-  const illegal = refusal(rule, record);
+  const illegal = moveRefusal(rule, record) ?? refusal(rule, record);
   if (!illegal) return undefined;
   const message = `Cannot '${verb}' instance ${record.id} while it is in ${illegal.attribute} ${illegal.value}`;
   return new Fault('conflict', 'server.state', message).toRecord();
 }
 
-function firstStep(verb: Verb): string {
-  return verb.name === 'delete' ? 'destroy' : verb.name === 'evacuate' ? 'place' : verb.name;
+function firstStep(verb: MovingVerb): string {
+  switch (verb.name) {
+    case 'delete':
+    case 'confirmResize':
+      return 'destroy';
+    case 'evacuate':
+    case 'resize':
+    case 'migrate':
+    case 'live-migration':
+      return 'place';
+    case 'revertResize':
+      return 'check';
+    default:
+      return verb.name;
+  }
 }
 
-function argsOf(verb: Verb, { vmState }: Living['record']): Operation['args'] {
+/** Whether the server goes to another host than the one that it is on. */
+function leaves(verb: MovingVerb, settings: InstanceSettings): boolean {
+  return ['evacuate', 'migrate', 'live-migration'].includes(verb.name) || (verb.name === 'resize' && !settings.resizeToSameHost);
+}
+
+function argsOf(verb: MovingVerb, { vmState, host }: Living['record']): Operation['args'] {
   if (verb.name === 'reboot') return { kind: verb.kind };
+  if (verb.name === 'migrate' || verb.name === 'live-migration')
+    return { ...(verb.target !== null && { target: verb.target }), ...('force' in verb && verb.force && { forcedHost: true }) };
   if (verb.name !== 'evacuate') return {};
   const { target, force, stopped } = verb;
-  return { stopped: stopped || vmState === 'stopped', ...(target !== null && { target, forcedHost: force }) };
+  return { source: host, stopped: stopped || vmState === 'stopped', ...(target !== null && { target, forcedHost: force }) };
 }
 
 function ruleOf(verb: Verb): RuleName {
   return verb.name === 'reboot' ? (verb.kind === 'soft' ? 'rebootSoft' : 'rebootHard') : verb.name;
 }
 
-function taskOf(verb: Verb): TaskState {
+function taskOf(verb: MovingVerb): TaskState {
   switch (verb.name) {
     case 'start':
       return 'powering-on';
@@ -209,17 +260,45 @@ function taskOf(verb: Verb): TaskState {
       return 'deleting';
     case 'evacuate':
       return 'rebuilding';
+    case 'resize':
+    case 'migrate':
+      return 'resize_prep';
+    case 'live-migration':
+      return 'migrating';
+    case 'confirmResize':
+      return 'resize_confirming';
+    case 'revertResize':
+      return 'resize_reverting';
     default:
       return unreachable(verb);
   }
 }
 
-function limitOf(verb: Verb, settings: InstanceSettings): number {
-  if (verb.name === 'delete') return settings.destroyLimitMs;
-  if (verb.name === 'evacuate') return settings.placeLimitMs;
+function limitOf(verb: MovingVerb, settings: InstanceSettings): number {
+  if (verb.name === 'delete' || verb.name === 'confirmResize') return settings.destroyLimitMs;
+  if (['evacuate', 'resize', 'migrate', 'live-migration'].includes(verb.name)) return settings.placeLimitMs;
   if (verb.name === 'stop') return settings.stopGraceMs + settings.powerLimitMs;
   if (verb.name === 'reboot' && verb.kind === 'soft') return settings.rebootGraceMs + settings.powerLimitMs;
   return settings.powerLimitMs;
+}
+
+/** A resized server that has waited long enough stays as it is now. */
+function confirmWhenDue(state: InstanceState, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  if (!isLiving(state) || state.record.operation !== null || state.record.deleted) return next(state);
+  const dueMs = confirmDueMs(state.record);
+  if (dueMs === null || facts.nowMs < dueMs) return next(state);
+  const { userId, projectId } = state.record;
+  const begun = begin(state, { name: 'confirmResize' }, { userId, projectId, requestId: `req-${facts.newId()}` }, facts, settings);
+  return next(begun.state, ...begun.effects.filter((effect) => effect.do !== 'replyStored'));
+}
+
+/** What was offered may not be given any more: it is asked for anew. */
+function withoutWay(state: Working): Working {
+  return state.soft.way === null ? state : (soften(state, { way: null }) as Working);
+}
+
+function overQuota(): FaultRecord {
+  return new Fault('overQuota', 'quota.resize', 'Quota exceeded for cores, ram: the new size does not fit into what is left.').toRecord();
 }
 
 function calledOff(verb: string): FaultRecord {

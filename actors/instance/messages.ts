@@ -6,6 +6,7 @@ import type { Answer } from '../../runtime/actor/effect.ts';
 import type { Ref } from '../../runtime/actor/address.ts';
 import { refTo } from '../../runtime/actor/address.ts';
 import type { InstanceRecord, Stored } from '../model/instance.ts';
+import type { Flavor } from '../model/flavor.ts';
 import type { PowerState } from '../model/server-state.ts';
 
 export type Caller = { readonly userId: string; readonly projectId: string; readonly isAdmin: boolean; readonly requestId: string };
@@ -18,7 +19,15 @@ export type Verb =
   | { readonly name: 'reboot'; readonly kind: 'soft' | 'hard' }
   | { readonly name: 'delete' }
   /** Elsewhere, since its host is dead; the store has to know that. `target`: only this host, `force`: without asking schedulers' filters. */
-  | { readonly name: 'evacuate'; readonly target: string | null; readonly force: boolean; readonly stopped: boolean };
+  | { readonly name: 'evacuate'; readonly target: string | null; readonly force: boolean; readonly stopped: boolean }
+  | { readonly name: 'resize'; readonly flavor: Flavor; readonly diskConfig: 'AUTO' | 'MANUAL' | null }
+  | { readonly name: 'migrate'; readonly target: string | null }
+  | { readonly name: 'live-migration'; readonly target: string | null; readonly force: boolean }
+  | { readonly name: 'confirmResize' }
+  | { readonly name: 'revertResize' }
+  /** Of the live migration that runs, and of no other. */
+  | { readonly name: 'abortMigration'; readonly migrationId: string }
+  | { readonly name: 'forceMigration'; readonly migrationId: string };
 
 /** Members left out stay as they are. */
 export type InstanceChanges = {

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { ActorKind } from '../../runtime/actor/kind.ts';
 import {
+  FLAVOR,
   listUpTo,
   LONG_TEXT,
   NAME,
@@ -15,6 +16,7 @@ import {
   TEXT_MAP,
   textUpTo,
   UNLIMITED_OR_COUNT,
+  UUID_TEXT,
   WORD,
   type Bodies,
   type Shape,
@@ -35,6 +37,13 @@ const VERB = z.discriminatedUnion('name', [
   z.strictObject({ name: z.literal('reboot'), kind: z.enum(['soft', 'hard']) }),
   z.strictObject({ name: z.literal('delete') }),
   z.strictObject({ name: z.literal('evacuate'), target: WORD.nullable(), force: z.boolean(), stopped: z.boolean() }),
+  z.strictObject({ name: z.literal('resize'), flavor: FLAVOR, diskConfig: z.enum(['AUTO', 'MANUAL']).nullable() }),
+  z.strictObject({ name: z.literal('migrate'), target: WORD.nullable() }),
+  z.strictObject({ name: z.literal('live-migration'), target: WORD.nullable(), force: z.boolean() }),
+  z.strictObject({ name: z.literal('confirmResize') }),
+  z.strictObject({ name: z.literal('revertResize') }),
+  z.strictObject({ name: z.literal('abortMigration'), migrationId: UUID_TEXT }),
+  z.strictObject({ name: z.literal('forceMigration'), migrationId: UUID_TEXT }),
 ]) satisfies z.ZodType<Verb>;
 
 const names = listUpTo(CHANGES_MAX, NAME);

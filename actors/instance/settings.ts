@@ -14,6 +14,12 @@ export type InstanceSettings = {
   readonly verbWaitMs: number;
   /** Hosts that may fail a create before it ends in error. */
   readonly attemptsMax: number;
+  /** Taking the disk or the memory of a server to another host. */
+  readonly moveLimitMs: number;
+  /** A resized server that waits for so long is confirmed by itself; 0: never. */
+  readonly resizeConfirmMs: number;
+  /** Whether a server may get its new size where it is. */
+  readonly resizeToSameHost: boolean;
   readonly schedulerSlices: number;
   /** Nobody who deletes waits for a host that is silent for longer. */
   readonly hostSilentMs: number;
@@ -28,6 +34,9 @@ export const INSTANCE_DEFAULTS: InstanceSettings = {
   powerLimitMs: 60_000,
   verbWaitMs: 20_000,
   attemptsMax: 3,
+  moveLimitMs: 3_600_000,
+  resizeConfirmMs: 0,
+  resizeToSameHost: true,
   schedulerSlices: 1,
   hostSilentMs: 15_000,
 };

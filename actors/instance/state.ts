@@ -5,6 +5,8 @@
  */
 import type { Nic } from '../model/addressing.ts';
 import type { AddressTake, ClaimChange, QuotaChange } from '../model/commit.ts';
+import type { DiskWay } from '../host/messages.ts';
+import type { MigrationWrite } from '../model/migration.ts';
 import type { InstanceRecord } from '../model/instance.ts';
 import { beginAction, type ActionEvent, type ActionRecord, type Operation } from '../model/operation.ts';
 import type { Bid, Explanation } from '../model/placement.ts';
@@ -18,9 +20,10 @@ export type Parts = {
   readonly takeAddresses: readonly AddressTake[];
   readonly dropAddresses: boolean;
   readonly quota: QuotaChange | null;
+  readonly migration: MigrationWrite | null;
 };
 
-export const NO_PARTS: Parts = { claims: [], takeAddresses: [], dropAddresses: false, quota: null };
+export const NO_PARTS: Parts = { claims: [], takeAddresses: [], dropAddresses: false, quota: null, migration: null };
 
 export type Soft = {
   /** Grows with each ask; answers of an earlier round are stale. */
@@ -39,6 +42,8 @@ export type Soft = {
   readonly asked: Bid | null;
   /** When the schedulers first said that they know no host at all, until one is known. */
   readonly noHostsMs: number | null;
+  /** Where the source gives the disk that is to be fetched. */
+  readonly way: DiskWay | null;
 };
 
 export const NO_SOFT: Soft = {
@@ -52,6 +57,7 @@ export const NO_SOFT: Soft = {
   nicsLeft: 0,
   asked: null,
   noHostsMs: null,
+  way: null,
 };
 
 export type InstanceState = {

@@ -4,7 +4,7 @@
  */
 import type { FaultRecord, Json } from '../../runtime/base/fault.ts';
 
-export const OPERATIONS = ['create', 'delete', 'start', 'stop', 'reboot', 'evacuate'] as const;
+export const OPERATIONS = ['create', 'delete', 'start', 'stop', 'reboot', 'evacuate', 'resize', 'migrate', 'confirmResize', 'revertResize', 'live-migration'] as const;
 export type OperationName = (typeof OPERATIONS)[number];
 
 export type Operation = {
@@ -56,6 +56,11 @@ const ACTION_EVENT: Record<OperationName, string> = {
   stop: 'compute_stop_instance',
   reboot: 'compute_reboot_instance',
   evacuate: 'compute_rebuild_instance',
+  resize: 'compute_prep_resize',
+  migrate: 'compute_prep_resize',
+  confirmResize: 'compute_confirm_resize',
+  revertResize: 'compute_revert_resize',
+  'live-migration': 'compute_live_migration',
 };
 
 /** The history entry of an operation that begins. */
@@ -64,3 +69,17 @@ export function beginAction(operation: Operation, by: { userId: string; projectI
   const event: ActionEvent = { event: ACTION_EVENT[name], startedAt, finishedAt: null, result: null, host, fault: null };
   return { requestId, action: name, userId: by.userId, projectId: by.projectId, startedAt, updatedAt: startedAt, message: null, events: [event] };
 }
+
+/** The history with an entry that begins and ends at once, beside what runs. */
+export function finishedAction(
+  actions: readonly ActionRecord[],
+  action: string,
+  { requestId, userId, projectId }: { requestId: string; userId: string; projectId: string },
+  host: string | null,
+  at: string,
+): readonly ActionRecord[] {
+  const event: ActionEvent = { event: `compute_${action}`, startedAt: at, finishedAt: at, result: 'Success', host, fault: null };
+  return [...actions, { requestId, action, userId, projectId, startedAt: at, updatedAt: at, message: null, events: [event] }].slice(-ACTIONS_KEPT);
+}
+
+const ACTIONS_KEPT = 30;

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { GuestImage, GuestNic, GuestSpec, HostInventory } from '../../drivers/driver.ts';
 import { Fault, type Json } from '../../runtime/base/fault.ts';
 import { UUID } from '../../runtime/base/ids.ts';
+import type { Flavor } from './flavor.ts';
 import type { HostReport, PlacementRequest } from './placement.ts';
 import type { Resources } from './resources.ts';
 import { POWER_STATES, type PowerState } from './server-state.ts';
@@ -30,6 +31,7 @@ const MAP_ENTRIES_MAX = 1_024;
 const ADDRESSES_MAX = 64;
 const HOSTS_MAX = 1_024;
 const AGGREGATES_MAX = 256;
+const ABILITIES_MAX = 16;
 const FEATURES_MAX = 4_096;
 /** As deep as the doors for users let JSON be. */
 const DEPTH_MAX = 32;
@@ -199,6 +201,21 @@ export const GUEST_SPEC = z.strictObject({
   metadata: TEXT_MAP,
 } satisfies Shape<GuestSpec>);
 
+export const FLAVOR = z.strictObject({
+  flavorId: NAME,
+  name: NAME,
+  vcpus: SMALL_COUNT.min(1),
+  memoryMiB: SMALL_COUNT.min(1),
+  rootGiB: SMALL_COUNT,
+  ephemeralGiB: SMALL_COUNT,
+  swapMiB: SMALL_COUNT,
+  rxtxFactor: z.number().min(0),
+  isPublic: z.boolean(),
+  disabled: z.boolean(),
+  description: LONG_TEXT.nullable(),
+  extraSpecs: TEXT_MAP,
+} satisfies Shape<Flavor>);
+
 export const PLACEMENT_REQUEST = z.strictObject({
   instanceId: UUID_TEXT,
   projectId: NAME,
@@ -238,6 +255,7 @@ export const HOST_INVENTORY = z.strictObject({
   diskGiB: COUNT,
   hypervisorType: NAME,
   hypervisorVersion: COUNT,
+  abilities: listUpTo(ABILITIES_MAX, z.enum(['moves', 'live'])).exactOptional(),
   hostIp: NAME,
   cpu: z.strictObject({
     arch: NAME,

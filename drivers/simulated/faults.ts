@@ -6,7 +6,7 @@
 import { check } from '../../runtime/base/check.ts';
 import type { Fault } from '../../runtime/base/fault.ts';
 
-export type Verb = 'inventory' | 'spawn' | 'destroy' | 'start' | 'stop' | 'reboot' | 'consoleOutput' | 'list';
+export type Verb = 'inventory' | 'spawn' | 'destroy' | 'start' | 'stop' | 'reboot' | 'consoleOutput' | 'list' | 'park' | 'unpark' | 'readDisk' | 'receive' | 'prepare' | 'send' | 'stay' | 'land';
 
 export type When = {
   /** Only calls for this instance count. */

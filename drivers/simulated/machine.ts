@@ -24,6 +24,8 @@ export interface Machine {
   remove(guest: GuestKey): void;
   /** The guest of that key. Faults: `notFound`; `conflict` when its generation is another. */
   find(guest: GuestKey): GuestSlot;
+  /** The same, also one that lies beside the place of a newer one. */
+  findAny(guest: GuestKey): GuestSlot;
   switchOn(guest: GuestKey): Powered;
   /** `orderly`: the guest itself went down, and said so on its console. */
   switchOff(guest: GuestKey, orderly: boolean): Powered;
@@ -46,6 +48,12 @@ export function openMachine(parts: { host: string; guests: Guests; clock: Clock;
     return slot;
   }
 
+  /** One that sleeps for a move is woken by the verbs of moves alone. */
+  function awake(slot: GuestSlot): GuestSlot {
+    if (slot.asleep === undefined) return slot;
+    throw new Fault('conflict', 'guest.asleep', 'The guest is on its way to another place.', { detail: slot.asleep });
+  }
+
   function admit(memoryMiB: number, freedMiB: number): void {
     if (guests.memoryInUseMiB() - freedMiB + memoryMiB <= memoryLimitMiB) return;
     throw new Fault('overloaded', 'host.memory', 'The memory of the host is full.');
@@ -60,6 +68,7 @@ export function openMachine(parts: { host: string; guests: Guests; clock: Clock;
     const standing = guests.find(spec.instanceId);
     if (standing !== undefined && standing.generation > spec.generation) throw otherGeneration(standing, spec);
     if (standing?.generation === spec.generation) {
+      awake(standing);
       return { ...(power === 'running' ? switchOn(spec) : { power: standing.power }), made: false };
     }
     const namesake = guests.named(spec.name);
@@ -73,7 +82,7 @@ export function openMachine(parts: { host: string; guests: Guests; clock: Clock;
   }
 
   function switchOn(guest: GuestKey): Powered {
-    const slot = find(guest);
+    const slot = awake(find(guest));
     if (slot.power !== 'running') {
       admit(slot.memoryMiB, 0);
       const { fenced: _, ...record } = guests.read(slot);
@@ -94,14 +103,17 @@ export function openMachine(parts: { host: string; guests: Guests; clock: Clock;
   return {
     make,
     find,
+    findAny: (guest) => guests.aside(guest.instanceId, guest.generation) ?? find(guest),
     switchOn,
     switchOff,
     remove(guest) {
       const slot = guests.find(guest.instanceId);
       if (slot?.generation === guest.generation) guests.remove(slot);
+      const aside = guests.aside(guest.instanceId, guest.generation);
+      if (aside !== undefined) guests.removeAside(aside);
     },
     restart(guest, orderly) {
-      const slot = find(guest);
+      const slot = awake(find(guest));
       if (slot.power !== 'running') return switchOn(guest);
       const record = guests.read(slot);
       guests.put(log(orderly ? log(record, 'shutdown') : record, 'boot'));

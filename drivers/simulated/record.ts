@@ -31,6 +31,10 @@ const guestRecord = z.object({
   console: z.array(consoleEntry),
   /** A guard stopped it, since the lease of its host had ended; until it is started again. */
   fenced: z.literal(true).exactOptional(),
+  /** Asleep for a move, and why: see drivers/moves.ts. */
+  asleep: z.enum(['parked', 'held', 'awaited', 'landing']).exactOptional(),
+  /** What stands on its disk, as one word: where it was first made. */
+  disk: z.string().exactOptional(),
 });
 
 export type ConsoleEntry = z.infer<typeof consoleEntry>;
@@ -56,6 +60,7 @@ export function toRecord(spec: GuestSpec): GuestRecord {
     imageId: spec.image.id,
     nics: spec.nics.map((nic) => ({ mac: nic.mac, address: nic.address })),
     console: [],
+    disk: `${spec.instanceId}/${spec.generation}`,
   };
 }
 

@@ -5,6 +5,7 @@
  */
 import type { WriteParameters, WriteReply } from '../../actors/conductor/write/pack.ts';
 import type { InstanceRow } from '../../actors/conductor/tables/instance-row.ts';
+import type { MigrationWrite } from '../../actors/model/migration.ts';
 import { COUNTED } from '../../actors/model/quota.ts';
 import { VM_STATES } from '../../actors/model/server-state.ts';
 import { must } from '../../runtime/base/check.ts';
@@ -23,7 +24,8 @@ type CommitRow = InstanceRow & {
 };
 type ClaimRow = {
   ord: number;
-  op: 'add' | 'drop' | 'doom' | 'evacuate';
+  op: 'add' | 'drop' | 'doom' | 'evacuate' | 'activate';
+  role?: 'active' | 'standby';
   instance_id: string;
   generation: number;
   host: string;
@@ -33,7 +35,7 @@ type ClaimRow = {
   disk_gib: number;
 };
 type TakeRow = { ord: number; network_id: string; address: string; instance_id: string; mac: string };
-type UseRow = { ord: number; project_id: string; user_id: string } & Limits;
+type UseRow = { ord: number; project_id: string; user_id: string; instance_id?: string; migration?: MigrationWrite } & Limits;
 type OrderRow = {
   ord: number;
   first: string | null;
@@ -107,6 +109,7 @@ class Write {
   run(): WriteReply {
     this.#checkFences();
     this.#checkClaims();
+    this.#checkActivations();
     this.#checkAddresses();
     this.#checkOrders();
     this.#checkKeys();
@@ -116,6 +119,7 @@ class Write {
     this.#writeAddresses();
     this.#writeOrders();
     this.#writeQuota();
+    this.#writeMigrations();
     this.#writeEvents();
     const over = this.#over as WriteReply['over'];
     const revision = this.#changed ? this.#revision : this.#revision - 1;
@@ -158,6 +162,14 @@ class Write {
         sum.m += claim.memory_mib;
         sum.d += claim.disk_gib;
       }
+    }
+  }
+
+  #checkActivations(): void {
+    for (const { ord, op, instance_id, generation, host } of this.#batch.claims) {
+      if (op !== 'activate' || this.#isRefused(ord)) continue;
+      const held = this.#tables.claims.get(`${instance_id}/${generation}`);
+      if (held?.role !== 'standby' || held.host !== host) this.#refuse(ord, 'claimGone');
     }
   }
 
@@ -205,8 +217,9 @@ class Write {
       run.set(key, sum);
       return sum;
     };
-    const orders = this.#batch.orders.filter((order) => !this.#isRefused(order.ord)).sort(byProjectUserOrd);
-    for (const order of orders) {
+    const grown = this.#batch.uses.flatMap((use) => (Math.max(use.instances, use.cores, use.ram) > 0 ? [grows(use)] : []));
+    const wanted = [...this.#batch.orders, ...grown].filter((order) => !this.#isRefused(order.ord)).sort(byProjectUserOrd);
+    for (const order of wanted) {
       const project = { used: usedBy(order.project_id, ''), limit: this.#limits(order.project_id, '', this.#defaults) };
       const user = { used: usedBy(order.project_id, order.user_id), limit: this.#limits(order.project_id, order.user_id, null) };
       const rooms = [project, user].flatMap(({ used, limit }) => COUNTED.map((name) => room(limit[name], used[name], order[name])));
@@ -216,7 +229,7 @@ class Write {
         this.#over[order.ord - 1] = { project: figures(project), user: figures(user) };
         continue;
       }
-      this.#granted[order.ord - 1] = take;
+      if ('key' in order) this.#granted[order.ord - 1] = take;
       for (const { used } of [project, user]) addTo(used, order, take);
     }
   }
@@ -251,7 +264,7 @@ class Write {
     for (const { op, instance_id, generation, host: leftHost } of wanted) {
       const key = `${instance_id}/${generation}`;
       const held = claims.get(key);
-      if (op === 'add' || !held) continue;
+      if (op === 'add' || op === 'activate' || !held) continue;
       if (op === 'evacuate' && held.host !== leftHost) continue;
       if (op === 'doom' || op === 'evacuate') this.#journal.set(claims, key, { ...held, role: 'doomed' as const });
       else {
@@ -259,14 +272,23 @@ class Write {
         this.#countHost(held.host, held.need, -1);
       }
     }
-    for (const { op, instance_id: instanceId, generation, host, vcpus, memory_mib, disk_gib } of wanted) {
+    for (const { op, instance_id: instanceId, generation } of wanted) {
+      if (op !== 'activate') continue;
+      const key = `${instanceId}/${generation}`;
+      for (const [other, held] of claims) {
+        if (held.instanceId === instanceId && held.role === 'active') this.#journal.set(claims, other, { ...held, role: 'standby' as const });
+      }
+      this.#journal.set(claims, key, { ...must(claims.get(key), 'a claim that passed is there'), role: 'active' as const });
+    }
+    for (const { op, instance_id: instanceId, generation, host, role = 'active', vcpus, memory_mib, disk_gib } of wanted) {
       if (op !== 'add') continue;
       const key = `${instanceId}/${generation}`;
       rule(generation > 0, 'claim_generation_check');
       rule(!claims.has(key), 'claim_pkey');
-      rule(![...claims.values()].some((claim) => claim.instanceId === instanceId && claim.role === 'active'), 'claim_active');
+      const isTwice = role === 'active' && [...claims.values()].some((claim) => claim.instanceId === instanceId && claim.role === 'active');
+      rule(!isTwice, 'claim_active');
       const need = { vcpus, memoryMiB: memory_mib, diskGiB: disk_gib };
-      this.#journal.set(claims, key, { instanceId, generation, host, role: 'active' as const, need });
+      this.#journal.set(claims, key, { instanceId, generation, host, role, need });
       this.#countHost(host, need, 1);
     }
     for (const host of this.#tables.hosts.values()) {
@@ -357,6 +379,17 @@ class Write {
     }
   }
 
+  #writeMigrations(): void {
+    const { migrations } = this.#tables;
+    for (const { ord, instance_id: instanceId, migration } of this.#batch.uses) {
+      if (!migration || instanceId === undefined || this.#isRefused(ord)) continue;
+      const before = migrations.get(migration.uuid);
+      const { status, dest, updatedAt, progress } = migration;
+      const after = before ? { ...before, status, dest, updatedAt, progress } : { ...migration, id: migrations.size + 1, instanceId };
+      this.#journal.set(migrations, migration.uuid, after);
+    }
+  }
+
   #writeEvents(): void {
     if (!this.#changed) return;
     const commits = this.#batch.commits.filter(({ ord, event }) => !this.#isRefused(ord) && event !== null).map((commit) => ({ ...commit, idx: 0 }));
@@ -390,7 +423,14 @@ function figures({ used, limit }: { used: Limits; limit: Limits }): { limit: num
   return { limit: COUNTED.map((name) => limit[name]), used: COUNTED.map((name) => used[name]) };
 }
 
-function byProjectUserOrd(a: OrderRow, b: OrderRow): number {
+type Wanted = Limits & { readonly ord: number; readonly project_id: string; readonly user_id: string; readonly count: number; readonly min_count: number };
+
+/** A server that grows: what it gives back at the same time makes no room for others in this batch. */
+function grows({ ord, project_id, user_id, instances, cores, ram }: UseRow): Wanted {
+  return { ord, project_id, user_id, count: 1, min_count: 1, instances: Math.max(0, instances), cores: Math.max(0, cores), ram: Math.max(0, ram) };
+}
+
+function byProjectUserOrd(a: Wanted, b: Wanted): number {
   return compare(a.project_id, b.project_id) || compare(a.user_id, b.user_id) || a.ord - b.ord;
 }
 

@@ -5,7 +5,7 @@
 import type { GuestDisk, GuestShelf } from '../../drivers/simulated/disk.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 
-export type SeenGuest = { readonly host: string; readonly instanceId: string; readonly generation: number; readonly power: string };
+export type SeenGuest = { readonly host: string; readonly stem: string; readonly instanceId: string; readonly generation: number; readonly power: string; readonly asleep?: string; readonly disk?: string };
 
 export type SimDisk = GuestDisk & {
   /** A driver has it. */
@@ -22,8 +22,8 @@ export function openSimDisk(host: string, seen: (guest: SeenGuest | { readonly h
 
   function write(stem: string, text: string): void {
     texts.set(stem, text);
-    const { instanceId, generation, power } = JSON.parse(text) as SeenGuest; // the driver's own text
-    seen({ host, instanceId, generation, power });
+    const { instanceId, generation, power, asleep, disk } = JSON.parse(text) as SeenGuest; // the driver's own text
+    seen({ host, stem, instanceId, generation, power, ...(asleep !== undefined && { asleep }), ...(disk !== undefined && { disk }) });
   }
 
   function remove(stem: string): void {
@@ -55,7 +55,7 @@ export function openSimDisk(host: string, seen: (guest: SeenGuest | { readonly h
       let stopped = 0;
       for (const [stem, text] of texts) {
         const guest = JSON.parse(text) as SeenGuest;
-        if (guest.power !== 'running') continue;
+        if (guest.power !== 'running' && guest.power !== 'paused') continue;
         write(stem, JSON.stringify({ ...guest, power: 'shutdown' }));
         stopped += 1;
       }

@@ -39,6 +39,7 @@ import { Shards } from '../../runtime/shard/shards.ts';
 import type { MemoryNetwork } from '../doubles/memory-mesh.ts';
 import { simulatedReads, type HistoryReads } from './reads.ts';
 import type { Life } from './life.ts';
+import type { Roads } from './roads.ts';
 import { CONTROL_MESH, driverLatency, HOST_LEASE_MS, hostSettings, INSTANCE_SETTINGS, LEASE, sliceOf } from './settings.ts';
 import type { SimHost } from './machine.ts';
 
@@ -59,6 +60,7 @@ export type NodeParts = {
   readonly onLetIn: (from: FrameSender, message: LetIn) => void;
   readonly slices: number;
   readonly hosts: readonly SimHost[];
+  readonly roads: Roads;
   /** Of the watch over silent hosts; undefined: there is none. */
   readonly recovery: RecoverySettings | undefined;
 };
@@ -304,7 +306,7 @@ export class SimNode {
     const driver = await (guard ? guard.over(open) : open());
     const lease = new HostLease({ host, leaseMs: HOST_LEASE_MS, clock: life.clock, actors: this.actors, ...(guard && { guard: guard.forLease }) });
     this.#leases.set(host, lease);
-    const kind = hostKind({ driver: throughLife(driver, life), actors: this.actors, log, failpoint: life.reach, lease }, hostSettings(node, slices));
+    const kind = hostKind({ driver: throughLife(driver, life), actors: this.actors, log, failpoint: life.reach, lease, disks: this.#parts.roads.of(life) }, hostSettings(node, slices));
     this.#system.register(kind);
     const address = hostRef(host);
     this.#room.start(kind, address);
@@ -334,7 +336,8 @@ export function keyOf(node: NodeName | string): string {
   return `key of ${node}`;
 }
 
-const LISTENERS: ReadonlySet<string> = new Set(['onWritten', 'watch']);
+const LISTENERS: ReadonlySet<string> = new Set(['onWritten', 'watch', 'hurry']);
+const PORTS: ReadonlySet<string> = new Set(['nodes', 'shards', 'moves', 'live']);
 
 /** Every verb of a port through the life: it may end before and after each. Of a port within a port, too. */
 function throughLife<T extends object>(port: T, life: Life, prefix = ''): T {
@@ -342,7 +345,7 @@ function throughLife<T extends object>(port: T, life: Life, prefix = ''): T {
   for (const [verb, run] of Object.entries(port) as [string, unknown][]) {
     if (typeof run === 'function' && !LISTENERS.has(verb)) {
       wrapped[verb] = (...args: unknown[]) => life.through(`${prefix}${verb}${whom(args)}`, () => run.apply(port, args) as Promise<unknown>);
-    } else wrapped[verb] = verb === 'nodes' || verb === 'shards' ? throughLife(run as object, life, `${verb}.`) : run;
+    } else wrapped[verb] = PORTS.has(verb) ? throughLife(run as object, life, `${verb}.`) : run;
   }
   return wrapped as T;
 }

@@ -20,6 +20,9 @@ const UNLIMITED = { instances: -1, cores: -1, ram: -1 };
 const ACTIONS: readonly Action[] = ['create', 'create', 'multi', 'burst', 'start', 'stop', 'stop', 'soft', 'hard', 'delete', 'delete', 'get'];
 /** Where machines are lost: longer lives, and servers that go elsewhere. */
 const LOST_ACTIONS: readonly Action[] = ['create', 'multi', 'start', 'stop', 'soft', 'delete', 'get', 'evacuate', 'evacuate', 'evacuate', 'evacuate'];
+/** Beside the others, where servers move. */
+const MOVES: readonly Action[] = ['resize', 'resize', 'migrate', 'live', 'live', 'confirm', 'revert', 'revert', 'abort', 'force'];
+const MOVES_SHARE = 0.35;
 const LOST_PAUSES_MS = [10_000, 20_000, 30_000];
 
 /** Clients that do what the seed draws, under faults that the seed draws. */
@@ -42,10 +45,13 @@ export async function randomRun(seed: number): Promise<RunResult> {
     quota,
   });
   const pauseMs = pick(random, losses ? LOST_PAUSES_MS : [200, 2_000, 10_000, 30_000]);
+  const moves = seededRandom(seed ^ 0x3d1f).next() < MOVES_SHARE;
+  const own = losses ? LOST_ACTIONS : ACTIONS;
+  const actionsOf = moves ? [...own, ...MOVES, ...MOVES] : own;
   const clients = 1 + Math.floor(random.next() * 3);
   return measured(world, async () => {
     const lives = Array.from({ length: clients }, (_, i) => {
-      const actions = Array.from({ length: 4 + Math.floor(random.next() * 7) }, () => pick(random, losses ? LOST_ACTIONS : ACTIONS));
+      const actions = Array.from({ length: 4 + Math.floor(random.next() * 7) }, () => pick(random, actionsOf));
       return new Client(world, `c${i + 1}`, i === 0 ? 'ann' : 'bob').live(['create', ...actions], pauseMs);
     });
     await Promise.all(lives);
@@ -62,6 +68,12 @@ export const SCENARIOS = {
   hard: ['hard'],
   delete: ['delete'],
   'delete at once': ['delete'],
+  resize: ['resize'],
+  confirm: ['resize', 'confirm'],
+  revert: ['resize', 'revert'],
+  migrate: ['migrate'],
+  live: ['live'],
+  'delete resized': ['resize', 'delete'],
 } as const satisfies { readonly [name: string]: readonly Action[] };
 export type Scenario = keyof typeof SCENARIOS;
 

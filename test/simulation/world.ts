@@ -23,6 +23,7 @@ import { Misfortunes } from './misfortunes.ts';
 import { keyOf, SimNode } from './node.ts';
 import { Operator } from './operator.ts';
 import { NETWORK } from './records.ts';
+import { Roads } from './roads.ts';
 import { recoverySettings } from './settings.ts';
 import { openStoreLine } from './store-line.ts';
 import { StreamReader } from './stream-reader.ts';
@@ -63,6 +64,7 @@ export class World {
   readonly time: VirtualWorld;
   readonly network: MemoryNetwork;
   readonly tables: MemoryTables = memoryTables();
+  readonly roads = new Roads();
   readonly faults: Faults;
   readonly acks = new Acks();
   readonly random: Random;
@@ -218,6 +220,7 @@ export class World {
       onLetIn: (from, message) => this.#check((checker) => checker.atLetIn?.(this, from, message)),
       slices: this.machines.length === 1 ? 1 : SLICES,
       hosts: machine.hosts,
+      roads: this.roads,
       recovery: this.options.losses && recoverySettings(this.options.losses),
     });
     machine.node = node;
@@ -362,7 +365,7 @@ export class World {
 
   #seen(seen: SeenGuest | { readonly host: string; readonly gone: string }): void {
     if ('gone' in seen) this.guests.delete(`${seen.host} ${seen.gone}`);
-    else this.guests.set(`${seen.host} ${seen.instanceId}`, seen);
+    else this.guests.set(`${seen.host} ${seen.stem}`, seen);
     this.#check((checker) => checker.atGuest?.(this));
   }
 

@@ -9,6 +9,7 @@ import { reach } from '../../../runtime/database/primary.ts';
 import { FirstSchema } from './first-schema.ts';
 import { HostProof } from './host-proof.ts';
 import { ManyDoors } from './many-doors.ts';
+import { Migrations } from './migrations.ts';
 import { NodeKeys } from './node-keys.ts';
 import { databaseOf } from './orm.ts';
 import { STEP_NAMES, type StepName } from './step-names.ts';
@@ -18,6 +19,7 @@ const STEPS: { readonly [name in StepName]: Constructor<Migration> } = {
   '002-node-keys': NodeKeys,
   '003-host-proof': HostProof,
   '004-many-doors': ManyDoors,
+  '006-migrations': Migrations,
 };
 
 /** The caller holds the lock that lets one node at a time in here. */

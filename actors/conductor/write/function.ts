@@ -5,7 +5,8 @@
  * that took the row, each with its own snapshot (READ COMMITTED). An expected refusal is a value it returns; only a
  * broken constraint is an error, and then nothing of the batch has happened. Order of checks, fixed:
  *
- *   epoch and version (P1) → host epoch and counters (P4), proof that a host left behind is dead (P3) → addresses → quota
+ *   epoch and version (P1) → host epoch and counters (P4), proof that a host left behind is dead, both claims of a move (P3)
+ *   → addresses → quota
  *
  * Quota comes last: what it grants is what is written, so it is exact. A claim that is refused later in the order for
  * another reason may make the batch refuse a neighbour's claim that would have fitted; that one bids again.
@@ -16,7 +17,7 @@
  *   claims   changes of claims, by item
  *   drops    instances whose addresses are given back, by item
  *   takes    addresses wanted, by item
- *   uses     quota changes of commits, by item
+ *   uses     quota changes of commits and records of migrations, by item
  *   orders   create orders: quota need, least count, idempotency key
  *   rows     instances of the orders, by item and index
  *   events   of commits (index 0) and of rows, by item and index
@@ -110,6 +111,18 @@ begin
     end if;
   end loop;
 
+  -- P3: only a claim that stands beside the active one of a server becomes active, and where it is said to be.
+  if claims is not null then
+    for r in
+      select k.ord
+      from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer, host text)
+      left join claim c on c.instance_id = k.instance_id and c.generation = k.generation
+      where k.op = 'activate' and refused[k.ord] is null and (c.role is distinct from 'standby' or c.host is distinct from k.host)
+    loop
+      refused[r.ord] := 'claimGone';
+    end loop;
+  end if;
+
   -- Addresses: free in the table, and not twice in this batch.
   for r in
     select t.ord
@@ -157,11 +170,18 @@ begin
   -- Quota, exactly: project and user limits, with what the batch has granted already.
   key := null; key2 := null;
   for r in
-    select o.ord, o.project_id, o.user_id, o.count, o.min_count, o.instances, o.cores, o.ram,
+    select o.ord, o.project_id, o.user_id, o.count, o.min_count, o.is_order, o.instances, o.cores, o.ram,
            lp.instances as lp_i, lp.cores as lp_c, lp.ram as lp_r, lu.instances as lu_i, lu.cores as lu_c, lu.ram as lu_r,
            coalesce(up.instances, 0) as up_i, coalesce(up.cores, 0) as up_c, coalesce(up.ram, 0) as up_r,
            coalesce(uu.instances, 0) as uu_i, coalesce(uu.cores, 0) as uu_c, coalesce(uu.ram, 0) as uu_r
-    from json_to_recordset(orders) as o(ord integer, project_id text, user_id text, count integer, min_count integer, instances bigint, cores bigint, ram bigint)
+    from (
+      select w.ord, w.project_id, w.user_id, w.count, w.min_count, true as is_order, w.instances, w.cores, w.ram
+      from json_to_recordset(orders) as w(ord integer, project_id text, user_id text, count integer, min_count integer, instances bigint, cores bigint, ram bigint)
+      union all
+      -- A server that grows: what it gives back at the same time makes no room for others in this batch.
+      select k.ord, k.project_id, k.user_id, 1, 1, false, greatest(k.instances, 0), greatest(k.cores, 0), greatest(k.ram, 0)
+      from json_to_recordset(uses) as k(ord integer, project_id text, user_id text, instances bigint, cores bigint, ram bigint)
+      where greatest(k.instances, k.cores, k.ram) > 0) o
     left join quota_use up on up.project_id = o.project_id and up.user_id = ''
     left join quota_use uu on uu.project_id = o.project_id and uu.user_id = o.user_id
     cross join lateral novact_limits(o.project_id, '', defaults) lp
@@ -184,7 +204,7 @@ begin
         'project', json_build_object('limit', json_build_array(r.lp_i, r.lp_c, r.lp_r), 'used', json_build_array(r.up_i + run_i, r.up_c + run_c, r.up_r + run_r)),
         'user', json_build_object('limit', json_build_array(r.lu_i, r.lu_c, r.lu_r), 'used', json_build_array(r.uu_i + urun_i, r.uu_c + urun_c, r.uu_r + urun_r)));
     else
-      granted[r.ord] := take_count;
+      if r.is_order then granted[r.ord] := take_count; end if;
       run_i := run_i + take_count * r.instances; run_c := run_c + take_count * r.cores; run_r := run_r + take_count * r.ram;
       urun_i := urun_i + take_count * r.instances; urun_c := urun_c + take_count * r.cores; urun_r := urun_r + take_count * r.ram;
     end if;
@@ -201,7 +221,7 @@ begin
     if claims is not null then
       with wanted as (
         select * from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer, host text)
-        where refused[k.ord] is null and k.op <> 'add'),
+        where refused[k.ord] is null and k.op not in ('add', 'activate')),
       dropped as (
         delete from claim using wanted w
         where w.op = 'drop' and claim.instance_id = w.instance_id and claim.generation = w.generation
@@ -216,10 +236,18 @@ begin
         used_disk_gib = used_disk_gib - delta.d, claims = h.claims - delta.n
       from delta where delta.host = h.name;
 
+      -- One after the other: at no moment has a server two active claims.
+      update claim set role = 'standby'
+      from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid)
+      where k.op = 'activate' and refused[k.ord] is null and claim.instance_id = k.instance_id and claim.role = 'active';
+      update claim set role = 'active'
+      from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer)
+      where k.op = 'activate' and refused[k.ord] is null and claim.instance_id = k.instance_id and claim.generation = k.generation;
+
       with added as (
         insert into claim (instance_id, generation, host, role, vcpus, memory_mib, disk_gib)
-        select k.instance_id, k.generation, k.host, 'active', k.vcpus, k.memory_mib, k.disk_gib
-        from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer, host text, vcpus integer, memory_mib bigint, disk_gib bigint)
+        select k.instance_id, k.generation, k.host, coalesce(k.role, 'active'), k.vcpus, k.memory_mib, k.disk_gib
+        from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer, host text, role text, vcpus integer, memory_mib bigint, disk_gib bigint)
         where refused[k.ord] is null and k.op = 'add'
         returning host, vcpus, memory_mib, disk_gib),
       delta as (
@@ -284,6 +312,16 @@ begin
     cross join lateral (values (''), (x.user_id)) as u(user_id)
     group by x.project_id, u.user_id) y
   where q.project_id = y.project_id and q.user_id = y.user_id;
+
+  if uses is not null then
+    insert into migration (uuid, instance_id, type, status, source, dest, old_flavor_id, new_flavor_id, user_id, project_id, created_at, updated_at, progress)
+    select m.uuid, k.instance_id, m.type, m.status, m.source, m.dest, m."oldFlavorId", m."newFlavorId", m."userId", m."projectId", m."createdAt", m."updatedAt", m.progress
+    from json_to_recordset(uses) as k(ord integer, instance_id uuid, migration json)
+    cross join lateral json_to_record(k.migration) as m(uuid uuid, type text, status text, source text, dest text, "oldFlavorId" text, "newFlavorId" text,
+      "userId" text, "projectId" text, "createdAt" timestamptz, "updatedAt" timestamptz, progress json)
+    where refused[k.ord] is null and k.migration is not null
+    on conflict (uuid) do update set status = excluded.status, dest = excluded.dest, updated_at = excluded.updated_at, progress = excluded.progress;
+  end if;
 
   if changed then
     insert into event (revision, ord, id, project_id, body)

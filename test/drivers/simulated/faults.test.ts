@@ -51,7 +51,7 @@ describe('a fault script', () => {
     const { faults, driver } = await open();
     const spec = simulatedSpec();
     await driver.spawn(spec, never);
-    const verbs: Record<Verb, () => Promise<unknown>> = {
+    const verbs = {
       inventory: () => driver.inventory(never),
       spawn: () => driver.spawn(spec, never),
       start: () => driver.start(spec, never),
@@ -60,8 +60,8 @@ describe('a fault script', () => {
       consoleOutput: () => driver.consoleOutput(spec, { maxBytes: 1 }, never),
       list: () => driver.list(never),
       destroy: () => driver.destroy(spec, never),
-    };
-    const names: Verb[] = ['inventory', 'spawn', 'start', 'stop', 'reboot', 'consoleOutput', 'list', 'destroy'];
+    } satisfies { readonly [verb in Verb]?: () => Promise<unknown> };
+    const names = ['inventory', 'spawn', 'start', 'stop', 'reboot', 'consoleOutput', 'list', 'destroy'] as const;
     for (const name of names) faults.fail(name, broken);
     for (const name of names) expect([name, ...(await outcomes(2, verbs[name]))]).toEqual([name, 'test.broken', 'done']);
   });
