@@ -24,7 +24,7 @@ import { CONFIRM, REVERT } from './operations/settle.ts';
 import { moveHostLost, moveNotProved, TRANSFER } from './operations/transfer.ts';
 import { REBOOT, START, STOP } from './operations/power.ts';
 import { verbEnded, type OperationRules } from './operations/rules.ts';
-import { confirmDueMs, interfere, moveRefusal, opening, type MovingVerb } from './moves.ts';
+import { confirmDueMs, givenUp, interfere, moveRefusal, opening, type MovingVerb } from './moves.ts';
 import { powerSeen } from './power-sync.ts';
 import type { InstanceSettings } from './settings.ts';
 import { actionBegun, actionEnded, change, isWorking, next, NO_PARTS, NO_SOFT, soften, tagOf, type InstanceState, type Living, type Working } from './state.ts';
@@ -104,7 +104,9 @@ export function giveUp(state: InstanceState, fault: FaultRecord, facts: Facts): 
   if (state.record.operation.name === 'delete') return gone(state, 'doom', facts);
   const actions = actionEnded(state.record, facts, { fault });
   return next({
-    ...change(state, { vmState: 'error', taskState: null, operation: null, fault: { ...fault, at: toIso(facts.nowMs) }, actions }, facts),
+    ...change(state, { vmState: 'error', taskState: null, operation: null, fault: { ...fault, at: toIso(facts.nowMs) }, actions }, facts, {
+      migration: givenUp(state.record, facts),
+    }),
     soft: NO_SOFT,
   });
 }

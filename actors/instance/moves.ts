@@ -9,6 +9,7 @@ import { Fault } from '../../runtime/base/fault.ts';
 import { hostRef } from '../host/messages.ts';
 import type { InstanceRecord } from '../model/instance.ts';
 import { quotaDelta, withoutMove, type Move } from '../model/move.ts';
+import type { MigrationWrite } from '../model/migration.ts';
 import { finishedAction, type Operation } from '../model/operation.ts';
 import type { Verb as RuleName } from '../model/server-state.ts';
 import type { Caller, Verb } from './messages.ts';
@@ -41,7 +42,8 @@ export function opening(record: InstanceRecord, verb: MovingVerb, operation: Ope
       return { ...NOTHING, parts: { migration: migrationOf(record, record.move, status, facts) } };
     }
     case 'delete':
-      return record.move ? leftOver(record, record.move, record.vmState === 'resized' ? 'confirmed' : 'error', facts) : NOTHING;
+      if (record.move) return leftOver(record, record.move, record.vmState === 'resized' ? 'confirmed' : 'error', facts);
+      return { ...NOTHING, parts: { migration: calledOff(record, facts) } };
     case 'evacuate': {
       const left = record.move ? leftOver(record, record.move, 'error', facts) : NOTHING;
       // The record of the move that was left is written at its end, by whoever failed; here the new one begins.
@@ -51,6 +53,18 @@ export function opening(record: InstanceRecord, verb: MovingVerb, operation: Ope
     default:
       return NOTHING;
   }
+}
+
+/** Of an evacuation that another operation replaces. */
+function calledOff(record: InstanceRecord, facts: Facts): MigrationWrite | null {
+  return record.operation?.name === 'evacuate' ? evacuationOf({ record } as Working, 'cancelled', record.host, facts) : null;
+}
+
+/** Of whatever of this sort runs, when it ends without an end. */
+export function givenUp(record: InstanceRecord, facts: Facts): MigrationWrite | null {
+  const { move, operation } = record;
+  if (move) return migrationOf(record, move, 'error', facts);
+  return operation?.name === 'evacuate' ? evacuationOf({ record } as Working, 'error', record.host, facts) : null;
 }
 
 type Begins = Extract<MovingVerb, { readonly name: 'resize' | 'migrate' | 'live-migration' }>;

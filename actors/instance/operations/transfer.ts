@@ -27,7 +27,7 @@ import type { PowerState, TaskState } from '../../model/server-state.ts';
 import { toGuestSpec } from '../guest-spec.ts';
 import { migrationOf } from '../migrations.ts';
 import type { InstanceSettings } from '../settings.ts';
-import { actionEnded, atStep, change, next, NO_SOFT, soften, type InstanceState, type Living, type Working } from '../state.ts';
+import { actionEnded, atStep, change, next, NO_SOFT, soften, tagOf, type InstanceState, type Living, type Working } from '../state.ts';
 import { lookAt, place } from './create.ts';
 import { runVerbAt, type OperationRules } from './rules.ts';
 
@@ -179,6 +179,8 @@ function swap(state: Moving, facts: Facts, settings: InstanceSettings): Next<Ins
       migration: migrationOf(there, swapped, isLive ? 'running' : 'post-migrating', facts),
     },
   ) as Working;
+  // Nothing is asked of a server that stays off: its next step is a commit of its own.
+  if (move.was === 'stopped') return next(begun, { do: 'wake', inMs: 0, message: { type: 'retry', tag: tagOf(begun) } as { type: string }, tag: 'retry' });
   return TRANSFER.resume(begun, facts, settings);
 }
 
