@@ -32,6 +32,7 @@ import {
 } from '../model/parse.ts';
 import type { ImageRef } from '../model/image.ts';
 import type { InstanceRecord } from '../model/instance.ts';
+import type { MigrationFilter } from '../model/migration.ts';
 import type { KeyPair } from '../model/key-pair.ts';
 import type { ActionEvent, ActionRecord, Operation } from '../model/operation.ts';
 import { QUOTA_DEFAULTS, type QuotaName, type QuotaNeed } from '../model/quota.ts';
@@ -245,6 +246,20 @@ const SERVER_FILTER = z.strictObject({
 const SERVER_SORT = z.strictObject({ key: z.enum(SERVER_SORT_KEYS), descending: FLAG } satisfies Shape<ServerSort>);
 const OF_PROJECT = { projectId: QUERY, userId: QUERY.nullable() };
 
+const MIGRATION_FILTER = z.strictObject({
+  instanceId: QUERY.exactOptional(),
+  host: QUERY.exactOptional(),
+  source: QUERY.exactOptional(),
+  status: QUERY.exactOptional(),
+  type: QUERY.exactOptional(),
+  userId: QUERY.exactOptional(),
+  projectId: QUERY.exactOptional(),
+  ofProject: QUERY.exactOptional(),
+  number: COUNT.exactOptional(),
+  changedSinceMs: MS.exactOptional(),
+  changedBeforeMs: MS.exactOptional(),
+} satisfies Shape<MigrationFilter>);
+
 const READS = {
   listServers: z.strictObject({ filter: SERVER_FILTER, sort: listUpTo(ITEMS_MAX, SERVER_SORT), ...MARKED }),
   showServer: z.strictObject({ id: UUID_TEXT }),
@@ -253,6 +268,7 @@ const READS = {
   listZones: NO_BODY,
   showQuota: z.strictObject(OF_PROJECT),
   listServersOfHosts: z.strictObject({ hosts: listUpTo(HOSTS_MAX, QUERY) }),
+  listMigrations: z.strictObject({ filter: MIGRATION_FILTER, ...MARKED }),
   history: z.strictObject({ after: INTEGER, limit: LIMIT }),
   revision: NO_BODY,
 } satisfies Bodies<ReadProtocol, keyof ReadProtocol>;

@@ -114,11 +114,15 @@ export function confirmDueMs({ vmState, move }: InstanceRecord): number | null {
 
 const FREE: ReadonlySet<RuleName> = new Set(['delete', 'evacuate', 'update', 'metadata', 'tags', 'abortMigration', 'forceMigration']);
 
+/** One that was left without a host has no guest to act on. */
+const ON_HOST: ReadonlySet<RuleName> = new Set(['start', 'stop', 'rebootSoft', 'rebootHard', 'resize', 'migrate', 'live-migration']);
+
 /** Beyond the table: only a server that holds two claims is confirmed or reverted, and it does nothing else. */
-export function moveRefusal(rule: RuleName, { vmState, taskState, move, operation }: InstanceRecord): { attribute: string; value: string } | undefined {
+export function moveRefusal(rule: RuleName, { vmState, taskState, move, operation, host }: InstanceRecord): { attribute: string; value: string } | undefined {
   const settles = rule === 'confirmResize' || rule === 'revertResize';
   if (settles && !move?.hasSwapped) return { attribute: 'vm_state', value: vmState };
   if (settles && operation !== null) return { attribute: 'task_state', value: taskState ?? operation.name };
+  if (host === null && operation === null && ON_HOST.has(rule)) return { attribute: 'vm_state', value: vmState };
   if (!settles && move && operation === null && !FREE.has(rule)) return { attribute: 'vm_state', value: vmState };
   return undefined;
 }
@@ -132,7 +136,7 @@ export function interfere(state: Living, verb: Interference, caller: Caller, fac
   const isIt = operation?.name === 'live-migration' && move?.migrationId === verb.migrationId;
   const steps = verb.name === 'forceMigration' ? ['send'] : ['place', 'prepare', 'send', 'receive'];
   if (!isIt || !steps.includes(operation.step)) {
-    const fault = new Fault('conflict', 'migration.state', `The migration of instance ${record.id} is not running.`);
+    const fault = new Fault('invalid', 'migration.state', `The migration of instance ${record.id} is not running.`);
     return next(state, { do: 'refuse', fault: fault.toRecord() });
   }
   const isForced = verb.name === 'forceMigration';

@@ -65,7 +65,9 @@ export type MigrationFilter = {
   readonly type?: string;
   readonly userId?: string;
   readonly projectId?: string;
-  /** Project of the servers, for callers who see one project only. */
+  /** Its id. */
+  readonly number?: number;
+  /** Of who asked for it, for callers who see one project only. */
   readonly ofProject?: string;
   readonly changedSinceMs?: number;
   readonly changedBeforeMs?: number;

@@ -5,6 +5,7 @@ import { FLAVOR_ROUTES } from './flavors/flavors.ts';
 import { FLAVOR_ACCESS_ROUTES } from './flavors/access.ts';
 import { EXTRA_SPEC_ROUTES } from './flavors/extra-specs.ts';
 import { HYPERVISOR_ROUTES } from './hosts/hypervisors.ts';
+import { MIGRATION_ROUTES } from './hosts/migrations.ts';
 import { SERVICE_ROUTES } from './hosts/services.ts';
 import { ZONE_ROUTES } from './hosts/zones.ts';
 import { NETWORK_ROUTES } from './networks/networks.ts';
@@ -28,6 +29,7 @@ export const ROUTES: readonly ComputeRoute[] = [
   ...ZONE_ROUTES,
   ...HYPERVISOR_ROUTES,
   ...SERVICE_ROUTES,
+  ...MIGRATION_ROUTES,
   ...NETWORK_ROUTES,
   ...SERVER_ROUTES,
 ];

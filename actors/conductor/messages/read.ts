@@ -1,5 +1,6 @@
 /** The reads that doors ask for: keyset lists and lookups. They wake no actor and take no lock. */
 import type { InstanceRecord, Stored } from '../../model/instance.ts';
+import type { Migration, MigrationFilter } from '../../model/migration.ts';
 import type { StatusEvent } from '../../model/event.ts';
 import type { QuotaLimits, QuotaNeed } from '../../model/quota.ts';
 import type { Resources } from '../../model/resources.ts';
@@ -80,6 +81,8 @@ export type HostView = ServiceView & {
   readonly hypervisorType: string;
   readonly hypervisorVersion: number;
   readonly hostIp: string;
+  /** Of its driver, beside what all can; absent: none. */
+  readonly abilities?: readonly string[];
   readonly cpu: {
     readonly arch: string;
     readonly model: string;
@@ -109,6 +112,8 @@ export type ReadProtocol = {
   listZones: { body: object; reply: readonly { name: string; available: boolean; hosts: readonly string[] }[] };
   /** Limits in force for a project (or one user of it) and what is used. */
   showQuota: { body: { projectId: string; userId: string | null }; reply: QuotaView };
+  /** Newest first. Fault `invalid` (reason `marker`) when the marker (a uuid) is that of none. */
+  listMigrations: { body: { filter: MigrationFilter; marker: string | null; limit: number }; reply: readonly Migration[] };
   /** Ids of the live servers on these hosts. */
   listServersOfHosts: { body: { hosts: readonly string[] }; reply: readonly { host: string; id: string; name: string }[] };
   /** Events after a revision, oldest first. Fault `notFound` (reason `stream.gone`, detail {oldest}) when dropped. */

@@ -176,7 +176,7 @@ function swap(state: Moving, facts: Facts, settings: InstanceSettings): Next<Ins
     facts,
     {
       claims: [{ op: 'activate', generation, host: to.host }],
-      migration: migrationOf(there, swapped, isLive ? 'running' : 'post-migrating', facts),
+      migration: migrationOf(there, swapped, 'post-migrating', facts),
     },
   ) as Working;
   // Nothing is asked of a server that stays off: its next step is a commit of its own.
@@ -207,7 +207,7 @@ function resized(state: Moving, powerState: PowerState, facts: Facts, settings: 
 }
 
 function depart(state: Moving, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
-  return step(state, 'depart', settings.destroyLimitMs, 'migrating', 'running', facts, settings);
+  return step(state, 'depart', settings.destroyLimitMs, 'migrating', 'post-migrating', facts, settings);
 }
 
 function departed(state: Moving, op: 'drop' | 'doom', facts: Facts): Next<InstanceState> {

@@ -3,9 +3,11 @@ import type { ComputeRoute } from '../parts.ts';
 import { SERVER_ACTION_ROUTES } from './actions.ts';
 import { SERVER_CREATE_ROUTES } from './create.ts';
 import { SERVER_LIST_ROUTES } from './list.ts';
+import { MOVE_ROUTES } from './moves.ts';
 import { ACTION_HISTORY_ROUTES } from './parts/action-history.ts';
 import { ADDRESS_ROUTES } from './parts/addresses.ts';
 import { METADATA_ROUTES } from './parts/metadata.ts';
+import { SERVER_MIGRATION_ROUTES } from './parts/migrations.ts';
 import { TAG_ROUTES } from './parts/tags.ts';
 import { SERVER_ROUTES_OF_ONE } from './show.ts';
 
@@ -14,8 +16,10 @@ export const SERVER_ROUTES: readonly ComputeRoute[] = [
   ...SERVER_CREATE_ROUTES,
   ...SERVER_ROUTES_OF_ONE,
   ...SERVER_ACTION_ROUTES,
+  ...MOVE_ROUTES,
   ...METADATA_ROUTES,
   ...ADDRESS_ROUTES,
   ...TAG_ROUTES,
+  ...SERVER_MIGRATION_ROUTES,
   ...ACTION_HISTORY_ROUTES,
 ];
