@@ -13,9 +13,10 @@ import type { VerbAnswer } from '../host/messages.ts';
 import type { Nic } from '../model/addressing.ts';
 import type { Operation, OperationName } from '../model/operation.ts';
 import { nextGeneration } from '../model/move.ts';
-import type { Bid, ClaimAnswer, Explanation } from '../model/placement.ts';
-import { ALLOWED, refusal, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
+import type { ClaimAnswer, Placed } from '../model/placement.ts';
+import { ALLOWED, refusal, refusalText, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
 import { applyChanges } from './changes.ts';
+import { dueInTime, isDue } from './due.ts';
 import type { Caller, InstanceChanges, InstanceProtocol, Verb } from './messages.ts';
 import { addressed, claimed, CREATE, hostLost, notProved, placed, placementRefused, releaseAt } from './operations/create.ts';
 import { checkHost, DELETE, gone, hostStood } from './operations/delete.ts';
@@ -59,12 +60,12 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
     case 'update':
       return isLiving(state) ? update(state, message.changes, message.caller, facts) : next(state, refuse(notFound(state.id)));
     case 'wake':
-      return isWorking(state) && facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : confirmWhenDue(state, facts, settings);
+      return isWorking(state) ? looked(state, facts, settings) : confirmWhenDue(state, facts, settings);
     case 'guestSeen':
       return isLiving(state) ? powerSeen(state, message, facts, settings) : next(state);
     case 'retry':
       if (!isWorking(state) || message.tag !== tagOf(state)) return next(state);
-      return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : resume(withoutWay(state), facts, settings);
+      return takeUp(withoutWay(state), facts, settings);
     case 'hostLost':
       return lost(state, message.host, facts, settings);
     case 'checkHost':
@@ -82,8 +83,16 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
 
 /** After an activation: takes up the open operation. */
 export function recover(state: InstanceState, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
-  if (!isWorking(state)) return confirmWhenDue(state, facts, settings);
-  return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : resume(state, facts, settings);
+  return isWorking(state) ? takeUp(state, facts, settings) : confirmWhenDue(state, facts, settings);
+}
+
+/** Somebody says that the row should be looked at: what runs goes on, unless its time is over. */
+function looked(state: Working, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  return isDue(state, facts) ? expire(state, facts, settings) : next(dueInTime(state, facts, settings));
+}
+
+function takeUp(state: Working, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+  return isDue(state, facts) ? expire(state, facts, settings) : resume(dueInTime(state, facts, settings), facts, settings);
 }
 
 /** The store refused a commit by one of its rules. */
@@ -91,11 +100,11 @@ export function refused(state: InstanceState, why: string, facts: Facts, setting
   if (why === 'quota') return next(state, refuse(overQuota()));
   if (isWorking(state) && why === 'hostNotProved' && state.record.move) {
     // A word too early changes nothing.
-    return facts.nowMs >= state.record.operation.stepDueMs ? moveNotProved(state, facts) : next(state);
+    return isDue(state, facts) ? moveNotProved(state, facts) : next(state);
   }
   if (isWorking(state) && why === 'hostNotProved') return notProved(state, facts, settings);
   if (!isWorking(state) || state.record.operation.step !== 'place') throw new Error(`a commit was refused: ${why}`);
-  return facts.nowMs >= state.record.operation.stepDueMs ? expire(state, facts, settings) : placementRefused(state, why, settings);
+  return isDue(state, facts) ? expire(state, facts, settings) : placementRefused(state, why, settings);
 }
 
 /** Too many crashes: the operation ends with a fault, never in silence. */
@@ -128,7 +137,7 @@ function answered(state: InstanceState, message: AnswerMessage, facts: Facts, se
   if (!isWorking(state) || message.tag !== tagOf(state)) return stale(state, message);
   switch (message.type) {
     case 'placed':
-      return placed(state, message.outcome as Outcome<{ bids: Bid[]; explanation: Explanation }>, facts);
+      return placed(state, message.outcome as Outcome<Placed>, facts);
     case 'addressed':
       return addressed(state, message.outcome as Outcome<Nic>, facts);
     case 'claimed':
@@ -210,9 +219,7 @@ function checkLegal(state: Living, rule: RuleName, verb: string, caller: Caller)
   const { record } = state;
   if (ALLOWED[rule].lock && record.locked && !caller.isAdmin) return new Fault('conflict', 'server.locked', `Instance ${record.id} is locked`).toRecord();
   const illegal = moveRefusal(rule, record) ?? refusal(rule, record);
-  if (!illegal) return undefined;
-  const message = `Cannot '${verb}' instance ${record.id} while it is in ${illegal.attribute} ${illegal.value}`;
-  return new Fault('conflict', 'server.state', message).toRecord();
+  return illegal ? new Fault('conflict', 'server.state', refusalText(verb, record.id, illegal)).toRecord() : undefined;
 }
 
 function firstStep(verb: MovingVerb): string {

@@ -11,7 +11,7 @@ import type { InstanceRecord } from '../model/instance.ts';
 import { quotaDelta, withoutMove, type Move } from '../model/move.ts';
 import type { MigrationWrite } from '../model/migration.ts';
 import { finishedAction, type Operation } from '../model/operation.ts';
-import type { Verb as RuleName } from '../model/server-state.ts';
+import type { Refusal, Verb as RuleName } from '../model/server-state.ts';
 import type { Caller, Verb } from './messages.ts';
 import { evacuationOf, migrationOf } from './migrations.ts';
 import { lookAt, releaseAt } from './operations/create.ts';
@@ -114,15 +114,11 @@ export function confirmDueMs({ vmState, move }: InstanceRecord): number | null {
 
 const FREE: ReadonlySet<RuleName> = new Set(['delete', 'evacuate', 'update', 'metadata', 'tags', 'abortMigration', 'forceMigration']);
 
-/** One that was left without a host has no guest to act on. */
-const ON_HOST: ReadonlySet<RuleName> = new Set(['start', 'stop', 'rebootSoft', 'rebootHard', 'resize', 'migrate', 'live-migration']);
-
 /** Beyond the table: only a server that holds two claims is confirmed or reverted, and it does nothing else. */
-export function moveRefusal(rule: RuleName, { vmState, taskState, move, operation, host }: InstanceRecord): { attribute: string; value: string } | undefined {
+export function moveRefusal(rule: RuleName, { vmState, taskState, move, operation }: InstanceRecord): Refusal | undefined {
   const settles = rule === 'confirmResize' || rule === 'revertResize';
   if (settles && !move?.hasSwapped) return { attribute: 'vm_state', value: vmState };
   if (settles && operation !== null) return { attribute: 'task_state', value: taskState ?? operation.name };
-  if (host === null && operation === null && ON_HOST.has(rule)) return { attribute: 'vm_state', value: vmState };
   if (!settles && move && operation === null && !FREE.has(rule)) return { attribute: 'vm_state', value: vmState };
   return undefined;
 }

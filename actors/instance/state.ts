@@ -30,7 +30,7 @@ export type Soft = {
   readonly round: number;
   /** Slices that have not answered yet. */
   readonly slicesLeft: number;
-  /** Slices of this round that gave no answer: the hosts that only they know may do. */
+  /** Slices of this round that gave no answer, or have only begun: the hosts that only they know may do. */
   readonly slicesSilent: number;
   readonly bids: readonly Bid[];
   readonly explanation: Explanation | null;
@@ -40,7 +40,7 @@ export type Soft = {
   readonly nicsLeft: number;
   /** The host that is being asked for a claim. */
   readonly asked: Bid | null;
-  /** When the schedulers first said that they know no host at all, until one is known. */
+  /** When the schedulers first said that they know no host that could be meant, until one is known. */
   readonly noHostsMs: number | null;
   /** Where the source gives the disk that is to be fetched. */
   readonly way: DiskWay | null;

@@ -33,6 +33,9 @@ export type Explanation = {
   readonly bids: readonly Bid[];
 };
 
+/** A slice's answer. `isLearning`: it has only begun, and hosts may not have told it of themselves yet. */
+export type Placed = { readonly bids: readonly Bid[]; readonly explanation: Explanation; readonly isLearning: boolean };
+
 /** What a host actor tells the schedulers about itself. */
 export type HostReport = {
   readonly host: string;

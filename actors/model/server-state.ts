@@ -119,12 +119,14 @@ export function statesOfStatus(status: string): { vmState: VmState; taskStates: 
   return found;
 }
 
-/** When a verb may begin. `launched` wants a server that ran once. */
+/** When a verb may begin. `launched` wants a server that ran once, and is on a host unless `hostless`. */
 export type Rule = {
   readonly vm: readonly VmState[] | 'any';
   /** `none`: no task may run; a list: none or one of these. */
   readonly task: 'none' | 'any' | readonly TaskState[];
   readonly launched: boolean;
+  /** Also of a server that ran and has no host now: what is left of it is to run elsewhere. */
+  readonly hostless?: true;
   /** Whether a locked server refuses it to everyone but admins. */
   readonly lock: boolean;
 };
@@ -142,7 +144,7 @@ export const ALLOWED = {
     lock: true,
   },
   // Whatever else runs was running on a host that is dead; but a delete wins, and an evacuation is not begun twice.
-  evacuate: { vm: ['active', 'stopped', 'error'], task: TASKS_OF_A_HOST, launched: true, lock: false },
+  evacuate: { vm: ['active', 'stopped', 'error'], task: TASKS_OF_A_HOST, launched: true, hostless: true, lock: false },
   resize: { vm: ['active', 'stopped'], task: 'none', launched: true, lock: true },
   migrate: { vm: ['active', 'stopped'], task: 'none', launched: true, lock: true },
   // A move that could not be taken back leaves an error, and both claims: it may be tried again.
@@ -158,11 +160,10 @@ export const ALLOWED = {
 } as const satisfies Record<string, Rule>;
 export type Verb = keyof typeof ALLOWED;
 
+export type Refusal = { readonly attribute: 'vm_state' | 'task_state' | 'launched_at' | 'host'; readonly value: string };
+
 /** Why `verb` is refused now, as the attribute and its value; null when it is legal. */
-export function refusal(
-  verb: Verb,
-  server: { vmState: VmState; taskState: TaskState | null; launchedAt: string | null },
-): { attribute: 'vm_state' | 'task_state' | 'launched_at'; value: string } | null {
+export function refusal(verb: Verb, server: { vmState: VmState; taskState: TaskState | null; launchedAt: string | null; host: string | null }): Refusal | null {
   const rule: Rule = ALLOWED[verb];
   if (rule.vm !== 'any' && !rule.vm.includes(server.vmState)) return { attribute: 'vm_state', value: server.vmState };
   if (server.taskState !== null && rule.task !== 'any') {
@@ -170,5 +171,11 @@ export function refusal(
     if (!free) return { attribute: 'task_state', value: server.taskState };
   }
   if (rule.launched && server.launchedAt === null) return { attribute: 'launched_at', value: 'None' };
+  if (rule.launched && !rule.hostless && server.host === null) return { attribute: 'host', value: 'None' };
   return null;
+}
+
+/** As users are told it; `action` is the verb's name as they know it. */
+export function refusalText(action: string, id: string, { attribute, value }: Refusal): string {
+  return attribute === 'host' ? `Instance ${id} is not ready` : `Cannot '${action}' instance ${id} while it is in ${attribute} ${value}`;
 }

@@ -13,7 +13,7 @@ import type { HostStanding, ServerOnHost } from '../model/host-standing.ts';
 import type { LostHost, RecoveryProtocol, RecoveryView } from './messages.ts';
 import { ruleFor } from './rule.ts';
 import type { RecoverySettings } from './settings.ts';
-import type { RecoveryState, Watched } from './state.ts';
+import type { RecoveryState, Tried, Watched } from './state.ts';
 
 export type Reading = { readonly beforeMs: number; readonly afterMs: number; readonly standings: readonly HostStanding[] };
 
@@ -23,8 +23,9 @@ const READ_LIMIT_MS = 3_000;
 const GAP_MS = 5_000;
 /** Hosts that fell silent longer ago do not count as lost at once. */
 const AT_ONCE_MS = 600_000;
-/** What failed, or did not end, is tried again after so long. */
+/** What failed, or did not end, is tried again after so long; what fails again and again after twice as long each time. */
 const RETRY_MS = 30_000;
+const RETRY_MAX_MS = 480_000;
 const ACT_MS = 10_000;
 const PROVE_MS = 10_000;
 const SERVERS_MAX = 10_000;
@@ -71,8 +72,9 @@ function looked(state: RecoveryState, outcome: Outcome<Reading>, settings: Recov
   );
   const elapsedMs = goesOn && state.readMs !== null ? afterMs - state.readMs : 0;
   const budget = Math.min(settings.perSecond, state.budget + (settings.perSecond * elapsedMs) / 1_000);
-  const notBefore = new Map([...state.notBefore].filter(([, atMs]) => atMs > afterMs));
-  const seen = braked({ ...state, hosts, readMs: afterMs, notBefore, budget }, settings);
+  // Kept for one more pause, so that the next one can be longer.
+  const tried = new Map([...state.tried].filter(([, { notBeforeMs, pauseMs }]) => notBeforeMs + Math.max(pauseMs, RETRY_MS) > afterMs));
+  const seen = braked({ ...state, hosts, readMs: afterMs, tried, budget }, settings);
   const acted = seen.state.paused ? next(seen.state) : act(seen.state, afterMs, settings);
   return next(acted.state, ...seen.effects, ...acted.effects, again);
 }
@@ -108,12 +110,12 @@ function braked(state: RecoveryState, settings: RecoverySettings): Next<Recovery
 }
 
 function act(state: RecoveryState, nowMs: number, settings: RecoverySettings): Next<RecoveryState> {
-  const notBefore = new Map(state.notBefore);
+  const tried = new Map(state.tried);
   const effects: Effect[] = [];
   for (const host of state.hosts.values()) {
     const { standing } = host;
     const key = keyOf(standing);
-    if (standing.claims === 0 || (notBefore.get(key) ?? nowMs) > nowMs) continue;
+    if (standing.claims === 0 || waits(tried.get(key), nowMs)) continue;
     if (standing.proof !== null) {
       if (settings.auto)
         effects.push({
@@ -129,9 +131,9 @@ function act(state: RecoveryState, nowMs: number, settings: RecoverySettings): N
     if (!isSilent(host, settings)) continue;
     const proving = prove(standing, settings);
     effects.push(...proving.effects);
-    notBefore.set(key, nowMs + proving.limitMs);
+    tried.set(key, { notBeforeMs: nowMs + proving.limitMs, pauseMs: proving.limitMs });
   }
-  return next({ ...state, notBefore }, ...effects);
+  return next({ ...state, tried }, ...effects);
 }
 
 /** The guard's proof needs nobody's word; a fence is only run where everything goes by itself. */
@@ -151,17 +153,23 @@ function prove(standing: HostStanding, settings: RecoverySettings): { readonly e
 function listed(state: RecoveryState, host: string, outcome: Outcome<readonly ServerOnHost[]>, facts: Facts): Next<RecoveryState> {
   if (!outcome.ok || state.paused || state.readMs === null) return next(state);
   const nowMs = state.readMs;
-  const notBefore = new Map(state.notBefore);
+  const tried = new Map(state.tried);
   const effects: Effect[] = [];
   let { budget } = state;
   for (const server of outcome.value) {
     if (budget < 1) break;
-    if (notBefore.has(server.id) || server.operation === 'evacuate') continue;
+    const before = tried.get(server.id);
+    if (waits(before, nowMs) || server.operation === 'evacuate') continue;
     budget -= 1;
-    notBefore.set(server.id, nowMs + RETRY_MS);
+    const pauseMs = before ? Math.min(2 * before.pauseMs, RETRY_MAX_MS) : RETRY_MS;
+    tried.set(server.id, { notBeforeMs: nowMs + pauseMs, pauseMs });
     effects.push(moveOf(server, host, facts));
   }
-  return next({ ...state, notBefore, budget }, ...effects);
+  return next({ ...state, tried, budget }, ...effects);
+}
+
+function waits(tried: Tried | undefined, nowMs: number): boolean {
+  return tried !== undefined && tried.notBeforeMs > nowMs;
 }
 
 /** What was being made or deleted there goes on by itself when it hears of it. */

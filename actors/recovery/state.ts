@@ -12,6 +12,9 @@ export type Watched = {
   readonly silentMs: number;
 };
 
+/** `notBeforeMs`: the next try. `pauseMs`: from this try to the next one. */
+export type Tried = { readonly notBeforeMs: number; readonly pauseMs: number };
+
 export type RecoveryState = {
   readonly hosts: ReadonlyMap<string, Watched>;
   /** End of the last reading that was answered; null: none, or the wait begins anew. */
@@ -20,9 +23,9 @@ export type RecoveryState = {
   /** Lost hosts that an administrator has let go on. */
   readonly accepted: ReadonlySet<string>;
   /** Work under way or not to be tried again before: by `host epoch` and by server. */
-  readonly notBefore: ReadonlyMap<string, number>;
+  readonly tried: ReadonlyMap<string, Tried>;
   /** Evacuations that may begin now. */
   readonly budget: number;
 };
 
-export const NOTHING_SEEN: RecoveryState = { hosts: new Map(), readMs: null, paused: null, accepted: new Set(), notBefore: new Map(), budget: 0 };
+export const NOTHING_SEEN: RecoveryState = { hosts: new Map(), readMs: null, paused: null, accepted: new Set(), tried: new Map(), budget: 0 };

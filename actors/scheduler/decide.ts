@@ -10,6 +10,8 @@ import type { OpenBid, SchedulerState } from './state.ts';
 
 /** An open bid counts as used for so long at most: the claim that follows takes milliseconds. */
 const OPEN_BID_MS = 2_000;
+/** Every host reports once in a round: after the first whole one a slice knows all that are there. */
+const LEARNING_ROUNDS = 2;
 /** Reports that may be missed, and one for the round that has only begun. */
 const SILENT_ROUNDS = 4;
 
@@ -23,7 +25,7 @@ export function decide(state: SchedulerState, message: MessageOf<SchedulerProtoc
       const bidding = first
         ? withOpen(current, message.request.instanceId, { host: first.host, need: message.request.need, untilMs: facts.upMs + OPEN_BID_MS })
         : current;
-      return { state: bidding, effects: [{ do: 'reply', value: answer }] };
+      return { state: bidding, effects: [{ do: 'reply', value: { ...answer, isLearning: state.round < LEARNING_ROUNDS } }] };
     }
     case 'report':
       return { state: reported(state, message.report, message.granted), effects: [{ do: 'reply', value: undefined }] };

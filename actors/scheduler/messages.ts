@@ -1,11 +1,11 @@
 /** What may be said to a scheduler: one slice of the hosts. It bids; it never grants. */
 import type { Ref } from '../../runtime/actor/address.ts';
 import { refTo } from '../../runtime/actor/address.ts';
-import type { Bid, Explanation, HostReport, PlacementRequest } from '../model/placement.ts';
+import type { HostReport, Placed, PlacementRequest } from '../model/placement.ts';
 
 export type SchedulerProtocol = {
   /** The slice's best bids, best first: at most `wanted` different hosts for each of `count` instances. */
-  place: { body: { request: PlacementRequest; wanted: number }; reply: { bids: Bid[]; explanation: Explanation } };
+  place: { body: { request: PlacementRequest; wanted: number }; reply: Placed };
   /** A host's state. Older epochs and numbers are dropped. `granted`: the open bid of this instance is in it now. */
   report: { body: { report: HostReport; granted: string | null }; reply: undefined };
   /** A claim ended otherwise than bid: the host is fuller, or the bid is free again. */

@@ -1,6 +1,6 @@
 /**
  * The fence of a simulated hypervisor: a file beside its guests says whether their driver may write, and counts how often
- * it was closed. A driver that finds it closed refuses every verb; one that finds another count has guests in memory
+ * guests were stopped. A driver that finds it closed refuses every verb; one that finds another count has guests in memory
  * that are not what the files say, and reads them anew. That is what a process gets that slept through its lease.
  */
 import { mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
@@ -34,7 +34,11 @@ export function openSimulatedFence(directory: string): HostFence {
     async close() {
       const { isClosed, count } = readFence(directory);
       if (!isClosed) writeFence(directory, { isClosed: true, count: count + 1 });
-      return { stopped: stems(folder).filter((stem) => stopOne(folder, stem)).length };
+      const stopped = stems(folder).filter((stem) => stopOne(folder, stem)).length;
+      // A driver that began in between has read guests that still ran.
+      const after = readFence(directory);
+      if (stopped > 0) writeFence(directory, { ...after, count: after.count + 1 });
+      return { stopped };
     },
     async open() {
       const { isClosed, count } = readFence(directory);

@@ -101,7 +101,8 @@ export function memoryShardTable(
   }
 
   return {
-    takeBack: (owner, boot) => flight('shard.takeBack', () => held((holder) => holder.owner === owner && holder.boot !== boot).map((shard) => give(shard, { owner, boot }))),
+    takeBack: (owner, boot) =>
+      flight('shard.takeBack', () => held((holder) => holder.owner === owner && holder.boot !== boot).map((shard) => give(shard, { owner, boot }))),
     takeFree: (owner, boot, max) => flight('shard.takeFree', () => free(max).map((shard) => give(shard, { owner, boot }))),
     takeFrom: (owner, boot, former, max) => flight('shard.takeFrom', () => takeFrom({ owner, boot }, former, max)),
     owned: (owner, boot) =>

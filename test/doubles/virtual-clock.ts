@@ -66,6 +66,8 @@ export class VirtualWorld {
   async run<T>(work: () => Promise<T>, limitMs: number): Promise<T> {
     if (this.#running) throw new Error('the world is running already');
     this.#running = true;
+    // From within a tick (a message of the parent process) the first microtasks would run in another order.
+    await realTurn();
     const unpatch = this.#patch();
     try {
       let ended = false;

@@ -21,6 +21,8 @@ const SETTLE_MS = 30_000;
 const LOOK_MS = 20;
 const TEST_MS = 300_000;
 const STREAM_TURNS = 200;
+/** Of many problems these tell enough. */
+const SHOWN = 5;
 
 type Order = { readonly key: string; readonly id: string; deleted: boolean | undefined };
 
@@ -69,7 +71,8 @@ async function goesOn(ctx: TestContext, only: 'patroni' | undefined): Promise<vo
   expect(next.name).not.toBe(place.name);
   expect([...load.problems]).toEqual([]);
   expect(await settled(checked, SETTLE_MS)).toEqual([]);
-  expect(await load.broken(checked.databaseUrl)).toEqual([]);
+  const broken = await load.broken(checked.databaseUrl);
+  expect(broken, broken.slice(0, SHOWN).join('\n')).toEqual([]);
   expect(await stream.missed(checked.databaseUrl)).toEqual([]);
   expect(await incarnationOf(checked.databaseUrl)).toBe(before.incarnation);
   expect(cloud.pid()).toBe(before.pid);
@@ -133,13 +136,14 @@ class Load {
 
   /** Acknowledged: exactly one server of that key, alive or deleted as was ordered. */
   async broken(url: string): Promise<string[]> {
-    const rows = await ask<{ id: string; name: string; deleted: boolean; vm_state: string }>(url, 'select id::text, name, deleted, vm_state from instance');
+    const text = "select id::text, name, deleted, vm_state, record->'fault'->>'message' as fault from instance";
+    const rows = await ask<{ id: string; name: string; deleted: boolean; vm_state: string; fault: string | null }>(url, text);
     const byName = Map.groupBy(rows, (row) => row.name);
     return this.orders.flatMap(({ key, id, deleted }) => {
       const found = byName.get(key) ?? [];
       if (found.length !== 1 || found[0]?.id !== id) return [`${key} was answered as ${id} and is ${JSON.stringify(found)}`];
       const wanted = deleted === true ? 'deleted' : 'active';
-      return found[0].vm_state === wanted ? [] : [`${key} is ${found[0].vm_state}, not ${wanted}`];
+      return found[0].vm_state === wanted ? [] : [`${key} is ${found[0].vm_state}, not ${wanted}: ${found[0].fault}`];
     });
   }
 

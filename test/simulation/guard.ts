@@ -146,6 +146,7 @@ export class SimGuard {
     time.after(random.next() * HOST_LEASE_MS * STOP_MAX_SHARE, () => {
       if (closing !== this.#closings) return;
       note(`${disk.stopAll()} guests stopped`);
+      this.#closings += 1; // a driver that began in between has read guests that still ran
       this.#isStopping = false;
       this.#lookLater();
     });

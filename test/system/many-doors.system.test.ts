@@ -12,7 +12,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { lacks, startCloud, type Cloud } from '../doubles/cloud.ts';
 import { mayLackPostgres, startTestPostgres, type TestPostgres } from '../doubles/postgres.ts';
 
-type Server = { readonly id: string; readonly status: string; readonly 'OS-EXT-SRV-ATTR:host': string };
+type Server = { readonly id: string; readonly status: string; readonly 'OS-EXT-SRV-ATTR:host': string; readonly fault?: { readonly message: string } };
 type Image = { readonly id: string; readonly status: string; readonly name: string; readonly os_hash_value: string };
 type Catalog = { readonly token: { readonly catalog: readonly { readonly endpoints: readonly { readonly id: string; readonly url: string }[] }[] } };
 
@@ -99,10 +99,11 @@ describe('two nodes with the embedded services', () => {
       expect((await second.api('POST', '/servers', order, { token })).status).toBe(202);
     }
     const list = async (): Promise<Server[]> => (await clouds.first.api<{ servers: Server[] }>('GET', '/servers/detail', undefined, { token })).body.servers;
-    await until('all are active', async () => {
+    await until('all are made', async () => {
       const servers = await list();
-      return servers.length === 2 && servers.every(({ status }) => status === 'ACTIVE');
+      return servers.length === 2 && servers.every(({ status }) => status === 'ACTIVE' || status === 'ERROR');
     });
+    expect((await list()).map(({ status, fault }) => [status, fault?.message])).toEqual(Array(2).fill(['ACTIVE', undefined]));
     expect((await list()).map((server) => server['OS-EXT-SRV-ATTR:host']).sort()).toEqual(['first-1', 'second-2']);
   });
 

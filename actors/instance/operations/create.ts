@@ -16,8 +16,8 @@ import { Fault, type FaultRecord, type Json } from '../../../runtime/base/fault.
 import { hostRef } from '../../host/messages.ts';
 import type { Nic } from '../../model/addressing.ts';
 import type { ClaimChange } from '../../model/commit.ts';
-import type { Bid, ClaimAnswer, Explanation, PlacementRequest } from '../../model/placement.ts';
 import { nextGeneration } from '../../model/move.ts';
+import type { Bid, ClaimAnswer, Explanation, Placed, PlacementRequest } from '../../model/placement.ts';
 import { needOf } from '../../model/resources.ts';
 import { networkRef } from '../../network/messages.ts';
 import { schedulerRef } from '../../scheduler/messages.ts';
@@ -31,7 +31,7 @@ import { granted, unplaced } from './transfer.ts';
 const BIDS_WANTED = 3;
 const PLACE_ASK_MS = 5_000;
 const CLAIM_ASK_MS = 2_000;
-/** A scheduler that knows no host at all may only just have started: it is asked again for so long since it first said so. */
+/** A host that the schedulers do not know may only just have started: they are asked again for so long since they first said so. */
 const NO_HOSTS_GRACE_MS = 10_000;
 
 export const CREATE: OperationRules = {
@@ -153,13 +153,13 @@ function requestOf(state: Working): PlacementRequest {
 }
 
 /** One slice has answered. */
-export function placed(state: Working, outcome: Outcome<{ bids: Bid[]; explanation: Explanation }>, facts: Facts): Next<InstanceState> {
+export function placed(state: Working, outcome: Outcome<Placed>, facts: Facts): Next<InstanceState> {
   const { soft } = state;
   const slicesLeft = soft.slicesLeft - 1;
-  // A silent slice is left out when the others' hosts will do. When they don't, it is asked again: only it knows its hosts.
+  // A slice that is silent or learns is left out when the others' hosts will do. When they don't, it is asked again: only it knows its hosts.
   const bids = outcome.ok ? [...soft.bids, ...outcome.value.bids].sort((a, b) => b.score - a.score) : soft.bids;
   const explanation = outcome.ok ? addUp(soft.explanation, outcome.value.explanation) : soft.explanation;
-  const slicesSilent = soft.slicesSilent + (outcome.ok ? 0 : 1);
+  const slicesSilent = soft.slicesSilent + (outcome.ok && !outcome.value.isLearning ? 0 : 1);
   const known = soften(state, { slicesLeft, slicesSilent, bids, explanation }) as Working;
   return proceed(known, facts);
 }
@@ -181,13 +181,16 @@ function proceed(state: Working, facts: Facts): Next<InstanceState> {
   const [best] = soft.bids;
   if (best) return askForClaim(state, best);
   if (soft.explanation === null || soft.slicesSilent > 0) return later(state, new Fault('unavailable', 'scheduler.silent', 'No scheduler answers.').toRecord());
-  // One that is down or begins anew is no host yet.
-  const { considered, removed } = soft.explanation;
-  const noHostsMs = considered === (removed['ComputeFilter'] ?? 0) ? (soft.noHostsMs ?? facts.upMs) : null;
+  const noHostsMs = isAnyHostThere(soft.explanation) ? null : (soft.noHostsMs ?? facts.upMs);
   const mayStillCome = soft.refusals.length > 0 || (noHostsMs !== null && facts.upMs - noHostsMs < NO_HOSTS_GRACE_MS);
   const fault = new Fault('unavailable', 'scheduler.noHosts', 'No host is known yet.').toRecord();
   if (mayStillCome) return later(soften(state, { noHostsMs }) as Working, fault);
   return giveUp(state, hostFault(state) ?? noValidHost(soft.explanation), facts, soft.explanation);
+}
+
+/** One that is down or begins anew is no host yet, and one that was not asked for is none at all. */
+function isAnyHostThere({ considered, removed }: Explanation): boolean {
+  return considered > (removed['ComputeFilter'] ?? 0) + (removed['RequestedHostFilter'] ?? 0);
 }
 
 /** Why the last host that had it failed: what the user reads when no other does better. */

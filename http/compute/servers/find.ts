@@ -6,7 +6,7 @@ import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { Caller as ActorCaller } from '../../../actors/instance/messages.ts';
 import { instanceRef } from '../../../actors/instance/messages.ts';
 import type { InstanceRecord, Stored } from '../../../actors/model/instance.ts';
-import { refusal } from '../../../actors/model/server-state.ts';
+import { refusal, refusalText } from '../../../actors/model/server-state.ts';
 import type { Verb } from '../../../actors/model/server-state.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import { isUuid } from '../../../runtime/base/ids.ts';
@@ -62,5 +62,5 @@ export function actorCaller(call: Call): ActorCaller {
 export function refuseIllegal(verb: Verb, action: string, record: InstanceRecord, call: Call): void {
   if (record.locked && !call.caller.isAdmin) throw conflict(`Instance ${record.id} is locked`, 'locked');
   const why = refusal(verb, record);
-  if (why !== null) throw conflict(`Cannot '${action}' instance ${record.id} while it is in ${why.attribute} ${why.value}`, 'state');
+  if (why !== null) throw conflict(refusalText(action, record.id, why), 'state');
 }

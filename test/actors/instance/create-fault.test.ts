@@ -22,7 +22,10 @@ const failed = (code: FaultCode, message: string): VerbAnswer => ({ is: 'failed'
 const ends = (state: InstanceState, answer: VerbAnswer): InstanceState =>
   verbEnded(state as Working, { ok: true, value: answer }, CREATE, facts, settings).state;
 const stepOf = (state: InstanceState): string | undefined => state.record?.operation?.step;
-const nobody: Parameters<typeof placed>[1] = { ok: true, value: { bids: [], explanation: { considered: 1, removed: { RetryFilter: 1 }, bids: [] } } };
+const nobody: Parameters<typeof placed>[1] = {
+  ok: true,
+  value: { bids: [], explanation: { considered: 1, removed: { RetryFilter: 1 }, bids: [] }, isLearning: false },
+};
 
 describe('a create that fails on its host', () => {
   it.each<[FaultCode, string]>([

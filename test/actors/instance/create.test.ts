@@ -63,6 +63,15 @@ describe('a create', () => {
     expect(effects.at(-1)).toMatchObject({ do: 'wake', message: { type: 'retry' } });
   });
 
+  it('is not refused while a scheduler has only begun and learns its hosts, and does not wait for it when another host will do', () => {
+    const begun = { explanation: explanation(2, { RamFilter: 2 }), isLearning: true };
+    const none = told(placing({ nicsLeft: 0, nics: [NIC] }), 'placed', ok({ bids: [], ...begun }));
+    expect(mustLive(none.state)).toMatchObject({ vmState: 'building', operation: { step: 'place' } });
+    expect(none.effects.at(-1)).toMatchObject({ do: 'wake', message: { type: 'retry' } });
+    const one = told(placing({ nicsLeft: 0, nics: [NIC] }), 'placed', ok({ bids: [bid('h1')], ...begun }));
+    expect(said(one.effects)).toEqual(['host/h1 claim']);
+  });
+
   it('ends in error with the counts per filter when no host passes', () => {
     const state = placing({ nicsLeft: 0, nics: [NIC] });
     const { state: after, effects } = told(state, 'placed', ok({ bids: [], explanation: explanation(3, { RamFilter: 2, ComputeFilter: 1 }) }));
@@ -81,6 +90,8 @@ describe('a create', () => {
     expect(first.state.soft.noHostsMs).toBe(NOW_MS);
     const noneUp = told(placing({ nicsLeft: 0 }), 'placed', ok({ bids: [], explanation: explanation(2, { ComputeFilter: 2 }) }));
     expect(noneUp.effects).toMatchObject([{ do: 'wake' }]);
+    const onlyOthers = told(placing({ nicsLeft: 0 }), 'placed', ok({ bids: [], explanation: explanation(2, { RequestedHostFilter: 1, ComputeFilter: 1 }) }));
+    expect(onlyOthers.effects).toMatchObject([{ do: 'wake' }]);
     const late = placing({ nicsLeft: 0, noHostsMs: NOW_MS - 10_000 });
     expect(told(late, 'placed', ok({ bids: [], explanation: explanation(0) })).state.record).toMatchObject({ vmState: 'error' });
   });

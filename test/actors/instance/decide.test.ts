@@ -51,6 +51,14 @@ describe('a server', () => {
     expect(ALLOWED.delete.launched).toBe(false);
   });
 
+  it('that has no host any more can be deleted and evacuated, and is not ready for what a host would do', () => {
+    const nowhere = living({ vmState: 'error', host: null });
+    const evacuate: Verb = { name: 'evacuate', target: null, force: false, stopped: false };
+    const legal = [...VERBS, evacuate].filter((verb) => refusalOf(act(nowhere, verb, ADMIN).effects) === undefined);
+    expect(legal.map(named)).toEqual(['delete', 'evacuate']);
+    expect(act(nowhere, { name: 'stop' }).effects).toMatchObject([{ do: 'refuse', fault: { message: `Instance ${nowhere.id} is not ready` } }]);
+  });
+
   it('that is locked refuses its users and obeys its administrators', () => {
     expect(refusalOf(act(living({ locked: true }), { name: 'stop' }).effects)).toBe('server.locked');
     expect(refusalOf(act(living({ locked: true }), { name: 'stop' }, ADMIN).effects)).toBeUndefined();
@@ -147,6 +155,18 @@ describe('an answer', () => {
 });
 
 describe('the limit of a step', () => {
+  it('that a clock noted which ran ahead is noted anew, so that the step does end', () => {
+    const ahead = working(operation('stop', 'stop', { stepDueMs: NOW_MS + 3_600_000 }));
+    const longestMs = SETTINGS.spawnLimitMs;
+    const dueOf = (state: InstanceState): number => (mustLive(state).operation?.stepDueMs ?? 0) - NOW_MS;
+    const woken = decide(ahead, { type: 'wake' }, factsAt(), SETTINGS);
+    expect([dueOf(woken.state), woken.effects]).toEqual([longestMs, []]);
+    const recovered = recover(ahead, factsAt(), SETTINGS);
+    expect([dueOf(recovered.state), recovered.effects.map((effect) => effect.do)]).toEqual([longestMs, ['ask']]);
+    const near = working(operation('stop', 'stop', { stepDueMs: NOW_MS + longestMs }));
+    expect(decide(near, { type: 'wake' }, factsAt(), SETTINGS).state).toBe(near);
+  });
+
   const due = { stepDueMs: NOW_MS };
   const steps = [
     ['create/place', placing({}, due), { vmState: 'error', operation: null }],

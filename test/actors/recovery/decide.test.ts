@@ -240,6 +240,16 @@ describe('a host that is proved dead', () => {
     expect(watch.list('h1', servers).length).toBe(2);
   });
 
+  it('tries what fits nowhere after twice as long each time, at most after eight minutes', () => {
+    const watch = new Watch();
+    const begun: number[] = [];
+    for (let atMs = 0; atMs <= 1_800_000; atMs += 1_000) {
+      watch.read(atMs, proved, ...others(atMs));
+      if (watch.list('h1', [server('s')]).length > 0) begun.push(atMs / 1_000);
+    }
+    expect(begun.map((at, i) => at - (begun[i - 1] ?? at))).toEqual([0, 30, 60, 120, 240, 480, 480]);
+  });
+
   it('waits while everything is paused', () => {
     const watch = new Watch();
     const hosts = (atMs: number) => [proved, ...Array.from({ length: 4 }, (_, i) => standing(`l${i}`)), standing('o', String(atMs))];

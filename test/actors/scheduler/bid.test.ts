@@ -157,6 +157,15 @@ describe('a report', () => {
   });
 });
 
+describe('a slice that has only begun', () => {
+  it('says so until every host has had the time to report', () => {
+    const told = [NO_HOSTS];
+    for (let round = 0; round < 2; round++) told.push(decide(told.at(-1) ?? NO_HOSTS, { type: 'tick' }, factsAt(), CHOICE).state);
+    const replies = told.map((state) => decide(state, { type: 'place', request: request('i1'), wanted: 1 }, factsAt(), CHOICE).effects[0]);
+    expect(replies).toMatchObject([true, true, false].map((isLearning) => ({ do: 'reply', value: { bids: [], isLearning } })));
+  });
+});
+
 describe('a host that stops to report', () => {
   const say = (state: SchedulerState, message: Parameters<typeof decide>[1]): SchedulerState => decide(state, message, factsAt(), CHOICE).state;
   const told = (state: SchedulerState, host: string): SchedulerState => say(state, { type: 'report', report: report(host), granted: null });

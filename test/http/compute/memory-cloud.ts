@@ -14,7 +14,7 @@ import type { InstanceRecord, Stored } from '../../../actors/model/instance.ts';
 import type { KeyPair } from '../../../actors/model/key-pair.ts';
 import { QUOTA_DEFAULTS } from '../../../actors/model/quota.ts';
 import type { QuotaName } from '../../../actors/model/quota.ts';
-import { refusal } from '../../../actors/model/server-state.ts';
+import { refusal, refusalText } from '../../../actors/model/server-state.ts';
 import { applyChanges } from '../../../actors/instance/changes.ts';
 import type { InstanceChanges } from '../../../actors/instance/messages.ts';
 
@@ -128,7 +128,7 @@ export class MemoryCloud implements Actors {
     }
     const verb = m['verb'] as { name: 'start' | 'stop' | 'delete' | 'reboot' | 'evacuate'; kind?: 'soft' | 'hard' };
     const why = refusal(verb.name === 'reboot' ? (verb.kind === 'hard' ? 'rebootHard' : 'rebootSoft') : verb.name, found.record);
-    if (why) throw new Fault('conflict', 'server.state', `Cannot '${verb.name}' instance ${id} while it is in ${why.attribute} ${why.value}`);
+    if (why) throw new Fault('conflict', 'server.state', refusalText(verb.name, id, why));
     if (verb.name === 'delete') return this.change(id, { deleted: true, vmState: 'deleted', terminatedAt: '2026-11-22T11:00:00.000Z' });
     if (verb.name === 'evacuate') return this.change(id, { taskState: 'rebuilding' });
     if (verb.name === 'stop') return this.change(id, { vmState: 'stopped', powerState: 'shutdown' });

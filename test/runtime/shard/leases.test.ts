@@ -45,9 +45,7 @@ function openTables(world: VirtualWorld) {
     takeBack: (owner, boot) => call('takeBack', () => change((row) => row.owner === owner && row.boot !== boot, { owner, boot })),
     takeFree: (owner, boot, max) => call('takeFree', () => change((row) => row.owner === null, { owner, boot }, max)),
     takeFrom: (owner, boot, former, max) =>
-      call('takeFrom', () =>
-        nodes.get(former.name)?.beat === former.beat ? change((row) => row.owner === former.name, { owner, boot }, max) : [],
-      ),
+      call('takeFrom', () => (nodes.get(former.name)?.beat === former.beat ? change((row) => row.owner === former.name, { owner, boot }, max) : [])),
     owned: (owner, boot) => call('owned', () => rows.flatMap((row, shard) => (row.owner === owner && row.boot === boot ? [{ shard, epoch: row.epoch }] : []))),
     owners: () => call('owners', () => rows.map((row, shard) => ({ shard, owner: row.owner }))),
     giveUp: (owner, boot, shards) =>

@@ -1,6 +1,6 @@
 /** `/servers/{id}/tags` (2.26): a set of short words. */
 import { instanceRef, type ListChange } from '../../../../actors/instance/messages.ts';
-import { refusal } from '../../../../actors/model/server-state.ts';
+import { refusal, refusalText } from '../../../../actors/model/server-state.ts';
 import type { Call } from '../../../kit/call.ts';
 import { conflict, invalid, notFound } from '../../../kit/errors.ts';
 import type { Reply } from '../../../kit/route.ts';
@@ -36,7 +36,7 @@ export const TAG_ROUTES = [
 
 async function change(call: Call, parts: ComputeParts, { record }: FoundServer, tags: ListChange): Promise<readonly string[]> {
   const why = refusal('tags', record);
-  if (why !== null) throw conflict(`Cannot 'update tags' instance ${record.id} while it is in ${why.attribute} ${why.value}`, 'state');
+  if (why !== null) throw conflict(refusalText('update tags', record.id, why), 'state');
   const after = await parts.actors.ask(
     instanceRef(record.id),
     { type: 'update', changes: { tags: { ...tags, max: TAGS_MAX } }, caller: actorCaller(call) },

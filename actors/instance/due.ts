@@ -1,0 +1,25 @@
+/**
+ * When a step's time is over. Its due time stands in the row as wall time, since whoever owns the shard then has to
+ * know it. A clock that ran ahead when it was noted would make it come hours too late: a time that lies further away
+ * than any step may last is noted anew.
+ */
+import type { Facts } from '../../runtime/actor/kind.ts';
+import type { InstanceSettings } from './settings.ts';
+import { change, type Working } from './state.ts';
+
+export function isDue({ record }: Working, facts: Facts): boolean {
+  return facts.nowMs >= record.operation.stepDueMs;
+}
+
+/** The state with a due time that can be: the same state when it has one. */
+export function dueInTime(state: Working, facts: Facts, settings: InstanceSettings): Working {
+  const { operation } = state.record;
+  const latestMs = facts.nowMs + longestStepMs(settings);
+  if (operation.stepDueMs <= latestMs) return state;
+  return change(state, { operation: { ...operation, stepDueMs: latestMs } }, facts) as Working;
+}
+
+function longestStepMs(settings: InstanceSettings): number {
+  const { placeLimitMs, spawnLimitMs, destroyLimitMs, stopGraceMs, rebootGraceMs, powerLimitMs, moveLimitMs } = settings;
+  return Math.max(placeLimitMs, moveLimitMs, spawnLimitMs + powerLimitMs, destroyLimitMs, stopGraceMs + powerLimitMs, rebootGraceMs + powerLimitMs);
+}
