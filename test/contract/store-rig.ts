@@ -8,6 +8,7 @@ import type { InstanceRecord, Stored } from '../../actors/model/instance.ts';
 import type { NetworkRecord } from '../../actors/model/addressing.ts';
 import type { Operation } from '../../actors/model/operation.ts';
 import type { Claim } from '../../actors/model/placement.ts';
+import { quotaHeld } from '../../actors/model/move.ts';
 import { COUNTED, quotaNeed, type QuotaNeed } from '../../actors/model/quota.ts';
 import { needOf, type Resources } from '../../actors/model/resources.ts';
 import type { CommitAnswer } from '../../runtime/actor/store.ts';
@@ -36,6 +37,7 @@ export type CellDump = {
   readonly fixedIps: readonly { networkId: string; address: string; instanceId: string; mac: string }[];
   readonly events: readonly { revision: number; ord: number; id: string; projectId: string; body: object }[];
   readonly idempotency: readonly { project: string; key: string; bodyHash: string; instances: readonly string[] }[];
+  readonly migrations: readonly { uuid: string; instanceId: string; type: string; status: string; source: string; dest: string | null }[];
 };
 
 export type StoreRig = {
@@ -193,7 +195,7 @@ export function broken(dump: CellDump): string[] {
   }
   for (const use of dump.quota) {
     const own = dump.instances.filter(({ deleted, record }) => !deleted && record.projectId === use.project && (use.user === '' || use.user === record.userId));
-    const needs = own.map(({ record }) => quotaNeed(1, record.flavor));
+    const needs = own.map(({ record }) => quotaHeld(record));
     for (const name of COUNTED)
       expectSame(
         `${name} of ${use.project}/${use.user}`,
