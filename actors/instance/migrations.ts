@@ -3,13 +3,11 @@ import type { Facts } from '../../runtime/actor/kind.ts';
 import { toIso } from '../../runtime/base/clock.ts';
 import type { MigrationStatus, MigrationWrite } from '../model/migration.ts';
 import type { Move } from '../model/move.ts';
-import type { InstanceRecord } from '../model/instance.ts';
 import type { Working } from './state.ts';
 
 /** Of a server that is between two places. */
-export function migrationOf(record: InstanceRecord, move: Move, status: MigrationStatus, facts: Facts): MigrationWrite {
-  const { migrationId, kind, source, standby, hasSwapped, oldFlavor, newFlavor, userId, projectId, createdAt, progress } = move;
-  const dest = hasSwapped ? record.host : (standby?.host ?? null);
+export function migrationOf(move: Move, status: MigrationStatus, facts: Facts): MigrationWrite {
+  const { migrationId, kind, source, dest, oldFlavor, newFlavor, userId, projectId, createdAt, progress } = move;
   return {
     uuid: migrationId,
     type: kind,

@@ -39,7 +39,7 @@ export function opening(record: InstanceRecord, verb: MovingVerb, operation: Ope
     case 'revertResize': {
       if (!record.move) return NOTHING;
       const status = verb.name === 'confirmResize' ? 'confirming' : 'reverting';
-      return { ...NOTHING, parts: { migration: migrationOf(record, record.move, status, facts) } };
+      return { ...NOTHING, parts: { migration: migrationOf(record.move, status, facts) } };
     }
     case 'delete':
       if (record.move) return leftOver(record, record.move, record.vmState === 'resized' ? 'confirmed' : 'error', facts);
@@ -63,7 +63,7 @@ function calledOff(record: InstanceRecord, facts: Facts): MigrationWrite | null 
 /** Of whatever of this sort runs, when it ends without an end. */
 export function givenUp(record: InstanceRecord, facts: Facts): MigrationWrite | null {
   const { move, operation } = record;
-  if (move) return migrationOf(record, move, 'error', facts);
+  if (move) return migrationOf(move, 'error', facts);
   return operation?.name === 'evacuate' ? evacuationOf({ record } as Working, 'error', record.host, facts) : null;
 }
 
@@ -80,6 +80,7 @@ function moveBegins(record: InstanceRecord, verb: Begins, by: By, facts: Facts):
     standby: null,
     hasSwapped: false,
     source: host ?? '',
+    dest: null,
     oldFlavor: flavor,
     newFlavor: verb.name === 'resize' ? verb.flavor : flavor,
     was: vmState === 'stopped' || vmState === 'paused' ? vmState : 'active',
@@ -89,7 +90,7 @@ function moveBegins(record: InstanceRecord, verb: Begins, by: By, facts: Facts):
   const after = { ...record, move };
   const diskConfig = verb.name === 'resize' && verb.diskConfig !== null ? { diskConfig: verb.diskConfig } : {};
   const status = verb.name === 'live-migration' ? 'accepted' : 'pre-migrating';
-  return { changes: { move, ...diskConfig }, parts: { quota: quotaDelta(record, after), migration: migrationOf(after, move, status, facts) }, effects: [] };
+  return { changes: { move, ...diskConfig }, parts: { quota: quotaDelta(record, after), migration: migrationOf(move, status, facts) }, effects: [] };
 }
 
 /** Nobody goes back to the other place: what is there is doomed, and its host has to confirm its end. */
@@ -101,7 +102,7 @@ function leftOver(record: InstanceRecord, move: Move, status: 'confirmed' | 'err
     parts: {
       claims: standby ? [{ op: 'doom', generation: standby.generation }] : [],
       quota: quotaDelta(record, { ...record, ...over }),
-      migration: migrationOf(record, move, status, facts),
+      migration: migrationOf(move, status, facts),
     },
     effects: standby ? [lookAt(standby.host)] : [],
   };

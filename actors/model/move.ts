@@ -26,6 +26,8 @@ export type Move = {
   readonly standby: Place | null;
   readonly hasSwapped: boolean;
   readonly source: string;
+  /** Where it was to go; null before it has been placed. */
+  readonly dest: string | null;
   readonly oldFlavor: Flavor;
   readonly newFlavor: Flavor;
   /** What the server was when it began, and is again when it ends. */

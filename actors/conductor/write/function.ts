@@ -314,13 +314,16 @@ begin
   where q.project_id = y.project_id and q.user_id = y.user_id;
 
   if uses is not null then
+    update migration x set status = m.status, dest = m.dest, updated_at = m."updatedAt", progress = m.progress
+    from json_to_recordset(uses) as k(ord integer, migration json)
+    cross join lateral json_to_record(k.migration) as m(uuid uuid, status text, dest text, "updatedAt" timestamptz, progress json)
+    where refused[k.ord] is null and k.migration is not null and x.uuid = m.uuid;
     insert into migration (uuid, instance_id, type, status, source, dest, old_flavor_id, new_flavor_id, user_id, project_id, created_at, updated_at, progress)
     select m.uuid, k.instance_id, m.type, m.status, m.source, m.dest, m."oldFlavorId", m."newFlavorId", m."userId", m."projectId", m."createdAt", m."updatedAt", m.progress
     from json_to_recordset(uses) as k(ord integer, instance_id uuid, migration json)
     cross join lateral json_to_record(k.migration) as m(uuid uuid, type text, status text, source text, dest text, "oldFlavorId" text, "newFlavorId" text,
       "userId" text, "projectId" text, "createdAt" timestamptz, "updatedAt" timestamptz, progress json)
-    where refused[k.ord] is null and k.migration is not null
-    on conflict (uuid) do update set status = excluded.status, dest = excluded.dest, updated_at = excluded.updated_at, progress = excluded.progress;
+    where refused[k.ord] is null and k.migration is not null and not exists (select from migration x where x.uuid = m.uuid);
   end if;
 
   if changed then

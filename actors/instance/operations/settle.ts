@@ -70,6 +70,6 @@ export const REVERT: OperationRules = {
 function unchanged(state: Moving, fault: FaultRecord, facts: Facts): Next<InstanceState> {
   const { record } = state;
   const actions = actionEnded(record, facts, { fault, host: record.host });
-  const migration = migrationOf(record, record.move, record.vmState === 'resized' ? 'finished' : 'error', facts);
+  const migration = migrationOf(record.move, record.vmState === 'resized' ? 'finished' : 'error', facts);
   return next({ ...change(state, { taskState: null, operation: null, actions }, facts, { migration }), soft: NO_SOFT });
 }

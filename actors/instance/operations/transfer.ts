@@ -110,7 +110,7 @@ export const TRANSFER: OperationRules = {
     const now = moving(state);
     const move = { ...now.record.move, progress };
     if (JSON.stringify(progress) === JSON.stringify(now.record.move.progress)) return state;
-    return change(state, { move }, facts, { migration: migrationOf(now.record, move, 'running', facts) }) as Working;
+    return change(state, { move }, facts, { migration: migrationOf(move, 'running', facts) }) as Working;
   },
 };
 
@@ -136,7 +136,7 @@ export function granted(state: Working, bid: { host: string; zone: string }, cla
   const standby: Place = { host: bid.host, zone: bid.zone, generation: claim.generation };
   const isLive = move.kind === 'live-migration';
   const { record } = state;
-  const placed = { ...move, standby };
+  const placed = { ...move, standby, dest: bid.host };
   const begun = change(
     state,
     {
@@ -145,7 +145,7 @@ export function granted(state: Working, bid: { host: string; zone: string }, cla
       taskState: isLive ? 'migrating' : 'resize_migrating',
     },
     facts,
-    { claims: [{ ...claim, standby: true }], migration: migrationOf(record, placed, isLive ? 'preparing' : 'migrating', facts) },
+    { claims: [{ ...claim, standby: true }], migration: migrationOf(placed, isLive ? 'preparing' : 'migrating', facts) },
   ) as Working;
   return TRANSFER.resume(begun, facts, settings);
 }
@@ -176,7 +176,7 @@ function swap(state: Moving, facts: Facts, settings: InstanceSettings): Next<Ins
     facts,
     {
       claims: [{ op: 'activate', generation, host: to.host }],
-      migration: migrationOf(there, swapped, 'post-migrating', facts),
+      migration: migrationOf(swapped, 'post-migrating', facts),
     },
   ) as Working;
   // Nothing is asked of a server that stays off: its next step is a commit of its own.
@@ -201,7 +201,7 @@ function resized(state: Moving, powerState: PowerState, facts: Facts, settings: 
     state,
     { vmState: 'resized', taskState: null, powerState, operation: null, fault: null, move, actions: actionEnded(record, facts, { fault: null, host: record.host }) },
     facts,
-    { migration: migrationOf(record, move, 'finished', facts) },
+    { migration: migrationOf(move, 'finished', facts) },
   );
   return next({ ...waiting, soft: NO_SOFT });
 }
@@ -273,7 +273,7 @@ function broken(state: Moving, fault: FaultRecord, facts: Facts): Next<InstanceS
     state,
     { vmState: 'error', taskState: null, operation: null, fault: { ...why, at: toIso(facts.nowMs) }, actions: actionEnded(record, facts, { fault: why, host: record.host }) },
     facts,
-    { migration: migrationOf(record, record.move, 'error', facts) },
+    { migration: migrationOf(record.move, 'error', facts) },
   );
   return next({ ...failed, soft: NO_SOFT });
 }
@@ -304,7 +304,7 @@ export function finishedMove(state: Moving | (Working & Living), end: End, claim
       ...(end.powerState && { powerState: end.powerState }),
     },
     facts,
-    { claims, quota: quotaDelta(record, settled), migration: migrationOf(record, move, status, facts) },
+    { claims, quota: quotaDelta(record, settled), migration: migrationOf(move, status, facts) },
   );
 }
 
@@ -314,7 +314,7 @@ function step(state: Moving, name: string, limitMs: number, taskState: TaskState
     state,
     { ...atStep(record, name, limitMs, facts), taskState },
     facts,
-    { migration: migrationOf(record, record.move, status, facts) },
+    { migration: migrationOf(record.move, status, facts) },
   ) as Working;
   return TRANSFER.resume({ ...onward, soft: { ...NO_SOFT, round: state.soft.round } }, facts, settings);
 }
