@@ -22,6 +22,7 @@ const ACTIONS: readonly Action[] = ['create', 'create', 'multi', 'burst', 'start
 const LOST_ACTIONS: readonly Action[] = ['create', 'multi', 'start', 'stop', 'soft', 'delete', 'get', 'evacuate', 'evacuate', 'evacuate', 'evacuate'];
 /** Beside the others, where servers move. */
 const MOVES: readonly Action[] = ['resize', 'resize', 'migrate', 'live', 'live', 'confirm', 'revert', 'revert', 'abort', 'force'];
+const MOVE_PAUSE_MS = 8_000;
 const MOVES_SHARE = 0.35;
 const LOST_PAUSES_MS = [10_000, 20_000, 30_000];
 
@@ -31,6 +32,7 @@ export async function randomRun(seed: number): Promise<RunResult> {
   const quota = random.next() < 0.3 ? { instances: 2 + Math.floor(random.next() * 4), cores: -1, ram: -1 } : UNLIMITED;
   const nodes = pick(random, [1, 1, 2, 2, 3, 3, 4, 5]);
   const computes = random.next() < 0.3 ? 1 + Math.floor(random.next() * 3) : 0;
+  const moves = seededRandom(seed ^ 0x3d1f).next() < MOVES_SHARE;
   const losses = drawLosses(seededRandom(seed ^ 0x51ab), nodes + computes);
   const hosts = Math.max(computes, 1 + Math.floor(random.next() * 4));
   const world = new World({
@@ -39,19 +41,20 @@ export async function randomRun(seed: number): Promise<RunResult> {
     computes,
     hosts: losses ? Math.max(2, hosts) : hosts,
     vcpusPerHost: 1 + Math.floor(random.next() * 8) + (losses ? 3 : 0),
-    plan: { ...drawPlan(random, nodes + computes), hostLoss: losses?.rate ?? 0 },
+    plan: { ...drawPlan(random, nodes + computes), hostLoss: losses?.rate ?? 0, moves },
     ...(losses && { losses }),
     cidr: pick(random, ['10.20.0.0/29', '10.20.0.0/28', '10.20.0.0/26']),
     quota,
   });
-  const pauseMs = pick(random, losses ? LOST_PAUSES_MS : [200, 2_000, 10_000, 30_000]);
-  const moves = seededRandom(seed ^ 0x3d1f).next() < MOVES_SHARE;
+  const drawnMs = pick(random, losses ? LOST_PAUSES_MS : [200, 2_000, 10_000, 30_000]);
+  // Long enough that there is something to move, to confirm and to revert.
+  const pauseMs = moves ? Math.max(drawnMs, MOVE_PAUSE_MS) : drawnMs;
   const own = losses ? LOST_ACTIONS : ACTIONS;
-  const actionsOf = moves ? [...own, ...MOVES, ...MOVES] : own;
+  const actionsOf = moves ? [...own, ...MOVES, ...MOVES, ...MOVES, ...MOVES] : own;
   const clients = 1 + Math.floor(random.next() * 3);
   return measured(world, async () => {
     const lives = Array.from({ length: clients }, (_, i) => {
-      const actions = Array.from({ length: 4 + Math.floor(random.next() * 7) }, () => pick(random, actionsOf));
+      const actions = Array.from({ length: (moves ? 8 : 4) + Math.floor(random.next() * 7) }, () => pick(random, actionsOf));
       return new Client(world, `c${i + 1}`, i === 0 ? 'ann' : 'bob').live(['create', ...actions], pauseMs);
     });
     await Promise.all(lives);
