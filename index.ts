@@ -17,7 +17,7 @@ import { openCell, openConductor, type Conductor } from './actors/conductor/open
 import { doorOf, URGENT } from './actors/doors.ts';
 import { GuardKeeper } from './actors/host/guard-keeper.ts';
 import { hostKind } from './actors/host/kind.ts';
-import type { GuestDisks } from './actors/host/perform.ts';
+import type { GuestDisks } from './actors/host/parts.ts';
 import { HostLease } from './actors/host/lease.ts';
 import { hostRef } from './actors/host/messages.ts';
 import { HOST_DEFAULTS, type HostSettings } from './actors/host/settings.ts';

@@ -1,11 +1,11 @@
 /** The driver verbs of a move: what a driver lacks is refused, what is sent says how far it is. */
 import type { GuestKey, GuestPower } from '../../drivers/driver.ts';
-import type { GuestMoves, LiveMoves } from '../../drivers/moves.ts';
+import type { GuestMoves, LiveMoves } from '../../drivers/driver.ts';
 import { unreachable } from '../../runtime/base/check.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import type { VerbEnd } from './lanes.ts';
 import { hostRef, type GuestVerb } from './messages.ts';
-import type { HostParts } from './perform.ts';
+import type { HostParts } from './parts.ts';
 
 const MOVES = ['park', 'offer', 'unpark', 'receive', 'prepare', 'send', 'stay', 'land'] as const;
 export type MoveVerb = Extract<GuestVerb, { readonly name: (typeof MOVES)[number] }>;
@@ -23,7 +23,8 @@ export async function runMove(parts: HostParts, verb: MoveVerb, guest: GuestKey,
       return { power: null, way: disksOf(parts).offer(guest, (asked) => moves.readDisk(guest, asked)) };
     }
     case 'unpark': {
-      const lying: { power: GuestPower } = await movesOf(parts).unpark(guest, signal);
+      // What cannot be parked never was.
+      const lying: { power: GuestPower | null } = (await parts.driver.moves?.unpark(guest, signal)) ?? { power: null };
       return verb.run ? parts.driver.start(guest, signal) : lying;
     }
     case 'receive': {
@@ -40,7 +41,7 @@ export async function runMove(parts: HostParts, verb: MoveVerb, guest: GuestKey,
       return liveOf(parts).send(guest, { force: verb.force }, tell, signal);
     }
     case 'stay':
-      return liveOf(parts).stay(guest, { paused: verb.paused }, signal);
+      return (await parts.driver.live?.stay(guest, { paused: verb.paused }, signal)) ?? { power: null };
     case 'land':
       return liveOf(parts).land(guest, { paused: verb.paused }, signal);
     default:

@@ -2,38 +2,16 @@
  * What a host does outside: the first look, driver verbs, reading consoles, clearing what the store records as gone.
  * Bounded: at most `verbsAtOnce` verbs run at a time, the others wait in line until their time limit.
  */
-import type { Readable } from 'node:stream';
-import type { Actors } from '../../runtime/actor/ask.ts';
 import type { Job } from '../../runtime/actor/kind.ts';
 import { unreachable } from '../../runtime/base/check.ts';
-import type { Failpoint } from '../../runtime/base/failpoint.ts';
-import type { Log } from '../../runtime/base/log.ts';
 import type { GuestKey, GuestPower, HypervisorDriver } from '../../drivers/driver.ts';
 import { CONDUCTOR } from '../conductor/messages.ts';
 import { capacityOf } from '../model/resources.ts';
-import type { HostLease } from './lease.ts';
+import type { HostParts } from './parts.ts';
 import type { VerbEnd } from './lanes.ts';
-import type { DiskWay, GuestVerb, HostBeginning } from './messages.ts';
+import type { GuestVerb, HostBeginning } from './messages.ts';
 import { isMove, runMove, type MoveVerb } from './moves.ts';
 import type { HostSettings } from './settings.ts';
-
-export type HostParts = {
-  readonly driver: HypervisorDriver;
-  readonly actors: Actors;
-  readonly log: Log;
-  readonly failpoint: Failpoint;
-  /** Absent where nothing but the store says how long the host may run. */
-  readonly lease?: HostLease;
-  /** How disks go from host to host; absent where no other host is reached. */
-  readonly disks?: GuestDisks;
-};
-
-/** The road between hosts: a guest's disk is offered here and opened there. Bytes never travel in the mesh. */
-export interface GuestDisks {
-  offer(guest: GuestKey, read: (signal: AbortSignal) => Promise<Readable>): DiskWay;
-  /** Faults: `unavailable` when the other host does not give it (any more). */
-  open(way: DiskWay, signal: AbortSignal): Promise<Readable>;
-}
 
 type VerbArgs = GuestKey & { readonly verb: GuestVerb; readonly host?: string };
 type ClearArgs = { readonly host: string; readonly doomed: readonly GuestKey[]; readonly strays: readonly GuestKey[] };
@@ -89,11 +67,7 @@ async function look({ driver, actors }: HostParts, host: string, signal: AbortSi
 /** Verbs after which no guest runs that did not run before: they need no lease. */
 const LEAVES_ASLEEP: ReadonlySet<string> = new Set(['destroy', 'stop', 'park', 'offer', 'prepare', 'receive']);
 
-async function runVerb(
-  parts: HostParts,
-  { verb, instanceId, generation, host }: VerbArgs,
-  called: AbortSignal,
-): Promise<VerbEnd> {
+async function runVerb(parts: HostParts, { verb, instanceId, generation, host }: VerbArgs, called: AbortSignal): Promise<VerbEnd> {
   const { driver, failpoint, lease } = parts;
   const guest = { instanceId, generation };
   const bringsUp = !LEAVES_ASLEEP.has(verb.name);

@@ -12,7 +12,7 @@ import type { RecoveryDoorProtocol } from '../conductor/messages/recovery.ts';
 import type { VerbAnswer } from '../host/messages.ts';
 import type { Nic } from '../model/addressing.ts';
 import type { Operation, OperationName } from '../model/operation.ts';
-import { nextGeneration } from '../model/move.ts';
+import { nextGeneration } from '../model/between.ts';
 import type { ClaimAnswer, Placed } from '../model/placement.ts';
 import { ALLOWED, refusal, refusalText, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
 import { applyChanges } from './changes.ts';
@@ -175,7 +175,13 @@ function act(state: Living, verb: Verb, caller: Caller, facts: Facts, settings: 
   return begin(state, verb, caller, facts, settings);
 }
 
-function begin(state: Living, verb: MovingVerb, caller: Pick<Caller, 'userId' | 'projectId' | 'requestId'>, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
+function begin(
+  state: Living,
+  verb: MovingVerb,
+  caller: Pick<Caller, 'userId' | 'projectId' | 'requestId'>,
+  facts: Facts,
+  settings: InstanceSettings,
+): Next<InstanceState> {
   const { record } = state;
   const operation: Operation = {
     name: verb.name,

@@ -14,12 +14,14 @@ export function isDue({ record }: Working, facts: Facts): boolean {
 /** The state with a due time that can be: the same state when it has one. */
 export function dueInTime(state: Working, facts: Facts, settings: InstanceSettings): Working {
   const { operation } = state.record;
-  const latestMs = facts.nowMs + longestStepMs(settings);
+  const latestMs = facts.nowMs + longestStepMs(state, settings);
   if (operation.stepDueMs <= latestMs) return state;
   return change(state, { operation: { ...operation, stepDueMs: latestMs } }, facts) as Working;
 }
 
-function longestStepMs(settings: InstanceSettings): number {
+/** The disk of a server that moves takes as long as it takes, and going back is two verbs in one step. */
+function longestStepMs({ record }: Working, settings: InstanceSettings): number {
   const { placeLimitMs, spawnLimitMs, destroyLimitMs, stopGraceMs, rebootGraceMs, powerLimitMs, moveLimitMs } = settings;
-  return Math.max(placeLimitMs, moveLimitMs, spawnLimitMs + powerLimitMs, destroyLimitMs, stopGraceMs + powerLimitMs, rebootGraceMs + powerLimitMs);
+  const longest = Math.max(placeLimitMs, spawnLimitMs, destroyLimitMs, stopGraceMs + powerLimitMs, rebootGraceMs + powerLimitMs);
+  return record.move ? Math.max(longest, moveLimitMs, spawnLimitMs + powerLimitMs) : longest;
 }

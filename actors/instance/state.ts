@@ -20,10 +20,10 @@ export type Parts = {
   readonly takeAddresses: readonly AddressTake[];
   readonly dropAddresses: boolean;
   readonly quota: QuotaChange | null;
-  readonly migration: MigrationWrite | null;
+  readonly migration?: MigrationWrite | null;
 };
 
-export const NO_PARTS: Parts = { claims: [], takeAddresses: [], dropAddresses: false, quota: null, migration: null };
+export const NO_PARTS: Parts = { claims: [], takeAddresses: [], dropAddresses: false, quota: null };
 
 export type Soft = {
   /** Grows with each ask; answers of an earlier round are stale. */

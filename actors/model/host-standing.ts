@@ -23,4 +23,10 @@ export type HostStanding = {
 };
 
 /** A server whose active claim is on a host. `moved`: it came there from a place that it can go back to. */
-export type ServerOnHost = { readonly id: string; readonly vmState: string; readonly launched: boolean; readonly operation: string | null; readonly moved: boolean };
+export type ServerOnHost = {
+  readonly id: string;
+  readonly vmState: string;
+  readonly launched: boolean;
+  readonly operation: string | null;
+  readonly moved: boolean;
+};

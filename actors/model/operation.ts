@@ -4,7 +4,19 @@
  */
 import type { FaultRecord, Json } from '../../runtime/base/fault.ts';
 
-export const OPERATIONS = ['create', 'delete', 'start', 'stop', 'reboot', 'evacuate', 'resize', 'migrate', 'confirmResize', 'revertResize', 'live-migration'] as const;
+export const OPERATIONS = [
+  'create',
+  'delete',
+  'start',
+  'stop',
+  'reboot',
+  'evacuate',
+  'resize',
+  'migrate',
+  'confirmResize',
+  'revertResize',
+  'live-migration',
+] as const;
 export type OperationName = (typeof OPERATIONS)[number];
 
 export type Operation = {

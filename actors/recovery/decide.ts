@@ -177,7 +177,8 @@ function waits(tried: Tried | undefined, nowMs: number): boolean {
 const BETWEEN: ReadonlySet<string | null> = new Set(['resize', 'migrate', 'live-migration', 'confirmResize', 'revertResize']);
 
 function moveOf({ id, vmState, launched, operation, moved }: ServerOnHost, host: string, facts: Facts): Effect {
-  const canMove = launched && operation !== 'delete' && operation !== 'create' && !BETWEEN.has(operation) && (moved || ['active', 'stopped', 'error'].includes(vmState));
+  const canMove =
+    launched && operation !== 'delete' && operation !== 'create' && !BETWEEN.has(operation) && (moved || ['active', 'stopped', 'error'].includes(vmState));
   if (!canMove) return { do: 'tell', to: instanceRef(id), message: { type: 'hostLost', host } as { type: string } };
   const caller = { userId: 'recovery', projectId: 'recovery', isAdmin: true, requestId: `req-${facts.newId()}` };
   // What it left to come here still has its disk.

@@ -18,7 +18,8 @@ export async function openGuestDisk({ urls, token }: Way, signal: AbortSignal): 
       if (answer.statusCode === 200) return answer.body;
       await answer.body.dump();
     } catch (error) {
-      if (signal.aborted) throw Fault.is(signal.reason) ? signal.reason : new Fault('cancelled', 'disk.cancelled', 'The transfer was called off.', { cause: error });
+      if (signal.aborted)
+        throw Fault.is(signal.reason) ? signal.reason : new Fault('cancelled', 'disk.cancelled', 'The transfer was called off.', { cause: error });
     }
   }
   throw new Fault('unavailable', 'disk.away', 'The other host does not give the disk of the server.');

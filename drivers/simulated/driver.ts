@@ -12,7 +12,7 @@ import { silentLog } from '../../runtime/base/log.ts';
 import type { Log } from '../../runtime/base/log.ts';
 import type { Random } from '../../runtime/base/random.ts';
 import type { GuestEvent, GuestKey, GuestSpec, HypervisorDriver } from '../driver.ts';
-import type { SendProgress } from '../moves.ts';
+import type { SendProgress } from '../driver.ts';
 import type { GuestDisk } from './disk.ts';
 import type { FaultScript, Verb } from './faults.ts';
 import { fileDisk } from './file-disk.ts';
@@ -118,8 +118,7 @@ export async function openSimulatedDriver(options: SimulatedOptions): Promise<Hy
     },
     live: {
       prepare: (spec, signal) => gate.pass(call('prepare', spec, signal), () => moving.prepare(spec)),
-      send: (guest, { force }, onProgress, signal) =>
-        gate.pass({ ...call('send', guest, signal), waitMs: 0 }, () => send(guest, force, onProgress, signal)),
+      send: (guest, { force }, onProgress, signal) => gate.pass({ ...call('send', guest, signal), waitMs: 0 }, () => send(guest, force, onProgress, signal)),
       hurry: (guest) => void hurried.add(guest.instanceId),
       stay: (guest, { paused }, signal) => gate.pass(call('stay', guest, signal), () => moving.stay(guest, paused)),
       land: (guest, { paused }, signal) => gate.pass(call('land', guest, signal), () => moving.land(guest, paused)),

@@ -6,7 +6,23 @@
 import { check } from '../../runtime/base/check.ts';
 import type { Fault } from '../../runtime/base/fault.ts';
 
-export type Verb = 'inventory' | 'spawn' | 'destroy' | 'start' | 'stop' | 'reboot' | 'consoleOutput' | 'list' | 'park' | 'unpark' | 'readDisk' | 'receive' | 'prepare' | 'send' | 'stay' | 'land';
+export type Verb =
+  | 'inventory'
+  | 'spawn'
+  | 'destroy'
+  | 'start'
+  | 'stop'
+  | 'reboot'
+  | 'consoleOutput'
+  | 'list'
+  | 'park'
+  | 'unpark'
+  | 'readDisk'
+  | 'receive'
+  | 'prepare'
+  | 'send'
+  | 'stay'
+  | 'land';
 
 export type When = {
   /** Only calls for this instance count. */

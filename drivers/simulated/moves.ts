@@ -9,7 +9,7 @@ import { z } from 'zod';
 import type { Clock } from '../../runtime/base/clock.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import type { GuestKey, GuestSpec } from '../driver.ts';
-import type { SendProgress } from '../moves.ts';
+import type { SendProgress } from '../driver.ts';
 import type { GuestSlot, Guests } from './guests.ts';
 import { checkSpec } from './limits.ts';
 import type { Machine, Powered } from './machine.ts';

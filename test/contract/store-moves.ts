@@ -4,7 +4,7 @@ import type { CellStore } from '../../actors/conductor/store.ts';
 import type { ClaimChange } from '../../actors/model/commit.ts';
 import type { InstanceRecord, Stored } from '../../actors/model/instance.ts';
 import type { MigrationWrite } from '../../actors/model/migration.ts';
-import { quotaDelta } from '../../actors/model/move.ts';
+import { quotaDelta } from '../../actors/model/between.ts';
 import { after, building, commit, orderOf, create, placedOn, startHost, type Change, type StoreRig } from './store-rig.ts';
 
 const NEED = { vcpus: 1, memoryMiB: 512, diskGiB: 1 };
@@ -42,7 +42,16 @@ export function storeMovesContract(now: () => { rig: StoreRig; store: CellStore 
       const moving = await write(await onFirst(), {}, { claims: [standby()] });
       const there = await write(moving.server, { host: 'h2', generation: 2 }, { claims: [{ op: 'activate', generation: 2, host: 'h2' }] });
       expect([there.answer.is, await roles()]).toEqual(['done', ['h1/1 standby', 'h2/2 active']]);
-      const back = await write(there.server, { host: 'h1', generation: 1 }, { claims: [{ op: 'drop', generation: 2 }, { op: 'activate', generation: 1, host: 'h1' }] });
+      const back = await write(
+        there.server,
+        { host: 'h1', generation: 1 },
+        {
+          claims: [
+            { op: 'drop', generation: 2 },
+            { op: 'activate', generation: 1, host: 'h1' },
+          ],
+        },
+      );
       expect([back.answer.is, await roles()]).toEqual(['done', ['h1/1 active']]);
     });
 

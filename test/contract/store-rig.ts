@@ -8,7 +8,7 @@ import type { InstanceRecord, Stored } from '../../actors/model/instance.ts';
 import type { NetworkRecord } from '../../actors/model/addressing.ts';
 import type { Operation } from '../../actors/model/operation.ts';
 import type { Claim } from '../../actors/model/placement.ts';
-import { quotaHeld } from '../../actors/model/move.ts';
+import { quotaHeld } from '../../actors/model/between.ts';
 import { COUNTED, quotaNeed, type QuotaNeed } from '../../actors/model/quota.ts';
 import { needOf, type Resources } from '../../actors/model/resources.ts';
 import type { CommitAnswer } from '../../runtime/actor/store.ts';

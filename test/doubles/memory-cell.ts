@@ -41,6 +41,13 @@ export function dumpTables(tables: MemoryTables): CellDump {
       const [project = '', key = ''] = name.split(' ');
       return { project, key, ...row };
     }),
-    migrations: sorted(migrations.values(), ({ uuid }) => uuid).map(({ uuid, instanceId, type, status, source, dest }) => ({ uuid, instanceId, type, status, source, dest })),
+    migrations: sorted(migrations.values(), ({ uuid }) => uuid).map(({ uuid, instanceId, type, status, source, dest }) => ({
+      uuid,
+      instanceId,
+      type,
+      status,
+      source,
+      dest,
+    })),
   };
 }

@@ -82,7 +82,11 @@ export class Client {
         return this.#onSome((id) => this.act(id, { name: 'revertResize' }), ['resized', 'error']);
       case 'abort':
       case 'force':
-        return this.#onSome((id) => this.interfere(id, action), ['active'], (_host, task) => task === 'migrating');
+        return this.#onSome(
+          (id) => this.interfere(id, action),
+          ['active'],
+          (_host, task) => task === 'migrating',
+        );
       case 'soft':
       case 'hard':
         return this.#onSome((id) => this.act(id, { name: 'reboot', kind: action }), ['active']);
@@ -175,7 +179,11 @@ export class Client {
   }
 
   /** On one of the servers, most times on one in such a state when there is one. */
-  async #onSome(run: (id: string) => Promise<void>, states: readonly VmState[] = [], fits: (host: string | null, task: string | null) => boolean = () => true): Promise<void> {
+  async #onSome(
+    run: (id: string) => Promise<void>,
+    states: readonly VmState[] = [],
+    fits: (host: string | null, task: string | null) => boolean = () => true,
+  ): Promise<void> {
     const ids = this.#world.acks.created.flatMap((ack) => ack.ids);
     const inState = ids.filter((id) => states.some((state) => state === this.#world.tables.instances.get(id)?.row.vm_state));
     const fitting = inState.filter((id) => fits(this.#hostOf(id), this.#world.tables.instances.get(id)?.row.task_state ?? null));

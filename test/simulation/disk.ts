@@ -5,7 +5,15 @@
 import type { GuestDisk, GuestShelf } from '../../drivers/simulated/disk.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 
-export type SeenGuest = { readonly host: string; readonly stem: string; readonly instanceId: string; readonly generation: number; readonly power: string; readonly asleep?: string; readonly disk?: string };
+export type SeenGuest = {
+  readonly host: string;
+  readonly stem: string;
+  readonly instanceId: string;
+  readonly generation: number;
+  readonly power: string;
+  readonly asleep?: string;
+  readonly disk?: string;
+};
 
 export type SimDisk = GuestDisk & {
   /** A driver has it. */

@@ -306,7 +306,10 @@ export class SimNode {
     const driver = await (guard ? guard.over(open) : open());
     const lease = new HostLease({ host, leaseMs: HOST_LEASE_MS, clock: life.clock, actors: this.actors, ...(guard && { guard: guard.forLease }) });
     this.#leases.set(host, lease);
-    const kind = hostKind({ driver: throughLife(driver, life), actors: this.actors, log, failpoint: life.reach, lease, disks: this.#parts.roads.of(life) }, hostSettings(node, slices));
+    const kind = hostKind(
+      { driver: throughLife(driver, life), actors: this.actors, log, failpoint: life.reach, lease, disks: this.#parts.roads.of(life) },
+      hostSettings(node, slices),
+    );
     this.#system.register(kind);
     const address = hostRef(host);
     this.#room.start(kind, address);

@@ -4,7 +4,7 @@
  */
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import type { GuestDisks } from '../../actors/host/perform.ts';
+import type { GuestDisks } from '../../actors/host/parts.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Life } from './life.ts';
 

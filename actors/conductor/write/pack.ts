@@ -75,7 +75,15 @@ function packCommit(packed: Packed, item: CommitItem, ord: number): void {
     else if (claim.op !== 'add') packed.claims.push(base);
     else {
       const { vcpus, memoryMiB, diskGiB } = claim.need;
-      packed.claims.push({ ...base, host: claim.host, host_epoch: claim.hostEpoch, role: claim.standby ? 'standby' : 'active', vcpus, memory_mib: memoryMiB, disk_gib: diskGiB });
+      packed.claims.push({
+        ...base,
+        host: claim.host,
+        host_epoch: claim.hostEpoch,
+        role: claim.standby ? 'standby' : 'active',
+        vcpus,
+        memory_mib: memoryMiB,
+        disk_gib: diskGiB,
+      });
     }
   }
   for (const take of parts.takeAddresses) {

@@ -16,7 +16,7 @@ import { Fault, type FaultRecord, type Json } from '../../../runtime/base/fault.
 import { hostRef } from '../../host/messages.ts';
 import type { Nic } from '../../model/addressing.ts';
 import type { ClaimChange } from '../../model/commit.ts';
-import { nextGeneration } from '../../model/move.ts';
+import { nextGeneration } from '../../model/between.ts';
 import type { Bid, ClaimAnswer, Explanation, Placed, PlacementRequest } from '../../model/placement.ts';
 import { needOf } from '../../model/resources.ts';
 import { networkRef } from '../../network/messages.ts';
@@ -26,7 +26,7 @@ import type { InstanceSettings } from '../settings.ts';
 import { actionEnded, atStep, change, next, soften, tagOf, NO_SOFT, type InstanceState, type Parts, type Working } from '../state.ts';
 import { evacuationOf } from '../migrations.ts';
 import { later, runVerb, type OperationRules } from './rules.ts';
-import { granted, unplaced } from './transfer.ts';
+import { granted, unplaced } from './move-ends.ts';
 
 const BIDS_WANTED = 3;
 const PLACE_ASK_MS = 5_000;

@@ -57,7 +57,13 @@ export function runVerb(state: Working, host: string, verb: GuestVerb, settings:
 type At = { readonly isFresh?: boolean; readonly waitMs?: number };
 
 /** The same for one of the places of a server that moves. `isFresh`: not an answer that was given before. */
-export function runVerbAt(state: Working, place: Place, verb: GuestVerb, settings: InstanceSettings, { isFresh = false, waitMs = settings.verbWaitMs }: At = {}): Next<InstanceState> {
+export function runVerbAt(
+  state: Working,
+  place: Place,
+  verb: GuestVerb,
+  settings: InstanceSettings,
+  { isFresh = false, waitMs = settings.verbWaitMs }: At = {},
+): Next<InstanceState> {
   const round = state.soft.round + 1;
   const now = soften(state, { round });
   const { record } = state;

@@ -13,7 +13,8 @@ import { migrationOf } from '../migrations.ts';
 import { actionEnded, atStep, change, next, NO_SOFT, type InstanceState, type Working } from '../state.ts';
 import { lookAt } from './create.ts';
 import { runVerbAt, type OperationRules } from './rules.ts';
-import { cleared, finishedMove, moving, standbyOf, takeBack, TRANSFER, type Moving } from './transfer.ts';
+import { finishedMove, moving, standbyOf, type Moving } from './move-ends.ts';
+import { cleared, takeBack, TRANSFER } from './transfer.ts';
 
 export const CONFIRM: OperationRules = {
   resume: (state, _facts, settings) => runVerbAt(state, standbyOf(state), { name: 'destroy' }, settings),

@@ -21,25 +21,19 @@ import { Fault, type FaultRecord, type Json } from '../../../runtime/base/fault.
 import { toIso } from '../../../runtime/base/clock.ts';
 import type { ClaimChange } from '../../model/commit.ts';
 import type { MigrationStatus } from '../../model/migration.ts';
-import { placeOf, quotaDelta, withoutMove, type Move, type Place } from '../../model/move.ts';
-import type { InstanceRecord } from '../../model/instance.ts';
+import { placeOf } from '../../model/between.ts';
+import type { Move, Place } from '../../model/move.ts';
 import type { PowerState, TaskState } from '../../model/server-state.ts';
 import { toGuestSpec } from '../guest-spec.ts';
 import { migrationOf } from '../migrations.ts';
 import type { InstanceSettings } from '../settings.ts';
-import { actionEnded, atStep, change, next, NO_SOFT, soften, tagOf, type InstanceState, type Living, type Working } from '../state.ts';
+import { actionEnded, atStep, change, next, NO_SOFT, soften, type InstanceState, type Working } from '../state.ts';
 import { lookAt, place } from './create.ts';
+import { ended, faultOf, finishedMove, isCalledOff, moving, standbyOf, takeUp, unplaced, type Moving } from './move-ends.ts';
 import { runVerbAt, type OperationRules } from './rules.ts';
 
 /** How long a source keeps who asks for progress waiting. */
 const PROGRESS_WAIT_MS = 2_000;
-
-export type Moving = Working & { readonly record: Working['record'] & { readonly move: Move } };
-
-export function moving(state: Working): Moving {
-  if (!state.record.move) throw new Error('a server that moves has a move');
-  return state as Moving;
-}
 
 export const TRANSFER: OperationRules = {
   resume(state, facts, settings) {
@@ -130,31 +124,6 @@ export function moveHostLost(state: Working, host: string, facts: Facts, setting
   return cleared(now, 'evacuate', facts, settings);
 }
 
-/** A host has promised the standby place: one commit takes it. */
-export function granted(state: Working, bid: { host: string; zone: string }, claim: Extract<ClaimChange, { op: 'add' }>, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
-  const { move } = moving(state).record;
-  const standby: Place = { host: bid.host, zone: bid.zone, generation: claim.generation };
-  const isLive = move.kind === 'live-migration';
-  const { record } = state;
-  const placed = { ...move, standby, dest: bid.host };
-  const begun = change(
-    state,
-    {
-      ...atStep(record, isLive ? 'prepare' : 'park', isLive ? settings.moveLimitMs : settings.stopGraceMs + settings.powerLimitMs, facts),
-      move: placed,
-      taskState: isLive ? 'migrating' : 'resize_migrating',
-    },
-    facts,
-    { claims: [{ ...claim, standby: true }], migration: migrationOf(placed, isLive ? 'preparing' : 'migrating', facts) },
-  ) as Working;
-  return TRANSFER.resume(begun, facts, settings);
-}
-
-/** No host takes it: it stays as it was. */
-export function unplaced(state: Working, fault: FaultRecord, explanation: Json | null, facts: Facts): Next<InstanceState> {
-  return ended(moving(state), { vmState: moving(state).record.move.was, fault: isCalledOff(state) ? null : fault, ...(explanation !== null && { explanation }) }, facts);
-}
-
 function receive(state: Moving, settings: InstanceSettings): Next<InstanceState> {
   const { way } = state.soft;
   const memory = state.record.move.kind === 'live-migration';
@@ -172,7 +141,15 @@ function swap(state: Moving, facts: Facts, settings: InstanceSettings): Next<Ins
   const { host, zone, generation, flavor } = there;
   const begun = change(
     state,
-    { ...atStep(record, 'finish', settings.powerLimitMs, facts), host, zone, generation, flavor, move: swapped, taskState: isLive ? 'migrating' : 'resize_finish' },
+    {
+      ...atStep(record, 'finish', settings.powerLimitMs, facts),
+      host,
+      zone,
+      generation,
+      flavor,
+      move: swapped,
+      taskState: isLive ? 'migrating' : 'resize_finish',
+    },
     facts,
     {
       claims: [{ op: 'activate', generation, host: to.host }],
@@ -180,7 +157,7 @@ function swap(state: Moving, facts: Facts, settings: InstanceSettings): Next<Ins
     },
   ) as Working;
   // Nothing is asked of a server that stays off: its next step is a commit of its own.
-  if (move.was === 'stopped') return next(begun, { do: 'wake', inMs: 0, message: { type: 'retry', tag: tagOf(begun) } as { type: string }, tag: 'retry' });
+  if (move.was === 'stopped') return next(begun, takeUp(begun));
   return TRANSFER.resume(begun, facts, settings);
 }
 
@@ -199,7 +176,15 @@ function resized(state: Moving, powerState: PowerState, facts: Facts, settings: 
   const move = { ...record.move, confirmDueMs };
   const waiting = change(
     state,
-    { vmState: 'resized', taskState: null, powerState, operation: null, fault: null, move, actions: actionEnded(record, facts, { fault: null, host: record.host }) },
+    {
+      vmState: 'resized',
+      taskState: null,
+      powerState,
+      operation: null,
+      fault: null,
+      move,
+      actions: actionEnded(record, facts, { fault: null, host: record.host }),
+    },
     facts,
     { migration: migrationOf(move, 'finished', facts) },
   );
@@ -214,7 +199,14 @@ function departed(state: Moving, op: 'drop' | 'doom', facts: Facts): Next<Instan
   const { record } = state;
   const left = standbyOf(state);
   const { was } = record.move;
-  const done = finishedMove(state, { vmState: was, powerState: was === 'paused' ? 'paused' : 'running', fault: null }, [{ op, generation: left.generation }], 'completed', null, facts);
+  const done = finishedMove(
+    state,
+    { vmState: was, powerState: was === 'paused' ? 'paused' : 'running', fault: null },
+    [{ op, generation: left.generation }],
+    'completed',
+    null,
+    facts,
+  );
   return next({ ...done, soft: NO_SOFT }, ...(op === 'doom' ? [lookAt(left.host)] : []));
 }
 
@@ -222,11 +214,7 @@ function departed(state: Moving, op: 'drop' | 'doom', facts: Facts): Next<Instan
 export function undo(state: Moving, fault: FaultRecord, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   const { record } = state;
   const { args } = record.operation;
-  const clearing = change(
-    state,
-    { ...atStep(record, 'clear', settings.destroyLimitMs, facts, { args: { ...args, fault: fault as Json } }) },
-    facts,
-  ) as Working;
+  const clearing = change(state, { ...atStep(record, 'clear', settings.destroyLimitMs, facts, { args: { ...args, fault: fault as Json } }) }, facts) as Working;
   return takeBack(moving({ ...clearing, soft: { ...NO_SOFT, round: state.soft.round } } as Working), settings);
 }
 
@@ -250,7 +238,12 @@ export function cleared(state: Moving, op: 'drop' | 'doom' | 'evacuate', facts: 
   const home = move.hasSwapped ? { host: standby.host, zone: standby.zone, generation: standby.generation, flavor: move.oldFlavor } : {};
   const back = change(
     state,
-    { ...atStep(record, 'back', limitMs, facts), ...home, generationTop: Math.max(record.generationTop ?? 0, gone.generation), move: { ...move, standby: null, hasSwapped: false } },
+    {
+      ...atStep(record, 'back', limitMs, facts),
+      ...home,
+      generationTop: Math.max(record.generationTop ?? 0, gone.generation),
+      move: { ...move, standby: null, hasSwapped: false },
+    },
     facts,
     { claims: [left, ...(move.hasSwapped ? [{ op: 'activate' as const, generation: standby.generation, host: standby.host }] : [])] },
   ) as Working;
@@ -261,7 +254,11 @@ export function cleared(state: Moving, op: 'drop' | 'doom' | 'evacuate', facts: 
 /** It runs where it did. */
 function isBack(state: Moving, power: PowerState | null, facts: Facts): Next<InstanceState> {
   const { was } = state.record.move;
-  return ended(state, { vmState: was, powerState: power ?? (was === 'stopped' ? 'shutdown' : 'running'), fault: isCalledOff(state) ? null : faultOf(state) }, facts);
+  return ended(
+    state,
+    { vmState: was, powerState: power ?? (was === 'stopped' ? 'shutdown' : 'running'), fault: isCalledOff(state) ? null : faultOf(state) },
+    facts,
+  );
 }
 
 /** It can't be said to be anywhere. What claims there are stay, so that it may be tried again, evacuated or deleted. */
@@ -271,69 +268,36 @@ function broken(state: Moving, fault: FaultRecord, facts: Facts): Next<InstanceS
   if (record.move.standby === null) return ended(state, { vmState: 'error', fault: why }, facts);
   const failed = change(
     state,
-    { vmState: 'error', taskState: null, operation: null, fault: { ...why, at: toIso(facts.nowMs) }, actions: actionEnded(record, facts, { fault: why, host: record.host }) },
+    {
+      vmState: 'error',
+      taskState: null,
+      operation: null,
+      fault: { ...why, at: toIso(facts.nowMs) },
+      actions: actionEnded(record, facts, { fault: why, host: record.host }),
+    },
     facts,
     { migration: migrationOf(record.move, 'error', facts) },
   );
   return next({ ...failed, soft: NO_SOFT });
 }
 
-type End = { readonly vmState: InstanceRecord['vmState']; readonly powerState?: PowerState; readonly fault: FaultRecord | null; readonly explanation?: Json };
-
-function ended(state: Moving, end: End, facts: Facts): Next<InstanceState> {
-  const status = isCalledOff(state) && end.vmState !== 'error' ? 'cancelled' : 'error';
-  return next({ ...finishedMove(state, end, [], status, end.explanation ?? null, facts), soft: NO_SOFT });
-}
-
-/** The end of a move: nothing of it is left in the record, and the quota is that of the flavor. */
-export function finishedMove(state: Moving | (Working & Living), end: End, claims: readonly ClaimChange[], status: MigrationStatus, explanation: Json | null, facts: Facts): Living {
+function step(
+  state: Moving,
+  name: string,
+  limitMs: number,
+  taskState: TaskState,
+  status: MigrationStatus,
+  facts: Facts,
+  settings: InstanceSettings,
+): Next<InstanceState> {
   const { record } = state;
-  const { move } = record;
-  if (!move) throw new Error('a move that ends was there');
-  const settled: InstanceRecord = { ...record, ...withoutMove(record) };
-  const actions = actionEnded(record, facts, { fault: end.fault, host: record.host, ...(explanation !== null && { explanation }) });
-  return change(
-    state,
-    {
-      ...withoutMove(record),
-      vmState: end.vmState,
-      taskState: null,
-      operation: null,
-      fault: end.fault && { ...end.fault, at: toIso(facts.nowMs) },
-      actions,
-      ...(end.powerState && { powerState: end.powerState }),
-    },
-    facts,
-    { claims, quota: quotaDelta(record, settled), migration: migrationOf(move, status, facts) },
-  );
-}
-
-function step(state: Moving, name: string, limitMs: number, taskState: TaskState, status: MigrationStatus, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
-  const { record } = state;
-  const onward = change(
-    state,
-    { ...atStep(record, name, limitMs, facts), taskState },
-    facts,
-    { migration: migrationOf(record.move, status, facts) },
-  ) as Working;
+  const onward = change(state, { ...atStep(record, name, limitMs, facts), taskState }, facts, {
+    migration: migrationOf(record.move, status, facts),
+  }) as Working;
   return TRANSFER.resume({ ...onward, soft: { ...NO_SOFT, round: state.soft.round } }, facts, settings);
 }
 
 function specOf(state: Moving): ReturnType<typeof toGuestSpec> {
   const { record } = state;
   return toGuestSpec({ ...record, generation: standbyOf(state).generation, flavor: record.move.newFlavor });
-}
-
-export function standbyOf(state: Working): Place {
-  const { standby } = moving(state).record.move;
-  if (!standby) throw new Error(`step ${state.record.operation.step} without a second place`);
-  return standby;
-}
-
-function isCalledOff({ record }: Working): boolean {
-  return record.operation.args['aborted'] === true;
-}
-
-function faultOf({ record }: Working): FaultRecord | null {
-  return (record.operation.args['fault'] as FaultRecord | undefined) ?? null;
 }

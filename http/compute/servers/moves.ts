@@ -25,7 +25,10 @@ const HOST_OR_NONE: JsonSchema = { anyOf: [HOST_NAME, { type: 'null' }] };
 const FLAVOR_REF: JsonSchema = { type: ['string', 'integer'], minLength: 1 };
 const BLOCK_OR_AUTO: JsonSchema = { anyOf: [BOOLEAN, { type: 'string', enum: ['auto'] }] };
 
-const RESIZE: BodySchema = { breaks: [1], at: () => members({ resize: members({ flavorRef: FLAVOR_REF, 'OS-DCF:diskConfig': DISK_CONFIG }, ['flavorRef']) }, ['resize']) };
+const RESIZE: BodySchema = {
+  breaks: [1],
+  at: () => members({ resize: members({ flavorRef: FLAVOR_REF, 'OS-DCF:diskConfig': DISK_CONFIG }, ['flavorRef']) }, ['resize']),
+};
 const MIGRATE: BodySchema = {
   breaks: [1, SINCE.migrationHost],
   at: (version) => members({ migrate: version < SINCE.migrationHost ? ANYTHING : { anyOf: [{ type: 'null' }, members({ host: HOST_OR_NONE })] } }, ['migrate']),
@@ -36,11 +39,10 @@ const LIVE: BodySchema = {
     const isOld = version < SINCE.autoBlockMigration;
     const hasForce = version >= SINCE.forcedLiveMigration && version < SINCE.noForce;
     const block = isOld ? BOOLEAN : BLOCK_OR_AUTO;
-    const argument = members({ host: HOST_OR_NONE, block_migration: block, ...(isOld ? { disk_over_commit: BOOLEAN } : {}), ...(hasForce ? { force: BOOLEAN } : {}) }, [
-      'host',
-      'block_migration',
-      ...(isOld ? ['disk_over_commit'] : []),
-    ]);
+    const argument = members(
+      { host: HOST_OR_NONE, block_migration: block, ...(isOld ? { disk_over_commit: BOOLEAN } : {}), ...(hasForce ? { force: BOOLEAN } : {}) },
+      ['host', 'block_migration', ...(isOld ? ['disk_over_commit'] : [])],
+    );
     return members({ 'os-migrateLive': argument }, ['os-migrateLive']);
   },
 };

@@ -10,13 +10,15 @@ import type { CreateOrder } from '../../../actors/conductor/messages/write.ts';
 import type { HostView, ServerFilter } from '../../../actors/conductor/messages/read.ts';
 import type { Flavor } from '../../../actors/model/flavor.ts';
 import type { HostStanding } from '../../../actors/model/host-standing.ts';
+import type { Migration, MigrationFilter } from '../../../actors/model/migration.ts';
+import type { Move } from '../../../actors/model/move.ts';
 import type { InstanceRecord, Stored } from '../../../actors/model/instance.ts';
 import type { KeyPair } from '../../../actors/model/key-pair.ts';
 import { QUOTA_DEFAULTS } from '../../../actors/model/quota.ts';
 import type { QuotaName } from '../../../actors/model/quota.ts';
 import { refusal, refusalText } from '../../../actors/model/server-state.ts';
 import { applyChanges } from '../../../actors/instance/changes.ts';
-import type { InstanceChanges } from '../../../actors/instance/messages.ts';
+import type { InstanceChanges, Verb } from '../../../actors/instance/messages.ts';
 
 type Message = { readonly type: string; readonly [member: string]: unknown };
 
@@ -37,6 +39,8 @@ export class MemoryCloud implements Actors {
   /** Set: every ask is refused with it. */
   down: Fault | undefined;
   hosts: HostView[] = [hostView('host1', 1)];
+  /** Newest first. */
+  migrations: Migration[] = [];
   #revision = 0;
   /** Of hosts that are asked for by name. */
   readonly standings = new Map<string, HostStanding & { readonly silentMs: number }>();
@@ -126,10 +130,15 @@ export class MemoryCloud implements Actors {
       if (changed instanceof Fault) throw changed;
       return this.change(id, changed);
     }
-    const verb = m['verb'] as { name: 'start' | 'stop' | 'delete' | 'reboot' | 'evacuate'; kind?: 'soft' | 'hard' };
+    const verb = m['verb'] as Verb;
     const why = refusal(verb.name === 'reboot' ? (verb.kind === 'hard' ? 'rebootHard' : 'rebootSoft') : verb.name, found.record);
     if (why) throw new Fault('conflict', 'server.state', refusalText(verb.name, id, why));
     if (verb.name === 'delete') return this.change(id, { deleted: true, vmState: 'deleted', terminatedAt: '2026-11-22T11:00:00.000Z' });
+    if (verb.name === 'resize') return this.change(id, { vmState: 'resized', flavor: verb.flavor, move: moveOf(found.record, 'resize', { newFlavor: verb.flavor }) });
+    if (verb.name === 'migrate') return this.change(id, { vmState: 'resized', move: moveOf(found.record, 'migration') });
+    if (verb.name === 'live-migration') return this.change(id, { taskState: 'migrating', move: moveOf(found.record, 'live-migration', { hasSwapped: false }) });
+    if (verb.name === 'confirmResize' || verb.name === 'revertResize') return this.change(id, { vmState: 'active', move: null });
+    if (verb.name === 'abortMigration' || verb.name === 'forceMigration') return this.change(id, verb.name === 'abortMigration' ? { taskState: null, move: null } : {});
     if (verb.name === 'evacuate') return this.change(id, { taskState: 'rebuilding' });
     if (verb.name === 'stop') return this.change(id, { vmState: 'stopped', powerState: 'shutdown' });
     if (verb.name === 'start') return this.change(id, { vmState: 'active', powerState: 'running' });
@@ -153,6 +162,8 @@ export class MemoryCloud implements Actors {
         return this.hosts;
       case 'hostStanding':
         return this.standings.get((m as unknown as { host: string }).host) ?? null;
+      case 'listMigrations':
+        return this.#migrations(m as never);
       case 'listNodeServices':
         return [{ ...serviceView('nova-conductor', 'node1', 7), zone: 'internal' }];
       case 'listZones':
@@ -185,6 +196,18 @@ export class MemoryCloud implements Actors {
       default:
         return m.type.includes('KeyPair') ? this.#keyPair(m) : this.#flavor(m);
     }
+  }
+
+  #migrations({ filter, marker, limit }: { filter: MigrationFilter; marker: string | null; limit: number }): readonly Migration[] {
+    const is = (wanted: unknown, value: unknown): boolean => wanted === undefined || wanted === value;
+    const found = this.migrations
+      .filter((one) => is(filter.instanceId, one.instanceId) && is(filter.number, one.id) && is(filter.type, one.type) && is(filter.status, one.status))
+      .filter((one) => is(filter.source, one.source) && is(filter.userId, one.userId) && is(filter.projectId, one.projectId) && is(filter.ofProject, one.projectId))
+      .filter((one) => filter.host === undefined || one.source === filter.host || one.dest === filter.host)
+      .filter((one) => Date.parse(one.updatedAt) >= (filter.changedSinceMs ?? 0) && Date.parse(one.updatedAt) <= (filter.changedBeforeMs ?? Infinity));
+    const start = marker === null ? 0 : found.findIndex(({ uuid }) => uuid === marker) + 1;
+    if (marker !== null && start === 0) throw new Fault('invalid', 'marker', `Marker ${marker} could not be found.`);
+    return found.slice(start, start + limit);
   }
 
   #quota(projectId: string, userId: string | null) {
@@ -324,6 +347,49 @@ export class MemoryCloud implements Actors {
         throw new Fault('internal', 'double', `the double does not know ${m.type}`);
     }
   }
+}
+
+/** What a server has that was moved, or moves. */
+export function moveOf({ flavor, host }: InstanceRecord, kind: Move['kind'], more: Partial<Move> = {}): Move {
+  return {
+    migrationId: randomUUID(),
+    kind,
+    userId: 'u',
+    projectId: 'p',
+    createdAt: '2026-11-22T10:00:00.000Z',
+    standby: { host: host ?? '', zone: 'nova', generation: 2 },
+    hasSwapped: true,
+    source: host ?? '',
+    dest: 'host2',
+    oldFlavor: flavor,
+    newFlavor: flavor,
+    was: 'active',
+    confirmDueMs: null,
+    progress: null,
+    ...more,
+  };
+}
+
+export function migrationView(instanceId: string, some: Partial<Migration> = {}): Migration {
+  return {
+    id: 1,
+    uuid: randomUUID(),
+    instanceId,
+    type: 'resize',
+    status: 'finished',
+    source: 'host1',
+    dest: 'host2',
+    oldFlavorId: '1',
+    newFlavorId: '2',
+    oldFlavorNumber: 1,
+    newFlavorNumber: 2,
+    userId: 'u',
+    projectId: 'p',
+    createdAt: '2026-11-22T10:00:00.000Z',
+    updatedAt: '2026-11-22T10:00:00.000Z',
+    progress: null,
+    ...some,
+  };
 }
 
 function quotaKey(m: Message): string {

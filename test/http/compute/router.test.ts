@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Fault } from '../../../runtime/base/fault.ts';
-import { NETWORK_ID } from './memory-cloud.ts';
+import { NETWORK_ID, hostView, migrationView, moveOf } from './memory-cloud.ts';
 import { IMAGE_ID, openRig, PROJECT } from './rig.ts';
 import type { Rig } from './rig.ts';
 
@@ -117,7 +117,7 @@ describe('answers', () => {
 });
 
 /** Least role per route: reviewed by hand. */
-const MATRIX: readonly (readonly [method: string, path: string, least: 'any' | 'reader' | 'member' | 'admin', body?: object | undefined, version?: string])[] =
+const MATRIX: readonly (readonly [method: string, path: string, least: 'any' | 'reader' | 'member' | 'manager' | 'admin', body?: object | undefined, version?: string])[] =
   [
     ['GET', '/extensions', 'any'],
     ['GET', '/flavors', 'any'],
@@ -150,6 +150,18 @@ const MATRIX: readonly (readonly [method: string, path: string, least: 'any' | '
     ['POST', '/servers/:id/action', 'member', { 'os-start': null }],
     ['POST', '/servers/:id/action', 'member', { reboot: { type: 'HARD' } }],
     ['POST', '/servers/:id/action', 'member', { 'os-getConsoleOutput': {} }],
+    ['POST', '/servers/:id/action', 'member', { resize: { flavorRef: '2' } }],
+    ['POST', '/servers/:id/action', 'member', { confirmResize: null }],
+    ['POST', '/servers/:id/action', 'member', { revertResize: null }],
+    ['POST', '/servers/:id/action', 'manager', { migrate: null }],
+    ['POST', '/servers/:id/action', 'admin', { migrate: { host: 'host2' } }, '2.56'],
+    ['POST', '/servers/:id/action', 'manager', { 'os-migrateLive': { host: null, block_migration: 'auto' } }, '2.34'],
+    ['POST', '/servers/:id/action', 'admin', { 'os-migrateLive': { host: 'host2', block_migration: 'auto' } }, '2.34'],
+    ['GET', '/os-migrations', 'manager'],
+    ['GET', '/servers/:id/migrations', 'manager', undefined, '2.23'],
+    ['GET', '/servers/:id/migrations/1', 'admin', undefined, '2.23'],
+    ['DELETE', '/servers/:id/migrations/1', 'manager', undefined, '2.24'],
+    ['POST', '/servers/:id/migrations/1/action', 'manager', { force_complete: null }, '2.22'],
     ['PUT', '/servers/:id/tags', 'member', { tags: [] }, '2.26'],
     ['DELETE', '/servers/:id/tags', 'member', undefined, '2.26'],
     ['POST', '/servers', 'member', { server: { name: 'a', imageRef: IMAGE_ID, flavorRef: '1' } }],
@@ -174,15 +186,29 @@ const MATRIX: readonly (readonly [method: string, path: string, least: 'any' | '
     ['DELETE', `/os-quota-sets/${PROJECT}`, 'admin'],
   ];
 
+function resizedAt(id: string): void {
+  const { record } = rig.cloud.servers.get(id) ?? {};
+  if (record) rig.cloud.change(id, { vmState: 'resized', move: moveOf(record, 'resize') });
+}
+
+function migratingAt(id: string): void {
+  rig.cloud.change(id, { taskState: 'migrating' });
+  rig.cloud.migrations = [migrationView(id, { type: 'live-migration', status: 'running' })];
+}
+
 describe('who may', () => {
-  const roles = ['none', 'reader', 'member', 'admin'] as const;
-  const level = { any: 0, reader: 1, member: 2, admin: 3 } as const;
+  const roles = ['none', 'reader', 'member', 'manager', 'admin'] as const;
+  const level = { any: 0, reader: 1, member: 2, manager: 3, admin: 4 } as const;
   for (const [method, path, least, body, version] of MATRIX) {
     it(`${method} ${path} ${body === undefined ? '' : JSON.stringify(body).slice(0, 40)}: ${least} and above`, async () => {
       rig.tokens.add('none', { roles: ['some-other-role'] });
+      rig.tokens.add('manager', { roles: ['manager', 'member', 'reader'] });
+      rig.cloud.hosts = [hostView('host1', 1), hostView('host2', 2)];
       const allowed: string[] = [];
       for (const role of roles) {
         const id = path.includes(':id') ? await rig.server() : '';
+        if (body !== undefined && ('confirmResize' in body || 'revertResize' in body)) resizedAt(id);
+        if (path.includes('/migrations')) migratingAt(id);
         if (body !== undefined && 'os-start' in body) rig.cloud.change(id, { vmState: 'stopped' });
         const answer = await rig.ask(method, `/v2.1${path.replace(':id', id)}`, {
           token: role,

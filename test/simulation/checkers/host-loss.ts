@@ -45,7 +45,8 @@ function moved(world: World, { record: { id, host, generation }, parts: { claims
     const left = claims.find((claim) => claim.op !== 'add' && claim.generation === before.generation);
     const isSwap = claims.some((claim) => claim.op === 'activate' && claim.generation === generation && claim.host === host);
     const there = world.guests.get(`${before.host} ${id}`);
-    if (isSwap && there?.generation === before.generation && there.power === 'running') problems.push(`${id} was swapped to ${host} while it runs on ${before.host}`);
+    if (isSwap && there?.generation === before.generation && there.power === 'running')
+      problems.push(`${id} was swapped to ${host} while it runs on ${before.host}`);
     if (isSwap) return problems;
     if (!left) problems.push(`${id} left ${before.host} and kept its claim there`);
     else if (left.op === 'doom' && claims.some((claim) => claim.op === 'add')) problems.push(`${id} left ${before.host} for ${host} without proof`);

@@ -1,5 +1,5 @@
 /** P4: counters are the sums of what they count, nothing is past its limit, no address is given twice, at any moment. */
-import { quotaHeld } from '../../../actors/model/move.ts';
+import { quotaHeld } from '../../../actors/model/between.ts';
 import { COUNTED } from '../../../actors/model/quota.ts';
 import type { Resources } from '../../../actors/model/resources.ts';
 import { hostRef } from '../../../actors/host/messages.ts';
@@ -37,9 +37,7 @@ function quota(world: World): string[] {
   const living = [...world.tables.instances.values()].map((row) => toLoaded(row).record).filter((record) => !record.deleted);
   for (const [key, use] of world.tables.quotaUse) {
     const [project, user] = key.split(' ');
-    const needs = living
-      .filter((record) => record.projectId === project && (user === '' || record.userId === user))
-      .map((record) => quotaHeld(record));
+    const needs = living.filter((record) => record.projectId === project && (user === '' || record.userId === user)).map((record) => quotaHeld(record));
     for (const name of COUNTED) {
       const sum = needs.reduce((total, need) => total + need[name], 0);
       if (sum !== use[name]) problems.push(`quota of ${key} counts ${use[name]} ${name}, the servers use ${sum}`);

@@ -41,7 +41,8 @@ export const WORK_ENDS: Checker = {
     for (const row of instances.values()) {
       const { record } = toLoaded(row);
       const { operation, taskState, vmState, deleted, fault, actions } = record;
-      if (operation || row.open || (row.dueAtMs !== null && vmState !== 'resized')) problems.push(`${row.id}: ${operation?.name}/${operation?.step} is still open`);
+      if (operation || row.open || (row.dueAtMs !== null && vmState !== 'resized'))
+        problems.push(`${row.id}: ${operation?.name}/${operation?.step} is still open`);
       if (taskState !== null || vmState === 'building') problems.push(`${row.id} stays in ${statusOf(record)} (${vmState}, ${taskState})`);
       if (vmState === 'error' && fault === null) problems.push(`${row.id} is in error without a fault`);
       if (actions.some((action) => action.events.some((event) => event.finishedAt === null))) problems.push(`${row.id} has an action without an end`);

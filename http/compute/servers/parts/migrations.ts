@@ -4,7 +4,7 @@ import { instanceRef } from '../../../../actors/instance/messages.ts';
 import type { Verb } from '../../../../actors/instance/messages.ts';
 import type { Migration } from '../../../../actors/model/migration.ts';
 import type { Call } from '../../../kit/call.ts';
-import { invalid, notFound } from '../../../kit/errors.ts';
+import { conflict, invalid, notFound } from '../../../kit/errors.ts';
 import { LATEST } from '../../../kit/route.ts';
 import type { Reply } from '../../../kit/route.ts';
 import { SINCE } from '../../microversions.ts';
@@ -21,7 +21,15 @@ const FORCE = { breaks: [1], at: () => members({ force_complete: { type: 'null' 
 const NUMBER = /^\d{1,15}$/;
 
 export const SERVER_MIGRATION_ROUTES = [
-  route({ method: 'GET', path: PATH, versions: [SINCE.serverMigrations, LATEST], policy: 'servers:migrations:index', ok: 200, find: findServer, serve: serveList }),
+  route({
+    method: 'GET',
+    path: PATH,
+    versions: [SINCE.serverMigrations, LATEST],
+    policy: 'servers:migrations:index',
+    ok: 200,
+    find: findServer,
+    serve: serveList,
+  }),
   route({
     method: 'GET',
     path: `${PATH}/:migration`,
@@ -81,14 +89,20 @@ async function findMigration(call: Call, parts: ComputeParts, instanceId: string
 }
 
 async function serveAbort(call: Call, parts: ComputeParts, found: FoundServer): Promise<Reply> {
-  refuseIllegal('abortMigration', 'abort live migration', found.record, call);
+  refuseQuiet('abortMigration', 'abort live migration', found, call);
   const allowed = call.version >= SINCE.abortQueued ? ['queued', 'preparing', 'running'] : ['running'];
   return interfere(call, parts, found, 'abortMigration', allowed, 'abort live migration');
 }
 
 async function serveForce(call: Call, parts: ComputeParts, found: FoundServer): Promise<Reply> {
-  refuseIllegal('forceMigration', 'force_complete', found.record, call);
+  refuseQuiet('forceMigration', 'force_complete', found, call);
   return interfere(call, parts, found, 'forceMigration', ['running'], 'force complete');
+}
+
+/** One that does not migrate is not interfered with. */
+function refuseQuiet(verb: 'abortMigration' | 'forceMigration', action: string, { record }: FoundServer, call: Call): void {
+  refuseIllegal(verb, action, record, call);
+  if (record.taskState === null) throw conflict(`Cannot '${action}' instance ${record.id} while it is in task_state None`, 'state');
 }
 
 async function interfere(
