@@ -73,7 +73,8 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const answer = callbackOf(options.app, options.log);
   const running = new Set<ServerResponse>();
   server.on('request', (request, response) => {
-    response.shouldKeepAlive = closing === undefined;
+    // Only ever taken away: a client that said `Connection: close` would believe that it may go on.
+    if (closing !== undefined) response.shouldKeepAlive = false;
     running.add(response);
     response.once('close', () => running.delete(response));
     void answer(request, response); // Koa keeps the promise: it never rejects

@@ -107,19 +107,32 @@ describe('a listener', () => {
     await withListener(
       async (_request, response) => void response.end(),
       async (_url, { port }) => {
-        const say = (text: string): Promise<string> =>
-          new Promise((resolve) => {
-            let heard = '';
-            const socket = connect(port, '127.0.0.1', () => socket.write(text));
-            socket.on('data', (chunk) => (heard += String(chunk)));
-            socket.on('close', () => resolve(heard));
-          });
-        expect(await say('NONSENSE\r\n\r\n')).toMatch(/^HTTP\/1\.1 400/);
-        expect(await say('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')).toMatch(/^HTTP\/1\.1 400/);
+        expect(await say(port, 'NONSENSE\r\n\r\n')).toMatch(/^HTTP\/1\.1 400/);
+        expect(await say(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')).toMatch(/^HTTP\/1\.1 400/);
+      },
+    );
+  });
+
+  it('tells who asked to close the connection that it closes, so that nobody goes on asking there', async () => {
+    await withListener(
+      async (_request, response) => void response.end('yes'),
+      async (_url, { port }) => {
+        const heard = await say(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+        expect(heard.toLowerCase()).toContain('\r\nconnection: close\r\n');
       },
     );
   });
 });
+
+/** Sends the text as it is; answers with all that came until the connection was closed. */
+function say(port: number, text: string): Promise<string> {
+  return new Promise((resolve) => {
+    let heard = '';
+    const socket = connect(port, '127.0.0.1', () => socket.write(text));
+    socket.on('data', (chunk) => (heard += String(chunk)));
+    socket.on('close', () => resolve(heard));
+  });
+}
 
 describe('listeners of several processes', () => {
   it('share a port where both say so', async () => {

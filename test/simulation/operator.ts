@@ -85,6 +85,7 @@ export class Operator {
     for (const { name: host } of machine.hosts) {
       for (let i = 0; i < tries; i++) {
         if (!this.#world.tables.hosts.has(host)) break; // never began
+        if (!down && machine.isGone) break; // crashed for good at its start: nobody says of it that it is back
         const said = await this.#ask((node) =>
           node.actors.ask(CONDUCTOR, { type: 'updateService', uuid: null, host, forcedDown: down }, { timeoutMs: ASK_MS }),
         );
