@@ -128,7 +128,10 @@ export function driverMovesContract(name: string, open: () => Promise<DriverRig>
     it('sends no guest that does not run', async () => {
       const spec = await running();
       await here.driver.stop(spec, { graceMs: 0 }, limit());
-      await refused('conflict', liveOf(here).send(spec, { force: false }, () => {}, limit()));
+      await refused(
+        'conflict',
+        liveOf(here).send(spec, { force: false }, () => {}, limit()),
+      );
       await here.driver.destroy(spec, limit());
     });
   });

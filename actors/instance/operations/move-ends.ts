@@ -63,7 +63,12 @@ export function unplaced(state: Working, fault: FaultRecord, explanation: Json |
   );
 }
 
-export type MoveEnd = { readonly vmState: InstanceRecord['vmState']; readonly powerState?: PowerState; readonly fault: FaultRecord | null; readonly explanation?: Json };
+export type MoveEnd = {
+  readonly vmState: InstanceRecord['vmState'];
+  readonly powerState?: PowerState;
+  readonly fault: FaultRecord | null;
+  readonly explanation?: Json;
+};
 
 export function ended(state: Moving, end: MoveEnd, facts: Facts): Next<InstanceState> {
   const status = isCalledOff(state) && end.vmState !== 'error' ? 'cancelled' : 'error';

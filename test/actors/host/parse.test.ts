@@ -20,9 +20,13 @@ function spawn(changes: object = {}): object {
 
 describe('what other nodes say to a host', () => {
   it('arrives as instances and doors have sent it', () => {
-    expect(new Set(messages.map(({ type }) => type))).toEqual(new Set(['claim', 'release', 'run', 'consoleOutput', 'report', 'rowChanged', 'guestChanged', 'hurry']));
+    expect(new Set(messages.map(({ type }) => type))).toEqual(
+      new Set(['claim', 'release', 'run', 'consoleOutput', 'report', 'rowChanged', 'guestChanged', 'hurry']),
+    );
     const verbs = messages.flatMap((message) => ('verb' in message ? [(message.verb as { name: string }).name] : []));
-    expect(new Set(verbs)).toEqual(new Set(['spawn', 'destroy', 'start', 'stop', 'reboot', 'park', 'offer', 'receive', 'unpark', 'prepare', 'send', 'land', 'stay']));
+    expect(new Set(verbs)).toEqual(
+      new Set(['spawn', 'destroy', 'start', 'stop', 'reboot', 'park', 'offer', 'receive', 'unpark', 'prepare', 'send', 'land', 'stay']),
+    );
     for (const message of messages) expectUnchanged(parseHostMessage, message);
   });
 

@@ -134,11 +134,13 @@ export class MemoryCloud implements Actors {
     const why = refusal(verb.name === 'reboot' ? (verb.kind === 'hard' ? 'rebootHard' : 'rebootSoft') : verb.name, found.record);
     if (why) throw new Fault('conflict', 'server.state', refusalText(verb.name, id, why));
     if (verb.name === 'delete') return this.change(id, { deleted: true, vmState: 'deleted', terminatedAt: '2026-11-22T11:00:00.000Z' });
-    if (verb.name === 'resize') return this.change(id, { vmState: 'resized', flavor: verb.flavor, move: moveOf(found.record, 'resize', { newFlavor: verb.flavor }) });
+    if (verb.name === 'resize')
+      return this.change(id, { vmState: 'resized', flavor: verb.flavor, move: moveOf(found.record, 'resize', { newFlavor: verb.flavor }) });
     if (verb.name === 'migrate') return this.change(id, { vmState: 'resized', move: moveOf(found.record, 'migration') });
     if (verb.name === 'live-migration') return this.change(id, { taskState: 'migrating', move: moveOf(found.record, 'live-migration', { hasSwapped: false }) });
     if (verb.name === 'confirmResize' || verb.name === 'revertResize') return this.change(id, { vmState: 'active', move: null });
-    if (verb.name === 'abortMigration' || verb.name === 'forceMigration') return this.change(id, verb.name === 'abortMigration' ? { taskState: null, move: null } : {});
+    if (verb.name === 'abortMigration' || verb.name === 'forceMigration')
+      return this.change(id, verb.name === 'abortMigration' ? { taskState: null, move: null } : {});
     if (verb.name === 'evacuate') return this.change(id, { taskState: 'rebuilding' });
     if (verb.name === 'stop') return this.change(id, { vmState: 'stopped', powerState: 'shutdown' });
     if (verb.name === 'start') return this.change(id, { vmState: 'active', powerState: 'running' });
@@ -202,7 +204,9 @@ export class MemoryCloud implements Actors {
     const is = (wanted: unknown, value: unknown): boolean => wanted === undefined || wanted === value;
     const found = this.migrations
       .filter((one) => is(filter.instanceId, one.instanceId) && is(filter.number, one.id) && is(filter.type, one.type) && is(filter.status, one.status))
-      .filter((one) => is(filter.source, one.source) && is(filter.userId, one.userId) && is(filter.projectId, one.projectId) && is(filter.ofProject, one.projectId))
+      .filter(
+        (one) => is(filter.source, one.source) && is(filter.userId, one.userId) && is(filter.projectId, one.projectId) && is(filter.ofProject, one.projectId),
+      )
       .filter((one) => filter.host === undefined || one.source === filter.host || one.dest === filter.host)
       .filter((one) => Date.parse(one.updatedAt) >= (filter.changedSinceMs ?? 0) && Date.parse(one.updatedAt) <= (filter.changedBeforeMs ?? Infinity));
     const start = marker === null ? 0 : found.findIndex(({ uuid }) => uuid === marker) + 1;

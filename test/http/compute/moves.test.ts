@@ -133,7 +133,11 @@ describe('what is known of a live migration', () => {
     expect(list.at('migrations')).toHaveLength(1);
     expect(list.at('migrations', 0)).toMatchObject({ id: 7, server_uuid: id, memory_total_bytes: 100, memory_remaining_bytes: 70, disk_remaining_bytes: 30 });
     expect(list.at('migrations', 0)).not.toHaveProperty('uuid');
-    expect((await rig.ask('GET', path('/7'), { ...ADMIN, version: '2.80' })).at('migration')).toMatchObject({ status: 'running', user_id: 'u', project_id: 'p' });
+    expect((await rig.ask('GET', path('/7'), { ...ADMIN, version: '2.80' })).at('migration')).toMatchObject({
+      status: 'running',
+      user_id: 'u',
+      project_id: 'p',
+    });
     for (const other of ['/6', '/5', '/99', '/x']) expect((await rig.ask('GET', path(other), { ...ADMIN, version: '2.23' })).status).toBe(404);
   });
 
@@ -177,7 +181,12 @@ describe('the list of migrations', () => {
     expect(await members('2.58')).not.toContain('uuid');
     expect(await members('2.59')).toContain('uuid');
     expect(await members('2.79')).not.toContain('user_id');
-    expect((await list()).at('migrations', 0)).toMatchObject({ instance_uuid: id, created_at: AT.replace('.000Z', '.000000'), user_id: 'u', project_id: PROJECT });
+    expect((await list()).at('migrations', 0)).toMatchObject({
+      instance_uuid: id,
+      created_at: AT.replace('.000Z', '.000000'),
+      user_id: 'u',
+      project_id: PROJECT,
+    });
   });
 
   it('is filtered by all that it can be filtered by', async () => {
