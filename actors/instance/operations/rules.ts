@@ -81,7 +81,8 @@ export function verbEnded(state: Working, outcome: Outcome<VerbAnswer>, rules: O
     case 'done':
       return rules.verbDone(state, answer.power, facts, settings, answer);
     case 'running':
-      return rules.resume(answer.progress && rules.progressed ? rules.progressed(state, answer.progress, facts) : state, facts, settings);
+      if (answer.progress && rules.progressed) return rules.resume(rules.progressed(state, answer.progress, facts), facts, settings);
+      return rules.resume(state, facts, settings);
     case 'noClaim':
       return later(state, new Fault('unavailable', 'host.noClaim', 'The host has no claim of this server.').toRecord());
     case 'failed':

@@ -6,6 +6,7 @@ const STATE = 'actors/instance/state.ts';
 const CREATE = 'actors/instance/operations/create.ts';
 const DELETE = 'actors/instance/operations/delete.ts';
 const RULES = 'actors/instance/operations/rules.ts';
+const TRANSFER = 'actors/instance/operations/transfer.ts';
 
 export const INSTANCE_BUGS: readonly PlantedBug[] = [
   {
@@ -161,5 +162,13 @@ export const INSTANCE_BUGS: readonly PlantedBug[] = [
     find: '      return rules.resume(state, facts, settings);',
     replace: '      return rules.verbDone(state, null, facts, settings);',
     why: 'a verb that still runs is taken for done',
+  },
+  {
+    name: 'silent-destination-left-without-proof',
+    promise: 'P3',
+    file: TRANSFER,
+    find: "cleared(now, now.record.move.hasSwapped ? 'evacuate' : 'doom', facts, settings)",
+    replace: "cleared(now, 'doom', facts, settings)",
+    why: 'a server that moved goes back while its other guest may still run',
   },
 ];
