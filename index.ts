@@ -606,7 +606,7 @@ class Node {
 
   #doors(): Doors {
     const { clock, random, log } = this.#parts;
-    const { bind, nodeAddress, publicAddress, region, ports, image, quotas, limits, operations, stream } = this.#config;
+    const { bind, nodeAddress, publicAddress, region, ports, image, quotas, rateLimits, limits, operations, stream, policy } = this.#config;
     const session = (): ServiceSession => this.#session();
     this.#opened ??= new Doors({
       node: this.#config.name,
@@ -621,6 +621,7 @@ class Node {
         region,
         ports,
         quotas,
+        rateLimits,
         identityUrl: this.#identityUrl(),
         serviceToken: { get: async () => (await session().token()).token, forget: () => session().forget() },
         shownImageUrl: image === 'embedded' ? baseUrl(publicAddress, ports.image) : image.url,
@@ -630,8 +631,10 @@ class Node {
         imageMaxBytes: limits.imageBytes,
         placeLimitMs: operations.placeLimitMs,
         hostDownMs: serviceDownMs(this.#config),
+        auditPeriod: this.#config.audit.period,
         sharePorts: this.#config.processes.count > 1,
         streamOrigins: stream.origins,
+        policyFile: policy.file,
       },
     });
     return this.#opened;

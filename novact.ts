@@ -28,13 +28,29 @@ async function main(words: string[]): Promise<number> {
   command('status', 'asks the node that runs on the data folder how it is', status).option('--json', 'as JSON');
   command('restored', 'says that the store was put back from a backup; to be run before the next start', restored);
   const node = program.command('node').description('nodes of the cluster that hold no credentials of the database');
-  const nodeCommand = (words: string, about: string, run: (flags: Flags, name: string) => Promise<number>) =>
-    withFlags(node.command(words).description(about).allowExcessArguments(false)).action(async (...given: unknown[]) => {
+  const flavor = program.command('flavor').description('sizes of servers, as far as the API has no word for it');
+  const namedCommand = (parent: Command) => (words: string, about: string, run: (flags: Flags, name: string) => Promise<number>) =>
+    withFlags(parent.command(words).description(about).allowExcessArguments(false)).action(async (...given: unknown[]) => {
       code = await run(given.at(-2) as Flags, typeof given[0] === 'string' ? given[0] : '');
     });
+  const [nodeCommand, flavorCommand] = [namedCommand(node), namedCommand(flavor)];
   nodeCommand('add <name>', 'lets a node in and prints its key file (roles: compute, or --roles)', addNode);
   nodeCommand('list', 'shows the nodes and how they come in', listNodes);
   nodeCommand('remove <name>', 'takes the key of a node back', removeNode);
+  const policy = program.command('policy').description('who may do what: the rules of the API and the file that changes them');
+  withFlags(policy.command('list').description('prints every rule, its default, its override and who may').allowExcessArguments(false))
+    .option('--changed', 'only rules that the file changes')
+    .option('--json', 'as JSON')
+    .action(async (flags: PolicyFlags) => {
+      code = await listPolicy(flags);
+    });
+  withFlags(policy.command('check [file]').description('says whether a policy file is sound (default: the one that the configuration names)'))
+    .allowExcessArguments(false)
+    .action(async (...given: unknown[]) => {
+      code = await checkPolicy(given.at(-2) as Flags, typeof given[0] === 'string' ? given[0] : undefined);
+    });
+  flavorCommand('disable <id>', 'lets a flavor make no new servers', (flags, id) => switchFlavorOf(flags, id, true));
+  flavorCommand('enable <id>', 'lets it make servers again', (flags, id) => switchFlavorOf(flags, id, false));
   try {
     await program.parseAsync(words, { from: 'user' });
     return code;
@@ -145,6 +161,31 @@ async function status(flags: Flags & { readonly json?: boolean }): Promise<numbe
   return health.isWell ? 0 : EXIT.failed;
 }
 
+type PolicyFlags = Flags & { readonly changed?: boolean; readonly json?: boolean };
+
+async function listPolicy(flags: PolicyFlags): Promise<number> {
+  const [{ loadConfig }, { policyChanges, policyRows, renderPolicy }] = await Promise.all([
+    import('./actors/settings.ts'),
+    import('./http/client/commands/policy.ts'),
+  ]);
+  const { policy } = await loadConfig({ flags, env: process.env, cwd: process.cwd() });
+  const rows = policyRows(policyChanges(policy.file), flags.changed);
+  process.stdout.write(flags.json ? `${JSON.stringify(rows)}\n` : renderPolicy(rows));
+  return 0;
+}
+
+async function checkPolicy(flags: Flags, named: string | undefined): Promise<number> {
+  const [{ loadConfig }, { policyChanges }] = await Promise.all([import('./actors/settings.ts'), import('./http/client/commands/policy.ts')]);
+  const file = named ?? (await loadConfig({ flags, env: process.env, cwd: process.cwd() })).policy.file;
+  if (file === undefined) {
+    process.stderr.write('No policy file: name one, or set policy.file.\n');
+    return EXIT.usage;
+  }
+  const count = Object.keys(policyChanges(file)).length;
+  say(`${file}: ${count} ${count === 1 ? 'rule' : 'rules'}, sound.`);
+  return 0;
+}
+
 async function restored(flags: Flags): Promise<number> {
   const [{ loadConfig }, { runningNode }, { markRestored, MEMORY_FILE }] = await Promise.all([
     import('./actors/settings.ts'),
@@ -201,6 +242,17 @@ async function removeNode(flags: Flags, name: string): Promise<number> {
   if (await removeNodeKey(await placeOfNodes(flags), name)) return 0;
   process.stderr.write(`No key stands for a node ${name}.\n`);
   return EXIT.failed;
+}
+
+async function switchFlavorOf(flags: Flags, id: string, disabled: boolean): Promise<number> {
+  const { switchFlavor } = await import('./actors/conductor/flavor-switch.ts');
+  const name = await switchFlavor(await placeOfNodes(flags), id, disabled);
+  if (name === undefined) {
+    process.stderr.write(`There is no flavor with the id ${id}.\n`);
+    return EXIT.failed;
+  }
+  say(disabled ? `Flavor ${name} makes no new servers.` : `Flavor ${name} makes servers again.`);
+  return 0;
 }
 
 /** A refusal is told as its sentence, a bug with all that is known of it. */

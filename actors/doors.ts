@@ -28,7 +28,7 @@ const USERS_DOOR = ['api', 'metadata', 'console'];
 const BY_DOORS: { readonly [kind: string]: ReadonlySet<string> } = {
   conductor: new Set([...Object.keys(API_DOOR), ...Object.keys(NODE_DOOR)]),
   instance: new Set(['get', 'act', 'update', 'wake']),
-  host: new Set(['consoleOutput', 'report', 'rowChanged']),
+  host: new Set(['consoleOutput', 'hostUptime', 'diagnostics', 'report', 'rowChanged', 'guestChanged']),
   network: new Set(['get']),
 };
 /** What nodes that drive hosts may say, about those hosts. */

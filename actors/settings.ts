@@ -15,12 +15,14 @@ import {
   cidr,
   count,
   either,
+  file,
   folder,
   httpUrl,
   listOf,
   matching,
   milliseconds,
   name,
+  pattern,
   port,
   ratio,
   secret,
@@ -47,7 +49,7 @@ import {
 import { INSTANCE_DEFAULTS, type InstanceSettings } from './instance/settings.ts';
 import { FENCE_LIMIT_MS, RECOVERY_DEFAULTS, type RecoverySettings } from './recovery/settings.ts';
 import { QUOTA_DEFAULTS } from './model/quota.ts';
-import { FILTERS } from './scheduler/filters/all.ts';
+import { FILTERS, FURTHER_FILTERS } from './scheduler/filters/all.ts';
 import { WEIGHERS } from './scheduler/weighers/all.ts';
 
 export const ROLES = ['api', 'metadata', 'control', 'compute', 'network', 'console'] as const;
@@ -74,7 +76,16 @@ const simulatedDriver = z.strictObject({
       startMs: latency,
       stopMs: latency,
       rebootMs: latency,
+      pauseMs: latency,
+      unpauseMs: latency,
+      suspendMs: latency,
+      resumeMs: latency,
+      rescueMs: latency,
+      unrescueMs: latency,
+      setPasswordMs: latency,
+      crashDumpMs: latency,
       consoleOutputMs: latency,
+      diagnosticsMs: latency,
       listMs: latency,
       parkMs: latency,
       unparkMs: latency,
@@ -123,6 +134,14 @@ const quotas = Object.fromEntries(Object.keys(QUOTA_DEFAULTS).map((key) => [key,
   [key in keyof typeof QUOTA_DEFAULTS]: ReturnType<typeof quota>;
 };
 
+const rateLimit = z.strictObject({
+  verb: choice(['GET', 'POST', 'PUT', 'DELETE']),
+  uri: text(),
+  regex: pattern(),
+  value: count(1, 1_000_000),
+  unit: choice(['SECOND', 'MINUTE', 'HOUR', 'DAY']),
+});
+
 const operations = {
   placeLimitMs: milliseconds(1_000, HOUR_MS),
   spawnLimitMs: milliseconds(1_000, 24 * HOUR_MS),
@@ -135,6 +154,8 @@ const operations = {
   moveLimitMs: milliseconds(1_000, 24 * HOUR_MS),
   resizeConfirmMs: milliseconds(0, 720 * HOUR_MS),
   resizeToSameHost: truth(),
+  /** 0: a delete is for good at once. */
+  reclaimAfterMs: milliseconds(0, 365 * 24 * HOUR_MS),
 } satisfies { [key in keyof Omit<InstanceSettings, 'schedulerSlices' | 'hostSilentMs'>]: z.ZodType };
 
 const account = { username: text(), password: secret(), project: text(), userDomain: text(), projectDomain: text() };
@@ -169,12 +190,18 @@ export const clusterSchema = z.strictObject({
   /** Without `url` the image service is found in the catalog. */
   image: either([z.literal('embedded'), z.strictObject({ url: httpUrl().exactOptional() })], 'embedded, or a section { url }'),
   quotas: z.strictObject(quotas),
+  /** How often a project may ask one node of the Compute API. */
+  rateLimits: listOf(rateLimit, 0, 64),
   limits: z.strictObject({ pageMax: count(1, 10_000), bodyBytes: bytes(1_024, 64 * 1024 ** 2), imageBytes: bytes(1_024, 1_024 * GIB) }),
+  /** Changes of who may do what: a YAML or JSON file of rules, read at the start and whenever it changes (http/kit/policy-file.ts). */
+  policy: z.strictObject({ file: file().exactOptional() }),
   operations: z.strictObject(operations),
   scheduler: z.strictObject({
     slices: count(1, 64),
     /** Filters that are left out. */
     withoutFilters: listOf(choice(FILTERS.map((filter) => filter.name)), 0, FILTERS.length),
+    /** Filters that are in force besides. */
+    furtherFilters: listOf(choice(FURTHER_FILTERS.map((filter) => filter.name)), 0, FURTHER_FILTERS.length),
     /** Multiplier by weigher, where not the usual one; 0 switches it off. */
     weights: z.strictObject(Object.fromEntries(WEIGHERS.map((weigher) => [weigher.name, ratio(-1_000_000, 1_000_000).exactOptional()]))),
   }),
@@ -189,6 +216,8 @@ export const clusterSchema = z.strictObject({
     fence: listOf(fenceRule, 0, 1_000),
   }),
   network: z.strictObject({ label: name(), cidr: cidr(29) }),
+  /** What the usage audit of the Compute API counts by. */
+  audit: z.strictObject({ period: choice(['hour', 'day', 'month', 'year']) }),
   /** Origins of web pages that may open a status stream, exact; programs send none and need none. */
   stream: z.strictObject({ origins: listOf(matching(/^https?:\/\/[^\s/]+$/, 'an origin such as https://dashboard.example.org'), 0, 100) }),
 });
@@ -216,11 +245,14 @@ export const CLUSTER_DEFAULTS = {
   identity: 'embedded',
   image: 'embedded',
   quotas: { ...QUOTA_DEFAULTS },
+  rateLimits: [],
   limits: { pageMax: 1_000, bodyBytes: 114_688, imageBytes: 64 * GIB },
+  policy: {},
   operations: OPERATION_DEFAULTS,
-  scheduler: { slices: schedulerSlices, withoutFilters: [], weights: {} },
+  scheduler: { slices: schedulerSlices, withoutFilters: [], furtherFilters: [], weights: {} },
   recovery: { ...RECOVERY_DEFAULTS, fence: [] },
   network: { label: 'private', cidr: '10.20.0.0/16' },
+  audit: { period: 'month' },
   stream: { origins: [] },
 } satisfies Omit<z.input<typeof clusterSchema>, 'name'>;
 
@@ -404,7 +436,7 @@ function groupFor(kind: string, machineName: string, isCounted: boolean): object
 
 /** A relative path on the command line or in a variable is taken from where the program was started. */
 function placed(assignment: Assignment, cwd: string): Assignment {
-  const isPath = ['datadir', 'keyfile'].includes(assignment.path.join('.').toLowerCase());
+  const isPath = ['datadir', 'keyfile', 'policy.file'].includes(assignment.path.join('.').toLowerCase());
   return isPath && typeof assignment.value === 'string' ? { ...assignment, value: resolve(cwd, assignment.value) } : assignment;
 }
 

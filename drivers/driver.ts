@@ -60,6 +60,9 @@ export type GuestSpec = GuestKey & {
   readonly metadata: { readonly [key: string]: string };
 };
 
+/** What a rescued guest boots instead of its own disk. */
+export type RescueDisk = { readonly image: GuestImage; readonly kernel?: GuestImage; readonly ramdisk?: GuestImage };
+
 /** What `list` finds on the hypervisor, whoever made it. `instanceId` null: not one of ours. */
 export type GuestSeen = {
   readonly instanceId: string | null;
@@ -158,6 +161,9 @@ export interface LiveMoves {
   land(guest: GuestKey, options: { paused: boolean }, signal: AbortSignal): Promise<{ power: GuestPower }>;
 }
 
+/** How long the machine of the hypervisor has been up, and its load over 1, 5 and 15 minutes. */
+export type HostUptime = { readonly upMs: number; readonly load: readonly [number, number, number] };
+
 /** How the hypervisor is used, in one line for people; no secrets. */
 export type DriverStatus = {
   /** It was reached; false also means that `text` says why not. */
@@ -166,6 +172,26 @@ export type DriverStatus = {
   /** What the operator may do to have it better, as a sentence; `setting` is one of the driver's, with a value. */
   readonly hint?: { readonly text: string; readonly setting?: string };
 };
+
+/** Counters of a running guest since it was started; null where the hypervisor does not count. */
+export type GuestDiagnostics = {
+  readonly power: GuestPower;
+  readonly uptimeS: number | null;
+  readonly cpus: readonly { readonly id: number; readonly timeNs: number | null; readonly utilisation: number | null }[];
+  readonly disks: readonly {
+    /** As the guest sees it: `vda`. */
+    readonly name: string;
+    readonly readBytes: number | null;
+    readonly readRequests: number | null;
+    readonly writeBytes: number | null;
+    readonly writeRequests: number | null;
+    readonly errors: number | null;
+  }[];
+  readonly nics: readonly { readonly name: string; readonly mac: string | null; readonly rx: NicCounts; readonly tx: NicCounts }[];
+  readonly memory: { readonly maximumMiB: number | null; readonly usedMiB: number | null };
+};
+
+export type NicCounts = { readonly octets: number | null; readonly packets: number | null; readonly errors: number | null; readonly drops: number | null };
 
 export interface HypervisorDriver {
   /** What this host can give in all, used or not. Reads only. */
@@ -181,17 +207,48 @@ export interface HypervisorDriver {
   /** Removes guest, disks and log. No error when it is gone already. Never touches another generation. */
   destroy(guest: GuestKey, signal: AbortSignal): Promise<void>;
 
-  /** Starts a defined guest. No error when it runs. */
+  /** Starts a defined guest. No error when it runs; `conflict` when it is paused or suspended. */
   start(guest: GuestKey, signal: AbortSignal): Promise<{ power: GuestPower }>;
 
-  /** Asks the guest to shut down, waits `graceMs`, then pulls the plug (0: at once). No error when it is off. */
+  /** Asks the guest to shut down, waits `graceMs`, then pulls the plug (0: at once). No error when it is off. Memory that was saved is forgotten. */
   stop(guest: GuestKey, options: { graceMs: number }, signal: AbortSignal): Promise<{ power: GuestPower }>;
 
-  /** `soft` asks the guest and turns hard after `graceMs`; `hard` resets. Resolves when the guest runs again. */
+  /** `soft` asks the guest and turns hard after `graceMs`; `hard` resets, whatever it was in. Resolves when the guest runs again, with nothing of its memory. */
   reboot(guest: GuestKey, options: { kind: 'soft' | 'hard'; graceMs: number }, signal: AbortSignal): Promise<{ power: GuestPower }>;
+
+  /** Holds a running guest with its memory. No error when it is paused; `conflict` when it is off or suspended. */
+  pause?(guest: GuestKey, signal: AbortSignal): Promise<{ power: GuestPower }>;
+
+  /** Lets a paused guest run. No error when it runs; `conflict` when it is off or suspended. */
+  unpause?(guest: GuestKey, signal: AbortSignal): Promise<{ power: GuestPower }>;
+
+  /** Saves the memory of a running or paused guest to a disk and turns it off. No error when it is suspended; `conflict` when it is off. */
+  suspend(guest: GuestKey, signal: AbortSignal): Promise<{ power: GuestPower }>;
+
+  /** Brings a suspended guest back with its memory. One that is off, with nothing saved, is started. No error when it runs; `conflict` when it is paused. */
+  resume(guest: GuestKey, signal: AbortSignal): Promise<{ power: GuestPower }>;
+
+  /**
+   * Turns the guest off (asked first, for `graceMs`) and boots it from a fresh disk made of `boot`, with its own disks
+   * behind. No error when it is rescued already: that one is the answer, started when it is off. Also for a guest that is
+   * off, paused or suspended; what memory was saved is forgotten.
+   */
+  rescue(spec: GuestSpec, boot: RescueDisk, options: { graceMs: number }, signal: AbortSignal): Promise<{ power: GuestPower }>;
+
+  /** Boots the guest from its own disk again and removes what the rescue made. One that is not rescued is started when it is off. */
+  unrescue(spec: GuestSpec, signal: AbortSignal): Promise<{ power: GuestPower }>;
+
+  /** Sets the administrator's password inside a running guest. `conflict` when it does not run or has nobody inside who does it. */
+  setPassword?(guest: GuestKey, password: string, signal: AbortSignal): Promise<void>;
+
+  /** Lets the guest's kernel fall into its crash dump, by a non-maskable interrupt. `conflict` when it is off. */
+  crashDump?(guest: GuestKey, signal: AbortSignal): Promise<void>;
 
   /** The end of what the guest wrote to its console: at most `maxBytes`, oldest first. Empty when it wrote nothing. */
   consoleOutput(guest: GuestKey, options: { maxBytes: number }, signal: AbortSignal): Promise<Buffer>;
+
+  /** What a guest has used since it was started. Fault `conflict` when it does not run. A hypervisor that counts nothing leaves it out. */
+  diagnostics?(guest: GuestKey, signal: AbortSignal): Promise<GuestDiagnostics>;
 
   /** Every guest on this host, foreign ones too. */
   list(signal: AbortSignal): Promise<GuestSeen[]>;
@@ -209,6 +266,15 @@ export interface HypervisorDriver {
   readonly moves?: GuestMoves;
   /** The same while they run. */
   readonly live?: LiveMoves;
+
+  /** Of the machine itself. Reads only. */
+  hostUptime?(signal: AbortSignal): Promise<HostUptime>;
+
+  /**
+   * Brings the bytes of an image to this host ahead of time, so that a later `spawn` need not; at once when they are
+   * here. Faults: those of a spawn that finds its image wrong or its source away.
+   */
+  fetchImage?(image: GuestImage, signal: AbortSignal): Promise<void>;
 
   /** For the summary of a start. A driver that has nothing to say leaves it out. */
   status?(): DriverStatus;

@@ -8,7 +8,10 @@ import type { Actors } from '../runtime/actor/ask.ts';
 import type { Clock } from '../runtime/base/clock.ts';
 import type { Log } from '../runtime/base/log.ts';
 import type { Random } from '../runtime/base/random.ts';
-import { COMPUTE_DEFAULTS } from './compute/parts.ts';
+import { COMPUTE_DEFAULTS, type ComputeSettings, openComputePolicy } from './compute/parts.ts';
+import type { RateLimit } from './compute/rate-limits.ts';
+import type { Rule } from './compute/rules.ts';
+import { watcherOf } from './compute/watcher.ts';
 import { computeApi } from './compute/router.ts';
 import { identityApi, IDENTITY_SETTINGS } from './embedded/identity/api.ts';
 import { seedIdentity } from './embedded/identity/seed.ts';
@@ -17,8 +20,11 @@ import { seedImage } from './embedded/image/seed.ts';
 import { openTickets } from './embedded/image/ticket.ts';
 import { healthDoor, openMetrics, type HealthCheck } from './health.ts';
 import { openGlanceImages } from './kit/glance-images.ts';
+import { openKeystoneProjects } from './kit/keystone-projects.ts';
 import { openKeystoneTokens, type ServiceToken } from './kit/keystone-tokens.ts';
-import type { TokenChecker } from './kit/auth.ts';
+import type { Caller, TokenChecker } from './kit/auth.ts';
+import type { Policy } from './kit/policy.ts';
+import { readPolicyFile, watchPolicyFile } from './kit/policy-file.ts';
 import { openListener, type ListenerOptions } from './server.ts';
 import { STREAM_DEFAULTS } from './stream/limits.ts';
 import { openStatusStream } from './stream/stream.ts';
@@ -41,13 +47,17 @@ export type DoorSettings = {
   /** Where images are looked up. */
   readonly imageUrl: string | (() => Promise<string>);
   readonly quotas: QuotaLimits;
+  readonly rateLimits: readonly RateLimit[];
   readonly pageMax: number;
   readonly bodyMaxBytes: number;
   readonly imageMaxBytes: number;
   readonly placeLimitMs: number;
   readonly hostDownMs: number;
+  readonly auditPeriod: ComputeSettings['auditPeriod'];
   /** Origins of pages that may open a stream. */
   readonly streamOrigins: readonly string[];
+  /** Changes of policy rules; undefined: the defaults hold. */
+  readonly policyFile: string | undefined;
 };
 
 export type DoorParts = {
@@ -134,12 +144,17 @@ export class Doors {
   /** The Compute API and, on the same port, the status streams. */
   async openCompute(feed: EventFeed): Promise<CloseDoor> {
     const { actors, clock, random, log, settings } = this.#parts;
-    const { ports, identityUrl, quotas, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs } = settings;
+    const { ports, identityUrl, quotas, rateLimits, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs, auditPeriod } = settings;
     const tokens = this.#tokens();
+    const policy = this.#openPolicy();
     const images = openGlanceImages({ url: settings.imageUrl });
-    const compute = { ...COMPUTE_DEFAULTS, identityUrl, imageUrl: this.#base(ports.image), quotas, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs };
-    const door = computeApi({ actors, tokens, images, clock, random, log, settings: compute, meter: this.#metrics });
-    const stream = openStatusStream({ actors, feed, tokens, clock, random, log, settings: { ...STREAM_DEFAULTS, origins: settings.streamOrigins } });
+    const limits = { quotas, rateLimits, pageMax, bodyMaxBytes, placeLimitMs, hostDownMs, auditPeriod };
+    const compute = { ...COMPUTE_DEFAULTS, identityUrl, imageUrl: this.#base(ports.image), ...limits };
+    const projects = openKeystoneProjects(identityUrl);
+    const door = computeApi({ actors, tokens, images, projects, clock, random, log, settings: compute, meter: this.#metrics, policy });
+    const streams = { ...STREAM_DEFAULTS, origins: settings.streamOrigins };
+    const rights = (caller: Caller): Caller | null => watcherOf(policy, caller);
+    const stream = openStatusStream({ actors, feed, tokens, rights, clock, random, log, settings: streams });
     const close = await this.#listen('Compute', '/v2.1', {
       name: 'compute',
       port: ports.compute,
@@ -150,7 +165,10 @@ export class Doors {
         if (!stream.handleUpgrade(request, socket, head)) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
       },
     });
+    const { policyFile } = settings;
+    const watch = policyFile === undefined ? undefined : watchPolicyFile(policyFile, { clock, log }, (changes) => policy.replace(changes));
     return async () => {
+      watch?.close();
       await stream.close();
       await close();
     };
@@ -161,6 +179,14 @@ export class Doors {
     const { clock, settings } = this.#parts;
     const app = healthDoor({ checks, registry: this.#metrics.registry, clock });
     return this.#listen('Health', '/health', { name: 'health', port: settings.ports.health, app });
+  }
+
+  /** One for all doors of this node. Fault `invalid` (reason `config.policy`) when the file is wrong. */
+  #openPolicy(): Policy<Rule> {
+    const { policyFile } = this.#parts.settings;
+    const policy = openComputePolicy({});
+    if (policyFile !== undefined) readPolicyFile(policyFile, (changes) => policy.replace(changes));
+    return policy;
   }
 
   async #listen(shown: string, path: string, options: Pick<ListenerOptions, 'name' | 'port' | 'app' | 'upgrade' | 'limits'>): Promise<CloseDoor> {

@@ -56,6 +56,20 @@ describe('the program', { timeout: 30_000 }, () => {
     expect(out).not.toContain('topsecret');
   });
 
+  it('judges a policy file: 0 when it is sound, 78 with line and rule when it is not, 2 when there is none', async () => {
+    writeFileSync(join(cwd, 'policy.yaml'), '# ours\nos_compute_api:servers:create: rule:project_manager_or_admin\n');
+    writeFileSync(join(cwd, 'wrong.yaml'), 'servers:create: role:a and\n');
+    expect(await novact(['policy', 'check', 'policy.yaml'])).toMatchObject({ code: 0, out: 'policy.yaml: 1 rule, sound.\n' });
+    expect(await novact(['policy', 'check', 'wrong.yaml'])).toMatchObject({
+      code: 78,
+      err: 'wrong.yaml:1: rule servers:create ends where a test should stand.\n',
+    });
+    expect(await novact(['policy', 'check', 'none.yaml'])).toMatchObject({ code: 78, err: expect.stringMatching(/none\.yaml cannot be read/) });
+    expect((await novact(['policy', 'check'])).code).toBe(2);
+    const listed = await novact(['policy', 'list', '--changed', '--json', '--set', 'policy.file=policy.yaml']);
+    expect([listed.code, JSON.parse(listed.out)]).toMatchObject([0, [{ rule: 'os_compute_api:servers:create', may: ['manager', 'admin'] }]]);
+  });
+
   it('says with 3 that no node runs on the data folder', async () => {
     expect(await novact(['status'])).toEqual({ code: 3, out: `No novact runs on ${join(cwd, '.novact')}.\n`, err: '' });
     expect(JSON.parse((await novact(['status', '--json', '--data', 'x'])).out)).toEqual({ running: false, dataDir: join(cwd, 'x') });

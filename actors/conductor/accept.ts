@@ -22,6 +22,12 @@ export async function accept(store: CellStore, order: CreateOrder): Promise<{ in
       return { instances: await replayed(store, answer.ids), replayed: true };
     case 'keyReused':
       throw new Fault('unprocessable', 'idempotency.reused', 'This Idempotency-Key was used before with another request body.');
+    case 'groupGone':
+      throw new Fault('invalid', 'group.gone', `Instance group ${order.instances[0]?.group?.id ?? ''} could not be found.`);
+    case 'securityGroupGone':
+      throw new Fault('invalid', 'securityGroup.gone', `A security group of the server was not found for project ${order.projectId}.`);
+    case 'groupFull':
+      throw new Fault('overQuota', 'quota.server_group_members', 'Quota exceeded, too many servers in group');
     case 'overQuota':
       throw overQuota(answer.over, order.needEach, order.minCount);
     default:

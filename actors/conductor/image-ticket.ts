@@ -1,6 +1,6 @@
 /**
  * The way of hosts to the bytes of images: a ticket for one image, for some minutes, and only of an image that a
- * server with a claim on that host is made from (P7). Who gives the ticket, an embedded image service or the account
+ * server with a claim on that host is made from, or that an operator wants there (P7). Who gives the ticket, an embedded image service or the account
  * at a real one, is behind a port. A ticket is never logged.
  */
 import type pg from 'pg';
@@ -16,20 +16,23 @@ export interface ImageWays {
   open(image: Pick<ImageRef, 'id' | 'hash'>, again: boolean): Promise<ImageWay>;
 }
 
-/** Also kernel and ramdisk. Claims that are doomed need no bytes any more. */
-const CLAIMED = `select coalesce(
-    case when i.record->'image'->>'id' = $2 then i.record->'image' end,
-    case when i.record->'kernel'->>'id' = $2 then i.record->'kernel' end,
-    i.record->'ramdisk') as image
+/** Also kernel and ramdisk, and what a rescue boots while it runs. Claims that are doomed need no bytes any more. */
+const CLAIMED = `select used.image
   from claim c join instance i on i.id = c.instance_id
-  where c.host = $1 and c.role <> 'doomed' and $2 in (i.record->'image'->>'id', i.record->'kernel'->>'id', i.record->'ramdisk'->>'id')
+  cross join lateral (values (i.record->'image'), (i.record->'kernel'), (i.record->'ramdisk'),
+    (i.record->'operation'->'args'->'image'), (i.record->'operation'->'args'->'kernel'), (i.record->'operation'->'args'->'ramdisk')) as used(image)
+  where c.host = $1 and c.role <> 'doomed' and used.image->>'id' = $2
   limit 1`;
+/** What the host was asked to fetch ahead of time. */
+const WANTED = 'select image from image_wanted where host = $1 and image_id = $2';
 
 export function imageTicketServe({ pool, ways }: { pool: pg.Pool; ways: ImageWays }): ServiceKind<ImageTicketProtocol>['serve'] {
   const query = openQuery(pool);
   return {
     async hostImageTicket({ host, imageId, again }) {
-      const [row] = await query<{ image: ImageRef }>({ text: CLAIMED, values: [host, imageId] });
+      const values = [host, imageId];
+      const [claimed] = await query<{ image: Pick<ImageRef, 'id' | 'hash' | 'sizeBytes'> }>({ text: CLAIMED, values });
+      const row = claimed ?? (await query<{ image: Pick<ImageRef, 'id' | 'hash' | 'sizeBytes'> }>({ text: WANTED, values }))[0];
       if (!row) throw new Fault('forbidden', 'image.notClaimed', `No server on host ${host} is made from image ${imageId}.`);
       const { id, hash, sizeBytes } = row.image;
       return { ...(await ways.open({ id, hash }, again)), sizeBytes, hash };

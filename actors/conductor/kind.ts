@@ -6,6 +6,7 @@ import { defineService, type ServiceKind } from '../../runtime/actor/kind.ts';
 import { accept } from './accept.ts';
 import { Gathered } from './gathered.ts';
 import type { ConductorProtocol } from './messages.ts';
+import type { GroupProtocol } from './messages/group.ts';
 import type { HostDoorProtocol } from './messages/host.ts';
 import type { RecoveryDoorProtocol } from './messages/recovery.ts';
 import type { WriteProtocol } from './messages/write.ts';
@@ -20,7 +21,7 @@ const CONCURRENCY = 2_048;
 const MAILBOX_MAX = 4_096;
 
 type Serve = ServiceKind<ConductorProtocol>['serve'];
-type OwnProtocol = WriteProtocol & HostDoorProtocol & RecoveryDoorProtocol;
+type OwnProtocol = WriteProtocol & HostDoorProtocol & RecoveryDoorProtocol & GroupProtocol;
 
 /** `records`: what reads, plain records and the embedded services answer. */
 export function conductorKind(
@@ -49,6 +50,7 @@ export function ownServe(store: CellStore, view?: Pick<ClusterView, 'alive' | 'h
   const beats = new Gathered((waiting: readonly { host: string; epoch: number }[]) => store.hostBeats(waiting));
   return {
     accept: ({ order }) => accept(store, order),
+    groupPlaces: ({ groupId, instanceId }) => store.groupPlaces(groupId, instanceId),
     async hostStart(start) {
       const begun = await store.hostStart(start, view?.alive());
       view?.hostBegan(start.host, start.node);

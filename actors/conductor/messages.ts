@@ -5,10 +5,13 @@
  */
 import type { Ref } from '../../runtime/actor/address.ts';
 import { refTo } from '../../runtime/actor/address.ts';
+import type { AggregateProtocol, ImageWantProtocol } from './messages/aggregate.ts';
+import type { GroupProtocol } from './messages/group.ts';
 import type { HostDoorProtocol, ImageTicketProtocol } from './messages/host.ts';
 import type { IdentityProtocol } from './messages/identity.ts';
 import type { ImageProtocol } from './messages/image.ts';
 import type { DoorNodeProtocol, NodeDoorProtocol } from './messages/node.ts';
+import type { OperatorProtocol } from './messages/operator.ts';
 import type { ReadProtocol } from './messages/read.ts';
 import type { RecordProtocol } from './messages/record.ts';
 import type { RecoveryDoorProtocol } from './messages/recovery.ts';
@@ -17,9 +20,13 @@ import type { WriteProtocol } from './messages/write.ts';
 export type ConductorProtocol = WriteProtocol &
   ReadProtocol &
   RecordProtocol &
+  AggregateProtocol &
+  OperatorProtocol &
   HostDoorProtocol &
   ImageTicketProtocol &
+  ImageWantProtocol &
   RecoveryDoorProtocol &
+  GroupProtocol &
   NodeDoorProtocol &
   DoorNodeProtocol &
   IdentityProtocol &

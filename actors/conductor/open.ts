@@ -17,10 +17,12 @@ import type { QuotaLimits } from '../model/quota.ts';
 import { Duties } from './duties.ts';
 import { Incarnation } from './incarnation.ts';
 import { imageTicketServe, type ImageWays } from './image-ticket.ts';
+import { imageWantServe } from './image-wants.ts';
 import { conductorKind } from './kind.ts';
 import { migrate } from './migrations/migrate.ts';
 import { openOrm } from './migrations/orm.ts';
 import type { ClusterView } from './node-door.ts';
+import { openQuery } from './reads/query.ts';
 import { readServe } from './reads/serve.ts';
 import { identityServe } from './records/identity.ts';
 import { imageServe } from './records/image.ts';
@@ -77,6 +79,7 @@ export async function openConductor(parts: ConductorParts): Promise<Conductor> {
     ...recordServe({ pool, orm, clock, settings }),
     ...identityServe({ orm }),
     ...imageServe({ orm }),
+    ...imageWantServe(openQuery(pool)),
   };
   return {
     store,

@@ -13,8 +13,9 @@ import {
   COUNT,
   FLAVOR,
   GENERATION,
-  HASH,
+  GUEST_IMAGE,
   HOST_INVENTORY,
+  IMAGE_REF,
   JSON_MAP,
   listUpTo,
   LONG_TEXT,
@@ -30,17 +31,19 @@ import {
   type Bodies,
   type Shape,
 } from '../model/parse.ts';
-import type { ImageRef } from '../model/image.ts';
 import type { InstanceRecord } from '../model/instance.ts';
 import type { MigrationFilter } from '../model/migration.ts';
 import type { KeyPair } from '../model/key-pair.ts';
 import type { ActionEvent, ActionRecord, Operation } from '../model/operation.ts';
 import { QUOTA_DEFAULTS, type QuotaName, type QuotaNeed } from '../model/quota.ts';
+import { GROUP_POLICIES, type ServerGroup } from '../model/server-group.ts';
 import type { ConductorProtocol } from './messages.ts';
+import type { AggregateProtocol, ImageWantProtocol } from './messages/aggregate.ts';
 import type { HostDoorProtocol, ImageTicketProtocol } from './messages/host.ts';
 import type { IdentityProtocol } from './messages/identity.ts';
 import type { ImageProtocol } from './messages/image.ts';
 import type { DoorNodeProtocol, NodeDoorProtocol } from './messages/node.ts';
+import type { OperatorProtocol } from './messages/operator.ts';
 import { SERVER_SORT_KEYS, type ReadProtocol, type ServerFilter, type ServerSort } from './messages/read.ts';
 import type { FlavorSortKey, RecordProtocol } from './messages/record.ts';
 import type { RecoveryDoorProtocol } from './messages/recovery.ts';
@@ -51,6 +54,8 @@ type ApiProtocol = WriteProtocol &
   ReadProtocol &
   Pick<RecoveryDoorProtocol, 'hostStanding'> &
   RecordProtocol &
+  AggregateProtocol &
+  OperatorProtocol &
   IdentityProtocol &
   ImageProtocol &
   DoorNodeProtocol;
@@ -86,7 +91,9 @@ export const HOST_DOOR = {
   hostBeat: z.strictObject({ ...HOST, epoch: COUNT }),
   hostLeave: z.strictObject({ ...HOST, epoch: COUNT }),
   hostImageTicket: z.strictObject({ ...HOST, imageId: UUID_TEXT, again: z.boolean() }),
-} satisfies Bodies<HostDoorProtocol & ImageTicketProtocol, keyof (HostDoorProtocol & ImageTicketProtocol)>;
+  hostWantedImages: z.strictObject(HOST),
+  hostImageDone: z.strictObject({ ...HOST, imageId: WORD }),
+} satisfies Bodies<HostDoorProtocol & ImageTicketProtocol & ImageWantProtocol, keyof (HostDoorProtocol & ImageTicketProtocol & ImageWantProtocol)>;
 
 const NODE_TEXT = z.string().regex(/^[\x20-\x7e]{1,256}$/);
 const ROLE_LIST = listUpTo(ROLES_MAX, WORD);
@@ -100,18 +107,6 @@ export const NODE_DOOR = {
   owners: KNOWN,
   hostNodes: KNOWN,
 } satisfies Bodies<NodeDoorProtocol, keyof NodeDoorProtocol>;
-
-const IMAGE = z.strictObject({
-  id: WORD,
-  name: NAME,
-  diskFormat: NAME,
-  containerFormat: NAME,
-  sizeBytes: COUNT,
-  hash: HASH,
-  minDiskGiB: COUNT,
-  minMemoryMiB: COUNT,
-  properties: TEXT_MAP,
-} satisfies Shape<ImageRef>);
 
 const CREATE_OPERATION = z.strictObject({
   name: z.literal('create'),
@@ -165,9 +160,9 @@ const NEW_INSTANCE = z.strictObject({
   terminatedAt: NOBODY_YET,
   deleted: z.literal(false),
   flavor: FLAVOR,
-  image: IMAGE,
-  kernel: IMAGE.nullable(),
-  ramdisk: IMAGE.nullable(),
+  image: IMAGE_REF,
+  kernel: IMAGE_REF.nullable(),
+  ramdisk: IMAGE_REF.nullable(),
   keyName: NAME.nullable(),
   publicKey: LONG_TEXT.nullable(),
   userData: LONG_TEXT.nullable(),
@@ -186,10 +181,14 @@ const NEW_INSTANCE = z.strictObject({
   generation: z.literal(0),
   generationTop: z.literal(0).exactOptional(),
   move: NOBODY_YET.exactOptional(),
+  group: z.strictObject({ id: UUID_TEXT }).nullable().exactOptional(),
+  guestPassword: NOBODY_YET.exactOptional(),
   wantedNetworks: listUpTo(ITEMS_MAX, z.strictObject({ networkId: UUID_TEXT, address: ADDRESS.nullable() })),
   nics: z.tuple([]),
   locked: z.literal(false),
   lockedReason: NOBODY_YET,
+  lockedBy: NOBODY_YET.exactOptional(),
+  reclaimAtMs: NOBODY_YET.exactOptional(),
   fault: NOBODY_YET,
   operation: CREATE_OPERATION,
   actions: z.tuple([CREATE_ACTION]),
@@ -208,6 +207,7 @@ const ORDER = z
   } satisfies Shape<CreateOrder>)
   .refine(({ instances }) => instances.length > 0, { path: ['instances'] })
   .refine(({ instances, projectId, userId }) => instances.every((one) => one.projectId === projectId && one.userId === userId), { path: ['projectId'] })
+  .refine(({ instances: [first, ...rest] }) => rest.every((one) => one.group?.id === first?.group?.id), { path: ['group'] })
   .refine(({ instances, needEach }) => instances.every(({ flavor }) => flavor.vcpus === needEach.cores && flavor.memoryMiB === needEach.ram), {
     path: ['needEach'],
   });
@@ -217,6 +217,7 @@ const WRITES = { accept: z.strictObject({ order: ORDER }) } satisfies Bodies<Wri
 const SERVER_FILTER = z.strictObject({
   projectId: QUERY.nullable(),
   deleted: FLAG.nullable(),
+  softDeleted: z.enum(['hidden', 'asDeleted']).exactOptional(),
   changedSinceMs: MS.nullable(),
   changedBeforeMs: MS.nullable(),
   name: QUERY.nullable(),
@@ -267,6 +268,7 @@ const READS = {
   listNodeServices: NO_BODY,
   listZones: NO_BODY,
   showQuota: z.strictObject(OF_PROJECT),
+  listServerUse: z.strictObject({ projectId: QUERY.nullable(), fromMs: MS, toMs: MS, ...MARKED }),
   listServersOfHosts: z.strictObject({ hosts: listUpTo(HOSTS_MAX, QUERY) }),
   listMigrations: z.strictObject({ filter: MIGRATION_FILTER, ...MARKED }),
   history: z.strictObject({ after: INTEGER, limit: LIMIT }),
@@ -295,6 +297,28 @@ const KEY_PAIR = z.strictObject({
   publicKey: LONG_TEXT,
   fingerprint: NAME,
 } satisfies Shape<Omit<KeyPair, 'id' | 'createdAt'>>);
+const OF_GROUP = z.strictObject({ id: UUID_TEXT });
+const SHORT_NAME = z.string().max(255);
+const PAGED_GROUPS = { projectId: QUERY.nullable(), offset: COUNT, limit: LIMIT };
+const SERVER_GROUP = z.strictObject({
+  id: UUID_TEXT,
+  projectId: NAME,
+  userId: NAME,
+  name: NAME,
+  policy: z.enum(GROUP_POLICIES),
+  perHost: SMALL_COUNT.min(1).nullable(),
+} satisfies Shape<ServerGroup>);
+const PORT = z.int().min(-1).max(65_535).nullable();
+const SECURITY_RULE = z.strictObject({
+  id: UUID_TEXT,
+  parentGroupId: UUID_TEXT,
+  userId: NAME,
+  protocol: WORD.nullable(),
+  fromPort: PORT,
+  toPort: PORT,
+  cidr: NAME.nullable(),
+  sourceGroupId: UUID_TEXT.nullable(),
+});
 const OF_FLAVOR = { flavorId: QUERY };
 const ONE_KEY_PAIR = z.strictObject({ userId: QUERY, name: QUERY });
 
@@ -319,13 +343,25 @@ const RECORDS = {
   removeFlavorAccess: z.strictObject({ ...OF_FLAVOR, projectId: QUERY }),
   listKeyPairs: z.strictObject({ userId: QUERY, marker: QUERY.nullable(), limit: LIMIT.nullable() }),
   showKeyPair: ONE_KEY_PAIR,
-  createKeyPair: z.strictObject({ keyPair: KEY_PAIR, max: UNLIMITED_OR_COUNT }),
+  createKeyPair: z.strictObject({ keyPair: KEY_PAIR, projectId: NAME }),
   deleteKeyPair: ONE_KEY_PAIR,
   showQuotaLimits: z.strictObject(OF_PROJECT),
   setQuotaLimits: z.strictObject({ ...OF_PROJECT, limits: LIMITS }),
   resetQuotaLimits: z.strictObject(OF_PROJECT),
   showQuotaClass: z.strictObject({ name: QUERY }),
   setQuotaClass: z.strictObject({ name: QUERY, limits: LIMITS }),
+  listServerGroups: z.strictObject(PAGED_GROUPS),
+  showServerGroup: OF_GROUP,
+  createServerGroup: z.strictObject({ group: SERVER_GROUP }),
+  deleteServerGroup: OF_GROUP,
+  listSecurityGroups: z.strictObject(PAGED_GROUPS),
+  showSecurityGroup: OF_GROUP,
+  createSecurityGroup: z.strictObject({ group: z.strictObject({ id: UUID_TEXT, projectId: NAME, userId: NAME, name: SHORT_NAME, description: SHORT_NAME }) }),
+  updateSecurityGroup: z.strictObject({ id: UUID_TEXT, name: SHORT_NAME, description: SHORT_NAME }),
+  deleteSecurityGroup: OF_GROUP,
+  createSecurityRule: z.strictObject({ rule: SECURITY_RULE }),
+  showSecurityRule: OF_GROUP,
+  deleteSecurityRule: OF_GROUP,
   listNetworks: z.strictObject({ projectId: QUERY.nullable() }),
   updateService: z.strictObject({
     uuid: QUERY.nullable(),
@@ -337,13 +373,38 @@ const RECORDS = {
   deleteService: z.strictObject({ uuid: QUERY }),
 } satisfies Bodies<RecordProtocol, keyof RecordProtocol>;
 
+const ONE_AGGREGATE = { id: SMALL_COUNT };
+const AGGREGATES = {
+  listAggregates: NO_BODY,
+  showAggregate: z.strictObject(ONE_AGGREGATE),
+  createAggregate: z.strictObject({ name: NAME, zone: NAME.nullable() }),
+  updateAggregate: z.strictObject({ ...ONE_AGGREGATE, change: z.strictObject({ name: NAME.exactOptional(), zone: NAME.nullable().exactOptional() }) }),
+  deleteAggregate: z.strictObject(ONE_AGGREGATE),
+  addAggregateHost: z.strictObject({ ...ONE_AGGREGATE, host: WORD }),
+  removeAggregateHost: z.strictObject({ ...ONE_AGGREGATE, host: WORD }),
+  setAggregateWords: z.strictObject({ ...ONE_AGGREGATE, set: TEXT_MAP, drop: QUERIES }),
+  wantImages: z.strictObject({ ...ONE_AGGREGATE, images: listUpTo(ITEMS_MAX, GUEST_IMAGE) }),
+} satisfies Bodies<AggregateProtocol, keyof AggregateProtocol>;
+
+const OPERATORS = {
+  hostUse: z.strictObject({ host: QUERY }),
+  serversInPeriod: z.strictObject({ beginMs: MS, endMs: MS }),
+} satisfies Bodies<OperatorProtocol, keyof OperatorProtocol>;
+
 /** The rest of what is said about silent hosts stays on control nodes. */
 const STANDING = { hostStanding: z.strictObject({ host: QUERY }) } satisfies Bodies<RecoveryDoorProtocol, 'hostStanding'>;
 
-export const API_DOOR = { ...WRITES, ...READS, ...STANDING, ...RECORDS, ...IDENTITY, ...IMAGES, secrets: NO_BODY } satisfies Bodies<
-  ApiProtocol,
-  keyof ApiProtocol
->;
+export const API_DOOR = {
+  ...WRITES,
+  ...READS,
+  ...STANDING,
+  ...RECORDS,
+  ...AGGREGATES,
+  ...OPERATORS,
+  ...IDENTITY,
+  ...IMAGES,
+  secrets: NO_BODY,
+} satisfies Bodies<ApiProtocol, keyof ApiProtocol>;
 
 type Parse = NonNullable<ServiceKind<ConductorProtocol>['parse']>;
 
@@ -353,7 +414,7 @@ export const parseConductorMessage: Parse = parserOf('conductor', { ...HOST_DOOR
 /** What does no harm when it comes twice. An order is known by the ids of its instances. */
 export const REPEATABLE: ReadonlySet<string> = new Set([
   ...Object.keys({ ...WRITES, ...READS, ...STANDING, ...HOST_DOOR, ...NODE_DOOR }),
-  ...Object.keys({ ...RECORDS, ...IDENTITY, ...IMAGES }).filter((type) =>
-    /^(secrets$|list|show|image(List|Show)|identity(List|Show|Load|Login|Authorize|Revision|DomainsOf|ProjectsOf))/.test(type),
+  ...Object.keys({ ...RECORDS, ...AGGREGATES, ...OPERATORS, ...IDENTITY, ...IMAGES }).filter((type) =>
+    /^(secrets$|list|show|hostUse$|serversInPeriod$|image(List|Show)|identity(List|Show|Load|Login|Authorize|Revision|DomainsOf|ProjectsOf))/.test(type),
   ),
 ]);

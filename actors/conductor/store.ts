@@ -18,9 +18,11 @@ import type { EventBatch } from '../model/event.ts';
 import type { InstanceRecord, Stored } from '../model/instance.ts';
 import type { NetworkRecord } from '../model/addressing.ts';
 import type { Claim } from '../model/placement.ts';
+import type { GroupPlaces } from '../model/server-group.ts';
 import type { QuotaLimits } from '../model/quota.ts';
 import type { HostDoorProtocol } from './messages/host.ts';
 import type { CreateOrder } from './messages/write.ts';
+import { aggregatesOf, zoneOf } from './tables/aggregates.ts';
 import { hostStandings, type HostStandings } from './standings.ts';
 import type { OrderAnswer, WriteAnswer, WriteItem } from './write/item.ts';
 import { packBatch, unpackBatch, writeValues, type WriteReply } from './write/pack.ts';
@@ -42,6 +44,8 @@ export interface CellStore extends Store, HostStandings {
   hostConfirmGone(host: string, instanceId: string, generation: number): Promise<void>;
   /** Ids among these that the store records as deleted, or placed anew under a higher generation. */
   hostStrays(guests: readonly { instanceId: string; generation: number }[]): Promise<{ instanceId: string; generation: number; recordedGone: boolean }[]>;
+  /** Where the other members of a server's group are; null: there is no such group any more. */
+  groupPlaces(groupId: string, instanceId: string): Promise<GroupPlaces | null>;
   /** Which node drives which host, for finding the way. */
   hostNodes(): Promise<{ host: string; node: string }[]>;
   /** Called after each commit that made something visible, in revision order. */
@@ -150,7 +154,7 @@ export function openPgStore(options: PgStoreOptions): CellStore {
   }
 
   async function hostRow(host: string): Promise<Omit<HostStart, 'claims'>> {
-    const row = await one<HostRowRead>('host-row', 'select epoch, disabled, forced_down as "forcedDown", zone from host where name = $1', [host]);
+    const row = await one<HostRowRead>('host-row', HOST_ROW, [host]);
     if (!row) throw new Fault('notFound', 'host.unknown', `Host ${host} is not known.`);
     return toHostRow(row);
   }
@@ -161,6 +165,10 @@ export function openPgStore(options: PgStoreOptions): CellStore {
 
   async function hostStrays(guests: readonly { instanceId: string; generation: number }[]): ReturnType<CellStore['hostStrays']> {
     return many('host-strays', HOST_STRAYS, [guests.map((guest) => guest.instanceId), guests.map((guest) => guest.generation)]);
+  }
+
+  async function groupPlaces(groupId: string, instanceId: string): Promise<GroupPlaces | null> {
+    return (await one<{ places: GroupPlaces }>('group-places', GROUP_PLACES, [groupId, instanceId]))?.places ?? null;
   }
 
   async function addressesOf(name: string, text: string, values: unknown[]): Promise<Address[]> {
@@ -189,6 +197,7 @@ export function openPgStore(options: PgStoreOptions): CellStore {
     hostRow,
     hostConfirmGone,
     hostStrays,
+    groupPlaces,
     hostNodes: () => many('host-nodes', 'select name as host, node from host where not deleted', []),
     ...hostStandings(many),
     open: (shards, limit, after) => addressesOf('open-operations', OPEN, [shards, limit, after === null ? null : parseAddress(after).id]),
@@ -199,7 +208,7 @@ export function openPgStore(options: PgStoreOptions): CellStore {
 }
 
 type InstanceRowRead = { record: InstanceRecord; number: string; version: string; revision: string };
-type HostRowRead = { epoch: string; disabled: boolean; forcedDown: boolean; zone: string };
+type HostRowRead = { epoch: string; disabled: boolean; forcedDown: boolean; zone: string; aggregates: HostStart['aggregates']; wantsImages: boolean };
 
 /** A row as the actor knows it; the number stands in its own column since the store gives it. */
 export function toStored(row: InstanceRowRead): Stored<InstanceRecord> {
@@ -209,7 +218,7 @@ export function toStored(row: InstanceRowRead): Stored<InstanceRecord> {
 }
 
 function toHostRow(row: HostRowRead): Omit<HostStart, 'claims'> {
-  return { epoch: Number(row.epoch), enabled: !row.disabled && !row.forcedDown, zone: row.zone, aggregates: [] };
+  return { epoch: Number(row.epoch), enabled: !row.disabled && !row.forcedDown, zone: row.zone, aggregates: row.aggregates, wantsImages: row.wantsImages };
 }
 
 export function hostTaken(host: string): Fault {
@@ -229,6 +238,10 @@ function idOf(item: WriteItem): string | null {
 
 const OPEN = `select id from instance where shard = any($1) and open and ($3::uuid is null or id > $3) order by id limit $2`;
 const DUE = `select id from instance where shard = any($1) and due_at_ms <= $2 order by due_at_ms limit $3`;
+/** What hosts and schedulers know of a row `h`. */
+const HOST_ROW_MEMBERS = `h.epoch, h.disabled, h.forced_down as "forcedDown", ${zoneOf('h.name', 'h.zone')} as zone, ${aggregatesOf('h.name')} as aggregates,
+  exists (select from image_wanted w where w.host = h.name) as "wantsImages"`;
+const HOST_ROW = `select ${HOST_ROW_MEMBERS} from host h where name = $1`;
 const HOST_CLAIMS = `select instance_id as "instanceId", generation, host, role,
   json_build_object('vcpus', vcpus, 'memoryMiB', memory_mib, 'diskGiB', disk_gib) as need
   from claim where host = $1 and ($2::uuid is null or instance_id = $2)`;
@@ -241,7 +254,7 @@ const HOST_START = `with cell_row as (select revision from cell for update),
     insert into host as h (name, node, driver, zone, inventory, vcpus, memory_mib, disk_gib, epoch, self_fence_ms, self_fence_epoch)
     select $1, $2, $3, $4, $5::json, $6, $7, $8, 1, $10::integer, 1 from cell_row
     on conflict (name) do update set node = excluded.node, driver = excluded.driver, inventory = excluded.inventory,
-      vcpus = excluded.vcpus, memory_mib = excluded.memory_mib, disk_gib = excluded.disk_gib, epoch = h.epoch + 1,
+      zone = case when h.claims = 0 then excluded.zone else h.zone end, vcpus = excluded.vcpus, memory_mib = excluded.memory_mib, disk_gib = excluded.disk_gib, epoch = h.epoch + 1,
       self_fence_ms = excluded.self_fence_ms, self_fence_epoch = h.epoch + 1, proof = null, proof_epoch = null,
       deleted = false, beat_at = clock_timestamp(), updated_at = clock_timestamp()
     where h.node = excluded.node or h.deleted or (h.claims = 0 and not h.node = any($9::text[]))
@@ -249,7 +262,7 @@ const HOST_START = `with cell_row as (select revision from cell for update),
   beating as (
     insert into host_beat as b (name, epoch) select name, epoch from begun
     on conflict (name) do update set epoch = excluded.epoch, beat = b.beat + 1, beat_at = clock_timestamp())
-  select epoch, disabled, forced_down as "forcedDown", zone from begun`;
+  select ${HOST_ROW_MEMBERS} from begun h`;
 const HOST_CONFIRM_GONE = `with cell_row as (select revision from cell for update),
   gone as (delete from claim using cell_row where host = $1 and instance_id = $2 and generation = $3 and role = 'doomed'
     returning vcpus, memory_mib, disk_gib),
@@ -261,5 +274,12 @@ const HOST_CONFIRM_GONE = `with cell_row as (select revision from cell for updat
   update host set used_vcpus = used_vcpus - gone.vcpus, used_memory_mib = used_memory_mib - gone.memory_mib,
     used_disk_gib = used_disk_gib - gone.disk_gib, claims = claims - 1
   from gone where name = $1`;
+/** As the write batch counts: every claim for anti-affinity, active ones on hosts that are not proved dead for the rest. */
+const GROUP_PLACES = `select json_build_object('policy', g.policy, 'perHost', case when g.policy = 'anti-affinity' then coalesce(g.per_host, 1) else 0 end,
+  'hosts', coalesce((select json_object_agg(x.host, x.n) from (
+    select c.host, count(distinct i.id) as n from instance i join claim c on c.instance_id = i.id join host h on h.name = c.host
+    where i.group_id = g.id and i.id <> $2 and (g.policy = 'anti-affinity' or c.role = 'active')
+      and (g.policy <> 'affinity' or (h.proof is not null and h.proof_epoch = h.epoch) is not true)
+    group by c.host) x), '{}'::json)) as places from server_group g where g.id = $1`;
 const HOST_STRAYS = `select g.id as "instanceId", g.generation, coalesce(i.deleted or (i.generation > g.generation and g.generation <= coalesce(r.generation, g.generation)), false) as "recordedGone"
   from unnest($1::uuid[], $2::integer[]) as g(id, generation) left join instance i on i.id = g.id left join restored r on r.instance_id = g.id`;

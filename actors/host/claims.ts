@@ -11,13 +11,14 @@ import type { ClaimAnswer } from '../model/placement.ts';
 import { claimKey, reportOf, withClaims, type HostState } from './state.ts';
 import type { HostSettings } from './settings.ts';
 
-type ClaimBody = { readonly instanceId: string; readonly generation: number; readonly need: Resources };
+type ClaimBody = { readonly instanceId: string; readonly generation: number; readonly need: Resources; readonly zone?: string };
 
 export function claim(state: HostState, body: ClaimBody, facts: Facts, settings: HostSettings): Next<HostState> {
   if (state.phase !== 'ready') return { state, effects: [refuse('starting', state)] };
   const key = claimKey(body.instanceId, body.generation);
   if (state.claims.has(key)) return { state, effects: [granted(state)] };
   if (newestGeneration(state, body.instanceId) > body.generation) return { state, effects: [refuse('stale', state)] };
+  if (body.zone !== undefined && body.zone !== state.zone) return { state, effects: [refuse('stale', state)] };
   if (!state.enabled) return { state, effects: [refuse('disabled', state)] };
   if (!fits(body.need, minus(state.capacity, state.used))) return { state, effects: [refuse('full', state)] };
   const { instanceId, generation, need } = body;

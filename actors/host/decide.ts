@@ -7,7 +7,7 @@ import { Fault } from '../../runtime/base/fault.ts';
 import type { Effect, Outcome, ReplyHandle } from '../../runtime/actor/effect.ts';
 import type { Facts, Next } from '../../runtime/actor/kind.ts';
 import type { MessageOf } from '../../runtime/actor/protocol.ts';
-import type { GuestEvent } from '../../drivers/driver.ts';
+import type { GuestDiagnostics, GuestEvent, HostUptime } from '../../drivers/driver.ts';
 import { CONDUCTOR } from '../conductor/messages.ts';
 import { instanceRef } from '../instance/messages.ts';
 import type { Claim } from '../model/placement.ts';
@@ -21,6 +21,8 @@ import { claimKey, reportOf, withClaims, withLane, type HeldClaim, type HostStat
 const READ_MS = 5_000;
 const BEGIN_MS = 60_000;
 const CONSOLE_MS = 10_000;
+/** All images that are wanted now; what is left then is taken up by the next look. */
+const FETCH_MS = 3_600_000;
 
 export function decide(state: HostState, message: MessageOf<HostProtocol>, facts: Facts, settings: HostSettings): Next<HostState> {
   switch (message.type) {
@@ -43,6 +45,10 @@ export function decide(state: HostState, message: MessageOf<HostProtocol>, facts
     }
     case 'hurried':
       return { state, effects: [] };
+    case 'hostUptime':
+      return readUptime(state, facts);
+    case 'diagnostics':
+      return readDiagnostics(state, message, facts);
     case 'report':
       return { state, effects: [{ do: 'reply', value: reportOf(state) }] };
     case 'rowChanged':
@@ -64,7 +70,13 @@ export function decide(state: HostState, message: MessageOf<HostProtocol>, facts
     case 'rowRead':
       return rowRead(state, message.outcome as Outcome<Omit<HostStart, 'claims'>>, settings);
     case 'consoleRead':
-      return consoleRead(state, message.tag, message.outcome as Outcome<{ base64: string }>);
+      return handOn(state, message.tag, message.outcome as Outcome<{ base64: string }>);
+    case 'uptimeRead':
+      return uptimeRead(state, message.tag, message.outcome as Outcome<{ uptime: HostUptime | null }>);
+    case 'imagesFetched':
+      return { state: { ...state, fetching: false }, effects: [] };
+    case 'diagnosed':
+      return handOn(state, message.tag, message.outcome as Outcome<GuestDiagnostics | null>);
     case 'waited':
       return waited(state, message.instanceId, message.handle);
     default:
@@ -99,7 +111,8 @@ function started(state: HostState, outcome: Outcome<HostBeginning>, facts: Facts
   const { epoch, enabled, zone, aggregates } = start;
   const ready = withClaims({ ...state, phase: 'ready', lookedMs: facts.upMs, epoch, enabled, zone, aggregates, inventory, capacity }, claims);
   const settled = settle(ready, { claims: start.claims, guests }, true);
-  return { state: settled.state, effects: [...report(ready, settings, null), ...settled.effects] };
+  const fetching = fetchWanted(settled.state, start);
+  return { state: fetching.state, effects: [...report(ready, settings, null), ...settled.effects, ...fetching.effects] };
 }
 
 /** A beat that is not heard: a fence, or another start. What this life knows is over. */
@@ -170,7 +183,8 @@ function rowRead(state: HostState, outcome: Outcome<Omit<HostStart, 'claims'>>, 
   // A higher epoch is a fence.
   if (epoch > state.epoch) return beginAnew(state, settings);
   const changed: HostState = { ...state, enabled, zone, aggregates, seen: state.seen + 1 };
-  return { state: changed, effects: report(changed, settings, null) };
+  const fetching = fetchWanted(changed, outcome.value);
+  return { state: fetching.state, effects: [...report(changed, settings, null), ...fetching.effects] };
 }
 
 function readConsole(state: HostState, body: { instanceId: string; generation: number; maxBytes: number }, facts: Facts): Next<HostState> {
@@ -190,9 +204,33 @@ function hurried(state: HostState, { instanceId, generation }: { instanceId: str
   return { state, effects: [...(isSent ? [work] : []), { do: 'reply', value: undefined }] };
 }
 
-function consoleRead(state: HostState, tag: string, outcome: Outcome<{ base64: string }>): Next<HostState> {
+function readDiagnostics(state: HostState, body: { instanceId: string; generation: number }, facts: Facts): Next<HostState> {
+  const { instanceId, generation } = body;
+  const tag = String(facts.holdReply());
+  return { state, effects: [{ do: 'perform', job: 'diagnostics', args: { instanceId, generation }, as: 'diagnosed', tag, timeoutMs: CONSOLE_MS }] };
+}
+
+/** What was read for somebody who waits. */
+function handOn(state: HostState, tag: string, outcome: Outcome<object | null>): Next<HostState> {
   const to = Number(tag);
   return { state, effects: [outcome.ok ? { do: 'reply', value: outcome.value, to } : { do: 'refuse', fault: outcome.fault, to }] };
+}
+
+/** One fetch at a time: it takes all that is wanted, and what came meanwhile is found by the next look. */
+function fetchWanted(state: HostState, { wantsImages }: { readonly wantsImages?: boolean }): Next<HostState> {
+  if (wantsImages !== true || state.fetching) return { state, effects: [] };
+  const effect: Effect = { do: 'perform', job: 'fetchImages', args: { host: state.name }, as: 'imagesFetched', tag: 'images', timeoutMs: FETCH_MS };
+  return { state: { ...state, fetching: true }, effects: [effect] };
+}
+
+function readUptime(state: HostState, facts: Facts): Next<HostState> {
+  const tag = String(facts.holdReply());
+  return { state, effects: [{ do: 'perform', job: 'uptime', args: {}, as: 'uptimeRead', tag, timeoutMs: READ_MS }] };
+}
+
+function uptimeRead(state: HostState, tag: string, outcome: Outcome<{ uptime: HostUptime | null }>): Next<HostState> {
+  const to = Number(tag);
+  return { state, effects: [outcome.ok ? { do: 'reply', value: outcome.value.uptime, to } : { do: 'refuse', fault: outcome.fault, to }] };
 }
 
 /** What administrators change; the hint that they did may get lost. */

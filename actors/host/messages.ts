@@ -6,7 +6,7 @@ import type { Ref } from '../../runtime/actor/address.ts';
 import { refTo } from '../../runtime/actor/address.ts';
 import type { Answer } from '../../runtime/actor/effect.ts';
 import type { FaultRecord } from '../../runtime/base/fault.ts';
-import type { GuestEvent, GuestSeen, GuestSpec, HostInventory } from '../../drivers/driver.ts';
+import type { GuestDiagnostics, GuestEvent, GuestSeen, GuestSpec, HostInventory, HostUptime, RescueDisk } from '../../drivers/driver.ts';
 import type { Claim, ClaimAnswer, HostReport } from '../model/placement.ts';
 import type { Progress } from '../model/migration.ts';
 import type { PowerState } from '../model/server-state.ts';
@@ -28,7 +28,11 @@ export type GuestVerb =
   // At the destination.
   | { readonly name: 'prepare'; readonly spec: GuestSpec }
   | { readonly name: 'receive'; readonly spec: GuestSpec; readonly way: DiskWay; readonly memory: boolean }
-  | { readonly name: 'land'; readonly paused: boolean };
+  | { readonly name: 'land'; readonly paused: boolean }
+  | { readonly name: 'pause' | 'unpause' | 'suspend' | 'resume' | 'crashDump' }
+  | { readonly name: 'rescue'; readonly spec: GuestSpec; readonly boot: RescueDisk; readonly graceMs: number }
+  | { readonly name: 'unrescue'; readonly spec: GuestSpec }
+  | { readonly name: 'setPassword'; readonly password: string };
 
 /** Where another host gives the disk of a guest, and the word that opens it there; for some minutes. */
 export type DiskWay = { readonly urls: readonly string[]; readonly token: string };
@@ -42,8 +46,11 @@ export type VerbAnswer =
   | { readonly is: 'noClaim' };
 
 export type HostProtocol = {
-  /** Sets resources aside for a moment; the commit of the instance makes it lasting. The same again answers the same. */
-  claim: { body: { instanceId: string; generation: number; need: Resources }; reply: ClaimAnswer };
+  /**
+   * Sets resources aside for a moment; the commit of the instance makes it lasting. The same again answers the same.
+   * `zone`: where the host was when it was bid; one that is elsewhere by now is `stale`.
+   */
+  claim: { body: { instanceId: string; generation: number; need: Resources; zone?: string }; reply: ClaimAnswer };
   /** Gives that generation's claim back. Harmless when there is none. */
   release: { body: { instanceId: string; generation: number }; reply: undefined };
   /** Runs a verb, or joins the running one of the same operation; waits for its end at most `waitMs`. */
@@ -55,6 +62,10 @@ export type HostProtocol = {
   hurry: { body: { instanceId: string; generation: number }; reply: undefined };
   /** Base64 of the end of the guest's console. Faults: `notFound` (no guest, no log), `unavailable`. */
   consoleOutput: { body: { instanceId: string; generation: number; maxBytes: number }; reply: { base64: string } };
+  /** Of its machine; null when the hypervisor does not tell it. */
+  hostUptime: { body: object; reply: HostUptime | null };
+  /** Counters of a guest; null: this hypervisor has none. Faults: `notFound`, `conflict` (it does not run), `unavailable`. */
+  diagnostics: { body: { instanceId: string; generation: number }; reply: GuestDiagnostics | null };
   /** Current state, for schedulers and views. */
   report: { body: object; reply: HostReport };
   /** An administrator changed what the row says (enabled, zone, aggregates): read it again. */
@@ -77,6 +88,9 @@ export type HostProtocol = {
   rowRead: { body: Omit<Answer, 'type'>; reply: undefined };
   hurried: { body: Omit<Answer, 'type'>; reply: undefined };
   consoleRead: { body: Omit<Answer, 'type'>; reply: undefined };
+  uptimeRead: { body: Omit<Answer, 'type'>; reply: undefined };
+  imagesFetched: { body: Omit<Answer, 'type'>; reply: undefined };
+  diagnosed: { body: Omit<Answer, 'type'>; reply: undefined };
   waited: { body: { instanceId: string; handle: number }; reply: undefined };
 };
 
@@ -94,6 +108,8 @@ export type HostStart = {
   readonly enabled: boolean;
   readonly zone: string;
   readonly aggregates: HostReport['aggregates'];
+  /** There are images to fetch ahead of time. Absent: none. */
+  readonly wantsImages?: boolean;
   readonly claims: readonly Claim[];
 };
 

@@ -5,10 +5,24 @@
  */
 import { z } from 'zod';
 import type { ActorKind } from '../../runtime/actor/kind.ts';
-import { GENERATION, GUEST_SPEC, listUpTo, NO_BODY, parserOf, RESOURCES, textUpTo, UUID_TEXT, WORD, type Bodies } from '../model/parse.ts';
+import {
+  type Bodies,
+  GENERATION,
+  GUEST_SPEC,
+  listUpTo,
+  LONG_TEXT,
+  NAME,
+  NO_BODY,
+  parserOf,
+  RESCUE_DISK,
+  RESOURCES,
+  textUpTo,
+  UUID_TEXT,
+  WORD,
+} from '../model/parse.ts';
 import type { GuestVerb, HostProtocol } from './messages.ts';
 
-type FromOthers = 'claim' | 'release' | 'run' | 'consoleOutput' | 'hurry' | 'report' | 'rowChanged' | 'guestChanged';
+type FromOthers = 'claim' | 'release' | 'run' | 'consoleOutput' | 'hurry' | 'hostUptime' | 'diagnostics' | 'report' | 'rowChanged' | 'guestChanged';
 
 /** Longer than any ask may last. */
 const WAIT_MAX_MS = 60_000;
@@ -38,12 +52,16 @@ const VERB = z.discriminatedUnion('name', [
   z.strictObject({ name: z.literal('prepare'), spec: GUEST_SPEC }),
   z.strictObject({ name: z.literal('receive'), spec: GUEST_SPEC, way: WAY, memory: z.boolean() }),
   z.strictObject({ name: z.literal('land'), paused: z.boolean() }),
+  z.strictObject({ name: z.enum(['pause', 'unpause', 'suspend', 'resume', 'crashDump']) }),
+  z.strictObject({ name: z.literal('rescue'), spec: GUEST_SPEC, boot: RESCUE_DISK, graceMs }),
+  z.strictObject({ name: z.literal('unrescue'), spec: GUEST_SPEC }),
+  z.strictObject({ name: z.literal('setPassword'), password: LONG_TEXT }),
 ]) satisfies z.ZodType<GuestVerb>;
 
 const GUEST = { instanceId: UUID_TEXT, generation: GENERATION };
 
 const BODIES = {
-  claim: z.strictObject({ ...GUEST, need: RESOURCES }),
+  claim: z.strictObject({ ...GUEST, need: RESOURCES, zone: NAME.exactOptional() }),
   release: z.strictObject(GUEST),
   // The claim that is checked is that of the body: a spec of another guest must not pass under it.
   run: z
@@ -53,6 +71,8 @@ const BODIES = {
     }),
   hurry: z.strictObject(GUEST),
   consoleOutput: z.strictObject({ ...GUEST, maxBytes: z.int().min(0).max(CONSOLE_MAX_BYTES) }),
+  hostUptime: NO_BODY,
+  diagnostics: z.strictObject(GUEST),
   report: NO_BODY,
   rowChanged: NO_BODY,
   guestChanged: z.strictObject({ event: z.null() }),

@@ -4,11 +4,13 @@
  */
 import type { Job } from '../../runtime/actor/kind.ts';
 import { unreachable } from '../../runtime/base/check.ts';
+import { Fault } from '../../runtime/base/fault.ts';
 import type { GuestKey, GuestPower, HypervisorDriver } from '../../drivers/driver.ts';
 import { CONDUCTOR } from '../conductor/messages.ts';
 import { capacityOf } from '../model/resources.ts';
-import type { HostParts } from './parts.ts';
+import { fetchImages } from './fetch-images.ts';
 import type { VerbEnd } from './lanes.ts';
+import type { HostParts } from './parts.ts';
 import type { GuestVerb, HostBeginning } from './messages.ts';
 import { isMove, runMove, type MoveVerb } from './moves.ts';
 import type { HostSettings } from './settings.ts';
@@ -30,6 +32,9 @@ export function hostJobs(parts: HostParts, settings: HostSettings): { readonly [
       parts.driver.live?.hurry(guest);
     },
     console: (args: GuestKey & { maxBytes: number }, signal) => readConsole(parts.driver, args, signal),
+    uptime: async (_args: object, signal) => ({ uptime: (await parts.driver.hostUptime?.(signal)) ?? null }),
+    fetchImages: (args: { host: string }, signal) => fetchImages(parts, args.host, signal),
+    diagnostics: async ({ instanceId, generation }: GuestKey, signal) => (await parts.driver.diagnostics?.({ instanceId, generation }, signal)) ?? null,
     clear: (args: ClearArgs, signal) => clear(parts, args, signal),
   };
 }
@@ -65,7 +70,7 @@ async function look({ driver, actors }: HostParts, host: string, signal: AbortSi
 }
 
 /** Verbs after which no guest runs that did not run before: they need no lease. */
-const LEAVES_ASLEEP: ReadonlySet<string> = new Set(['destroy', 'stop', 'park', 'offer', 'prepare', 'receive']);
+const LEAVES_ASLEEP: ReadonlySet<GuestVerb['name']> = new Set(['destroy', 'stop', 'pause', 'suspend', 'park', 'offer', 'prepare', 'receive']);
 
 async function runVerb(parts: HostParts, { verb, instanceId, generation, host }: VerbArgs, called: AbortSignal): Promise<VerbEnd> {
   const { driver, failpoint, lease } = parts;
@@ -92,9 +97,29 @@ async function runDriver(driver: HypervisorDriver, verb: Exclude<GuestVerb, Move
       return (await driver.stop(guest, { graceMs: verb.graceMs }, signal)).power;
     case 'reboot':
       return (await driver.reboot(guest, { kind: verb.kind, graceMs: verb.graceMs }, signal)).power;
+    case 'pause':
+    case 'unpause':
+      return (await (driver[verb.name]?.(guest, signal) ?? lacks(verb.name))).power;
+    case 'suspend':
+    case 'resume':
+      return (await driver[verb.name](guest, signal)).power;
+    case 'rescue':
+      return (await driver.rescue(verb.spec, verb.boot, { graceMs: verb.graceMs }, signal)).power;
+    case 'unrescue':
+      return (await driver.unrescue(verb.spec, signal)).power;
+    case 'setPassword':
+      await (driver.setPassword?.(guest, verb.password, signal) ?? lacks(verb.name));
+      return null;
+    case 'crashDump':
+      await (driver.crashDump?.(guest, signal) ?? lacks(verb.name));
+      return null;
     default:
       return unreachable(verb);
   }
+}
+
+function lacks(ability: string): never {
+  throw new Fault('unsupported', 'driver.lacks', 'The hypervisor of the server cannot do this.', { detail: ability });
 }
 
 async function readConsole(driver: HypervisorDriver, args: GuestKey & { maxBytes: number }, signal: AbortSignal): Promise<{ base64: string }> {

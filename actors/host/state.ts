@@ -56,6 +56,8 @@ export type HostState = {
   /** Lanes whose spawn runs: counted, since every report tells it. */
   readonly spawning: number;
   readonly failures: number;
+  /** Images are fetched ahead of time now. */
+  readonly fetching: boolean;
   /** When store and hypervisor were last compared. */
   readonly lookedMs: number;
   /** Looks so far. */
@@ -80,6 +82,7 @@ export function newHost(name: string): HostState {
     lanes: new Map(),
     spawning: 0,
     failures: 0,
+    fetching: false,
     lookedMs: 0,
     looks: 0,
     told: new Map(),

@@ -5,12 +5,17 @@ import type { InstanceChanges, ListChange, MapChange } from './messages.ts';
 
 /** The members of the record that change; a Fault when a limit is passed. */
 export function applyChanges(record: InstanceRecord, changes: InstanceChanges): Partial<InstanceRecord> | Fault {
-  const { metadata, tags, ...plain } = changes;
+  const { metadata, tags, securityGroups, ...plain } = changes;
   const map = metadata && changeMap(record.metadata, metadata);
   const list = tags && changeList(record.tags, tags);
   if (map && isOver(Object.keys(map).length, Object.keys(record.metadata).length, metadata?.max)) return tooMany('metadata_items', metadata?.max);
   if (list && isOver(list.length, record.tags.length, tags?.max)) return tooMany('tags', tags?.max);
-  return { ...plain, ...(map && { metadata: map }), ...(list && { tags: list }) };
+  return {
+    ...plain,
+    ...(map && { metadata: map }),
+    ...(list && { tags: list }),
+    ...(securityGroups && { securityGroups: changeList(record.securityGroups, securityGroups) }),
+  };
 }
 
 function changeMap(before: InstanceRecord['metadata'], { replace, set, drop }: MapChange): InstanceRecord['metadata'] {

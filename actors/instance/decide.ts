@@ -14,19 +14,25 @@ import type { Nic } from '../model/addressing.ts';
 import type { Operation, OperationName } from '../model/operation.ts';
 import { nextGeneration } from '../model/between.ts';
 import type { ClaimAnswer, Placed } from '../model/placement.ts';
-import { ALLOWED, refusal, refusalText, type TaskState, type Verb as RuleName } from '../model/server-state.ts';
+import type { GroupPlaces } from '../model/server-group.ts';
+import { ALLOWED, refusal, refusalText, type TaskState, type Verb as RuleName, type VmState } from '../model/server-state.ts';
 import { applyChanges } from './changes.ts';
 import { dueInTime, isDue } from './due.ts';
 import type { Caller, InstanceChanges, InstanceProtocol, Verb } from './messages.ts';
-import { addressed, claimed, CREATE, hostLost, notProved, placed, placementRefused, releaseAt } from './operations/create.ts';
+import { answerWaiter, CHANGE_PASSWORD, CRASH_DUMP } from './operations/answered.ts';
+import { addressed, claimed, CREATE, grouped, hostLost, notProved, placed, placementRefused, releaseAt } from './operations/create.ts';
 import { checkHost, DELETE, gone, hostStood } from './operations/delete.ts';
 import { EVACUATE } from './operations/evacuate.ts';
 import { CONFIRM, REVERT } from './operations/settle.ts';
 import { moveHostLost, moveNotProved, TRANSFER } from './operations/transfer.ts';
+import { PAUSE, RESCUE, rescueArgs, RESUME, SUSPEND, UNPAUSE, UNRESCUE } from './operations/in-place.ts';
 import { REBOOT, START, STOP } from './operations/power.ts';
+import { changeRecord, isRecordVerb } from './operations/record-only.ts';
 import { verbEnded, type OperationRules } from './operations/rules.ts';
 import { confirmDueMs, givenUp, interfere, moveRefusal, opening, type MovingVerb } from './moves.ts';
+import { isReclaimDue, reclaim, RESTORE, SOFT_DELETE, softDeleted } from './operations/soft-delete.ts';
 import { powerSeen } from './power-sync.ts';
+import { quotaAgain } from './quota-change.ts';
 import type { InstanceSettings } from './settings.ts';
 import { actionBegun, actionEnded, change, isWorking, next, NO_PARTS, NO_SOFT, soften, tagOf, type InstanceState, type Living, type Working } from './state.ts';
 
@@ -37,6 +43,16 @@ const RULES: Record<OperationName, OperationRules> = {
   stop: STOP,
   reboot: REBOOT,
   evacuate: EVACUATE,
+  pause: PAUSE,
+  unpause: UNPAUSE,
+  suspend: SUSPEND,
+  resume: RESUME,
+  rescue: RESCUE,
+  unrescue: UNRESCUE,
+  softDelete: SOFT_DELETE,
+  restore: RESTORE,
+  changePassword: CHANGE_PASSWORD,
+  crashDump: CRASH_DUMP,
   resize: TRANSFER,
   migrate: TRANSFER,
   'live-migration': TRANSFER,
@@ -60,7 +76,8 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
     case 'update':
       return isLiving(state) ? update(state, message.changes, message.caller, facts) : next(state, refuse(notFound(state.id)));
     case 'wake':
-      return isWorking(state) ? looked(state, facts, settings) : confirmWhenDue(state, facts, settings);
+      if (isWorking(state)) return looked(state, facts, settings);
+      return isLiving(state) && isReclaimDue(state, facts) ? reclaim(state, facts, settings) : confirmWhenDue(state, facts, settings);
     case 'guestSeen':
       return isLiving(state) ? powerSeen(state, message, facts, settings) : next(state);
     case 'retry':
@@ -71,6 +88,7 @@ function decideOn(state: InstanceState, message: MessageOf<InstanceProtocol>, fa
     case 'checkHost':
       return isWorking(state) && message.tag === tagOf(state) ? checkHost(state) : next(state);
     case 'placed':
+    case 'grouped':
     case 'addressed':
     case 'claimed':
     case 'ran':
@@ -97,20 +115,23 @@ function takeUp(state: Working, facts: Facts, settings: InstanceSettings): Next<
 
 /** The store refused a commit by one of its rules. */
 export function refused(state: InstanceState, why: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
-  if (why === 'quota') return next(state, refuse(overQuota()));
   if (isWorking(state) && why === 'hostNotProved' && state.record.move) {
     // A word too early changes nothing.
     return isDue(state, facts) ? moveNotProved(state, facts) : next(state);
   }
   if (isWorking(state) && why === 'hostNotProved') return notProved(state, facts, settings);
+  const isPlacing = isWorking(state) && state.record.operation.step === 'place';
+  if (why === 'quota' && !isPlacing) return next(state, refuse(OVER_QUOTA));
   if (!isWorking(state) || state.record.operation.step !== 'place') throw new Error(`a commit was refused: ${why}`);
-  return isDue(state, facts) ? expire(state, facts, settings) : placementRefused(state, why, settings);
+  return isDue(state, facts) ? expire(state, facts, settings) : placementRefused(state, why, facts, settings);
 }
 
 /** Too many crashes: the operation ends with a fault, never in silence. */
-export function giveUp(state: InstanceState, fault: FaultRecord, facts: Facts): Next<InstanceState> {
+export function giveUp(state: InstanceState, fault: FaultRecord, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   if (!isWorking(state)) return next(state);
-  if (state.record.operation.name === 'delete') return gone(state, 'doom', facts);
+  const { name } = state.record.operation;
+  if (name === 'delete') return gone(state, 'doom', facts);
+  if (name === 'softDelete') return softDeleted(state, state.record.powerState, facts, settings);
   const actions = actionEnded(state.record, facts, { fault });
   return next({
     ...change(state, { vmState: 'error', taskState: null, operation: null, fault: { ...fault, at: toIso(facts.nowMs) }, actions }, facts, {
@@ -131,13 +152,15 @@ function expire(state: Working, facts: Facts, settings: InstanceSettings): Next<
 }
 
 type Standing = RecoveryDoorProtocol['hostStanding']['reply'];
-type AnswerMessage = Extract<MessageOf<InstanceProtocol>, { type: 'placed' | 'addressed' | 'claimed' | 'ran' | 'hostStood' }>;
+type AnswerMessage = Extract<MessageOf<InstanceProtocol>, { type: 'placed' | 'grouped' | 'addressed' | 'claimed' | 'ran' | 'hostStood' }>;
 
 function answered(state: InstanceState, message: AnswerMessage, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   if (!isWorking(state) || message.tag !== tagOf(state)) return stale(state, message);
   switch (message.type) {
     case 'placed':
       return placed(state, message.outcome as Outcome<Placed>, facts);
+    case 'grouped':
+      return grouped(state, message.outcome as Outcome<GroupPlaces | null>, settings);
     case 'addressed':
       return addressed(state, message.outcome as Outcome<Nic>, facts);
     case 'claimed':
@@ -168,29 +191,32 @@ function stale(state: InstanceState, _message: AnswerMessage): Next<InstanceStat
 function act(state: Living, verb: Verb, caller: Caller, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   const { record } = state;
   if (record.deleted) return next(state, refuse(notFound(record.id)));
-  if (verb.name === 'delete' && record.operation?.name === 'delete') return next(state, { do: 'replyStored' });
-  const illegal = checkLegal(state, ruleOf(verb), verb.name, caller);
-  if (illegal) return next(state, refuse(illegal));
-  if (verb.name === 'abortMigration' || verb.name === 'forceMigration') return interfere(state, verb, caller, facts, settings);
-  return begin(state, verb, caller, facts, settings);
+  const illegal = checkLegal(state, ruleOf(verb), actionOf(verb), caller);
+  if (isRecordVerb(verb)) return illegal ? next(state, refuse(illegal)) : changeRecord(state, verb, caller, facts);
+  if (verb.name === 'abortMigration' || verb.name === 'forceMigration')
+    return illegal ? next(state, refuse(illegal)) : interfere(state, verb, caller, facts, settings);
+  const name = meantBy(verb, record, settings);
+  if (name === 'nothing') return next(state, { do: 'replyStored' });
+  return illegal ? next(state, refuse(illegal)) : begin(state, verb, name, caller, facts, settings);
 }
 
 function begin(
   state: Living,
   verb: MovingVerb,
+  name: OperationName,
   caller: Pick<Caller, 'userId' | 'projectId' | 'requestId'>,
   facts: Facts,
   settings: InstanceSettings,
 ): Next<InstanceState> {
   const { record } = state;
   const operation: Operation = {
-    name: verb.name,
+    name,
     id: facts.newId(),
-    step: firstStep(verb),
+    step: firstStep(name),
     args: argsOf(verb, record),
     requestId: caller.requestId,
     startedAt: toIso(facts.nowMs),
-    stepDueMs: facts.nowMs + limitOf(verb, settings),
+    stepDueMs: facts.nowMs + limitOf(verb, name, settings),
     attempt: 0,
     excludedHosts: leaves(verb, settings) && record.host !== null ? [record.host] : [],
   };
@@ -199,25 +225,72 @@ function begin(
   // What the replaced operation had in flight is taken back; its answers are stale from here on.
   const takenBack = state.soft.asked ? [releaseAt(state.soft.asked.host, record.id, nextGeneration(record))] : [];
   const opened = opening(record, verb, operation, caller, facts);
-  const changes = { ...opened.changes, operation, taskState: taskOf(verb), actions };
-  const begun = change({ ...state, soft: { ...NO_SOFT, round: state.soft.round + 1 } }, changes, facts, opened.parts) as Working;
-  takenBack.push(...opened.effects);
+  const first = [...(isAnsweredAtEnd(verb) ? [] : [{ do: 'replyStored' } as const]), ...answerWaiter(state.soft), ...takenBack, ...opened.effects];
+  const soft = { ...NO_SOFT, round: state.soft.round + 1, ...(isAnsweredAtEnd(verb) && { waiter: facts.holdReply(), secret: secretOf(verb) }) };
+  const taken = name === 'restore' ? { reclaimAtMs: null } : {};
+  const quota = name === 'restore' ? { quota: quotaAgain(record) } : {};
+  const changes = { ...opened.changes, operation, taskState: taskOf(verb, name), actions, ...taken };
+  const begun = change({ ...state, soft }, changes, facts, { ...opened.parts, ...quota }) as Working;
   // A server that never reached a host needs no host to end: one commit.
-  if (verb.name === 'delete' && record.host === null) {
+  if (name === 'delete' && record.host === null) {
     const ended = gone(begun, 'drop', facts);
-    return next(ended.state, { do: 'replyStored' }, ...takenBack, ...ended.effects);
+    const parts = { ...ended.state.parts, migration: begun.parts.migration ?? null };
+    return next({ ...ended.state, parts }, ...first, ...ended.effects);
   }
   const resumed = resume(begun, facts, settings);
-  return next(resumed.state, { do: 'replyStored' }, ...takenBack, ...resumed.effects);
+  return next(resumed.state, ...first, ...resumed.effects);
+}
+
+/** What a delete does depends on what can be undone; it is accepted again while it runs, and when it is done. */
+function meantBy(verb: MovingVerb, record: Living['record'], { reclaimAfterMs }: InstanceSettings): OperationName | 'nothing' {
+  const running = record.operation?.name;
+  if (verb.name === 'forceDelete') return running === 'delete' ? 'nothing' : 'delete';
+  if (verb.name !== 'delete') return verb.name;
+  if (running === 'delete') return 'nothing';
+  // What is between two places is not kept: the other place is given up at once.
+  if (record.move) return 'delete';
+  if (reclaimAfterMs === 0 || record.launchedAt === null || record.host === null) return 'delete';
+  if (running === 'softDelete' || (record.vmState === 'soft-delete' && running !== 'restore')) return 'nothing';
+  return RESTORABLE.includes(record.vmState) && (running === undefined || STAYS.includes(running)) ? 'softDelete' : 'delete';
+}
+
+/** A server whose guest stands where it did when it is restored: not one that is made anew, moved, or in two places. */
+const RESTORABLE: readonly VmState[] = ['active', 'paused', 'suspended', 'stopped', 'rescued', 'error', 'soft-delete'];
+const STAYS: readonly OperationName[] = [
+  'start',
+  'stop',
+  'reboot',
+  'pause',
+  'unpause',
+  'suspend',
+  'resume',
+  'rescue',
+  'unrescue',
+  'restore',
+  'changePassword',
+  'crashDump',
+];
+
+function isAnsweredAtEnd(verb: MovingVerb): boolean {
+  return verb.name === 'changePassword' || verb.name === 'crashDump';
+}
+
+function secretOf(verb: MovingVerb): string | null {
+  return verb.name === 'changePassword' ? verb.password : null;
 }
 
 function update(state: Living, changes: InstanceChanges, caller: Caller, facts: Facts): Next<InstanceState> {
   if (state.record.deleted) return next(state, refuse(notFound(state.record.id)));
-  const illegal = checkLegal(state, changes.metadata ? 'metadata' : changes.tags ? 'tags' : 'update', 'update', caller);
+  const illegal = checkLegal(state, changedRule(changes), 'update', caller);
   if (illegal) return next(state, refuse(illegal));
   const changed = applyChanges(state.record, changes);
   if (changed instanceof Fault) return next(state, refuse(changed.toRecord()));
   return next(change(state, changed, facts), { do: 'replyStored' });
+}
+
+function changedRule(changes: InstanceChanges): RuleName {
+  for (const name of ['metadata', 'tags', 'securityGroups', 'guestPassword'] as const) if (changes[name] !== undefined) return name;
+  return 'update';
 }
 
 /** Why a verb may not begin now, as the API says it; undefined when it may. */
@@ -228,8 +301,8 @@ function checkLegal(state: Living, rule: RuleName, verb: string, caller: Caller)
   return illegal ? new Fault('conflict', 'server.state', refusalText(verb, record.id, illegal)).toRecord() : undefined;
 }
 
-function firstStep(verb: MovingVerb): string {
-  switch (verb.name) {
+function firstStep(name: OperationName): string {
+  switch (name) {
     case 'delete':
     case 'confirmResize':
       return 'destroy';
@@ -241,7 +314,7 @@ function firstStep(verb: MovingVerb): string {
     case 'revertResize':
       return 'check';
     default:
-      return verb.name;
+      return name;
   }
 }
 
@@ -254,6 +327,7 @@ function argsOf(verb: MovingVerb, { vmState, host }: Living['record']): Operatio
   if (verb.name === 'reboot') return { kind: verb.kind };
   if (verb.name === 'migrate' || verb.name === 'live-migration')
     return { ...(verb.target !== null && { target: verb.target }), ...('force' in verb && verb.force && { forcedHost: true }) };
+  if (verb.name === 'rescue') return rescueArgs(verb.boot);
   if (verb.name !== 'evacuate') return {};
   const { target, force, stopped } = verb;
   return { source: host, stopped: stopped || vmState === 'stopped', ...(target !== null && { target, forcedHost: force }) };
@@ -263,7 +337,12 @@ function ruleOf(verb: Verb): RuleName {
   return verb.name === 'reboot' ? (verb.kind === 'soft' ? 'rebootSoft' : 'rebootHard') : verb.name;
 }
 
-function taskOf(verb: MovingVerb): TaskState {
+/** As the refusal names it. */
+function actionOf(verb: Verb): string {
+  return verb.name === 'crashDump' ? 'trigger_crash_dump' : verb.name;
+}
+
+function taskOf(verb: MovingVerb, name: OperationName): TaskState | null {
   switch (verb.name) {
     case 'start':
       return 'powering-on';
@@ -272,7 +351,26 @@ function taskOf(verb: MovingVerb): TaskState {
     case 'reboot':
       return verb.kind === 'soft' ? 'rebooting' : 'rebooting_hard';
     case 'delete':
-      return 'deleting';
+    case 'forceDelete':
+      return name === 'softDelete' ? 'soft-deleting' : 'deleting';
+    case 'pause':
+      return 'pausing';
+    case 'unpause':
+      return 'unpausing';
+    case 'suspend':
+      return 'suspending';
+    case 'resume':
+      return 'resuming';
+    case 'rescue':
+      return 'rescuing';
+    case 'unrescue':
+      return 'unrescuing';
+    case 'restore':
+      return 'restoring';
+    case 'changePassword':
+      return 'updating_password';
+    case 'crashDump':
+      return null;
     case 'evacuate':
       return 'rebuilding';
     case 'resize':
@@ -289,8 +387,9 @@ function taskOf(verb: MovingVerb): TaskState {
   }
 }
 
-function limitOf(verb: MovingVerb, settings: InstanceSettings): number {
-  if (verb.name === 'delete' || verb.name === 'confirmResize') return settings.destroyLimitMs;
+function limitOf(verb: MovingVerb, name: OperationName, settings: InstanceSettings): number {
+  if (name === 'delete' || name === 'confirmResize') return settings.destroyLimitMs;
+  if (verb.name === 'suspend' || verb.name === 'resume' || verb.name === 'rescue' || verb.name === 'unrescue') return settings.spawnLimitMs;
   if (['evacuate', 'resize', 'migrate', 'live-migration'].includes(verb.name)) return settings.placeLimitMs;
   if (verb.name === 'stop') return settings.stopGraceMs + settings.powerLimitMs;
   if (verb.name === 'reboot' && verb.kind === 'soft') return settings.rebootGraceMs + settings.powerLimitMs;
@@ -303,17 +402,13 @@ function confirmWhenDue(state: InstanceState, facts: Facts, settings: InstanceSe
   const dueMs = confirmDueMs(state.record);
   if (dueMs === null || facts.nowMs < dueMs) return next(state);
   const { userId, projectId } = state.record;
-  const begun = begin(state, { name: 'confirmResize' }, { userId, projectId, requestId: `req-${facts.newId()}` }, facts, settings);
+  const begun = begin(state, { name: 'confirmResize' }, 'confirmResize', { userId, projectId, requestId: `req-${facts.newId()}` }, facts, settings);
   return next(begun.state, ...begun.effects.filter((effect) => effect.do !== 'replyStored'));
 }
 
 /** What was offered may not be given any more: it is asked for anew. */
 function withoutWay(state: Working): Working {
   return state.soft.way === null ? state : (soften(state, { way: null }) as Working);
-}
-
-function overQuota(): FaultRecord {
-  return new Fault('overQuota', 'quota.resize', 'Quota exceeded for cores, ram: the new size does not fit into what is left.').toRecord();
 }
 
 function calledOff(verb: string): FaultRecord {
@@ -323,6 +418,9 @@ function calledOff(verb: string): FaultRecord {
 function notFound(id: string): FaultRecord {
   return new Fault('notFound', 'server.unknown', `Instance ${id} could not be found.`).toRecord();
 }
+
+/** The figures are the door's to tell. */
+const OVER_QUOTA = new Fault('overQuota', 'quota.exceeded', 'Quota exceeded for the resources of the server.').toRecord();
 
 function refuse(fault: FaultRecord): { do: 'refuse'; fault: FaultRecord } {
   return { do: 'refuse', fault };

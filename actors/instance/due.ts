@@ -4,11 +4,20 @@
  * than any step may last is noted anew.
  */
 import type { Facts } from '../../runtime/actor/kind.ts';
+import type { InstanceRecord } from '../model/instance.ts';
 import type { InstanceSettings } from './settings.ts';
+import { confirmDueMs } from './moves.ts';
 import { change, type Working } from './state.ts';
 
 export function isDue({ record }: Working, facts: Facts): boolean {
   return facts.nowMs >= record.operation.stepDueMs;
+}
+
+/** When whoever owns the shard has to look at the row: its open step ends, or what waits in it does. */
+export function dueAtMs(record: InstanceRecord): number | null {
+  if (record.operation) return record.operation.stepDueMs;
+  const waiting = [confirmDueMs(record), record.reclaimAtMs ?? null].filter((ms) => ms !== null);
+  return waiting.length === 0 ? null : Math.min(...waiting);
 }
 
 /** The state with a due time that can be: the same state when it has one. */

@@ -1,7 +1,8 @@
 /** From an instance's record to what a driver needs to make its guest. Pure. */
-import type { GuestImage, GuestSpec } from '../../drivers/driver.ts';
+import type { GuestImage, GuestSpec, RescueDisk } from '../../drivers/driver.ts';
 import type { ImageRef } from '../model/image.ts';
 import type { InstanceRecord } from '../model/instance.ts';
+import type { RescueBoot } from './messages.ts';
 
 /** The name on the hypervisor: `instance-0000002a`. */
 export function guestName(number: number): string {
@@ -33,6 +34,10 @@ export function toGuestSpec(record: InstanceRecord): GuestSpec {
     ...(record.kernel && { kernel: toGuestImage(record.kernel) }),
     ...(record.ramdisk && { ramdisk: toGuestImage(record.ramdisk) }),
   };
+}
+
+export function toRescue({ image, kernel, ramdisk }: RescueBoot): RescueDisk {
+  return { image: toGuestImage(image), ...(kernel && { kernel: toGuestImage(kernel) }), ...(ramdisk && { ramdisk: toGuestImage(ramdisk) }) };
 }
 
 function toGuestImage(image: ImageRef): GuestImage {

@@ -3,7 +3,7 @@ import { defineKind, type ActorKind } from '../../runtime/actor/kind.ts';
 import type { InstanceParts } from '../model/commit.ts';
 import { eventOf } from '../model/events-of.ts';
 import type { InstanceRecord } from '../model/instance.ts';
-import { confirmDueMs } from './moves.ts';
+import { dueAtMs } from './due.ts';
 import { decide, giveUp, recover, refused } from './decide.ts';
 import type { InstanceProtocol } from './messages.ts';
 import { parseInstanceMessage } from './parse.ts';
@@ -24,14 +24,14 @@ export function instanceKind(settings: InstanceSettings): ActorKind {
     decide: (state, message, facts) => decide(state, message, facts, settings),
     recover: (state, facts) => recover(state, facts, settings),
     refused: (state, why, facts) => refused(state, why, facts, settings),
-    giveUp: (state, fault, facts) => giveUp(state, fault.toRecord(), facts),
+    giveUp: (state, fault, facts) => giveUp(state, fault.toRecord(), facts, settings),
     recordOf: (state) => state.record,
     withRecord: (state, record) => ({ ...state, record }),
     withCommands: (record, commands) => ({ ...record, commands }),
     isIdle: (state) => !state.record?.operation,
     commitOf: (before, after, state) => {
       const parts: InstanceParts = { ...state.parts, event: eventOf(before, after) };
-      return { parts, open: after.operation !== null, dueAtMs: after.operation?.stepDueMs ?? confirmDueMs(after) };
+      return { parts, open: after.operation !== null, dueAtMs: dueAtMs(after) };
     },
   });
 }

@@ -5,6 +5,7 @@
 import type { Answer } from '../../runtime/actor/effect.ts';
 import type { Ref } from '../../runtime/actor/address.ts';
 import { refTo } from '../../runtime/actor/address.ts';
+import type { ImageRef } from '../model/image.ts';
 import type { InstanceRecord, Stored } from '../model/instance.ts';
 import type { Flavor } from '../model/flavor.ts';
 import type { PowerState } from '../model/server-state.ts';
@@ -13,7 +14,26 @@ export type Caller = { readonly userId: string; readonly projectId: string; read
 
 export type Snapshot = Stored<InstanceRecord>;
 
+/** What a rescued server boots instead of its own disk. */
+export type RescueBoot = { readonly image: ImageRef; readonly kernel: ImageRef | null; readonly ramdisk: ImageRef | null };
+
+/** Verbs that change the record alone: done with one commit. */
+export type RecordVerb =
+  | { readonly name: 'lock'; readonly reason: string | null }
+  /** `override`: the caller may undo a lock that is somebody else's. */
+  | { readonly name: 'unlock'; readonly override: boolean }
+  | { readonly name: 'resetState'; readonly to: 'active' | 'error' };
+
 export type Verb =
+  | RecordVerb
+  | { readonly name: 'pause' | 'unpause' | 'suspend' | 'resume' | 'unrescue' | 'restore' }
+  /** null: what the server itself was made from. */
+  | { readonly name: 'rescue'; readonly boot: RescueBoot | null }
+  /** Answered when it has ended: the record's history tells how. The password is nowhere stored. */
+  | { readonly name: 'changePassword'; readonly password: string }
+  | { readonly name: 'crashDump' }
+  /** For good, also where a delete can be undone for a while. */
+  | { readonly name: 'forceDelete' }
   | { readonly name: 'start' }
   | { readonly name: 'stop' }
   | { readonly name: 'reboot'; readonly kind: 'soft' | 'hard' }
@@ -39,6 +59,9 @@ export type InstanceChanges = {
   readonly accessIpV6?: string | null;
   readonly metadata?: MapChange;
   readonly tags?: ListChange;
+  readonly securityGroups?: ListChange;
+  /** null: what the guest posted is forgotten. */
+  readonly guestPassword?: string | null;
 };
 
 /** Of what is there when the change is made, so that two changes side by side both count. `replace` comes first. */
@@ -68,6 +91,7 @@ export type InstanceProtocol = {
 
   // Its own: answers to what it asked, and timers.
   placed: { body: Omit<Answer, 'type'>; reply: undefined };
+  grouped: { body: Omit<Answer, 'type'>; reply: undefined };
   addressed: { body: Omit<Answer, 'type'>; reply: undefined };
   claimed: { body: Omit<Answer, 'type'>; reply: undefined };
   ran: { body: Omit<Answer, 'type'>; reply: undefined };

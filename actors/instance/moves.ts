@@ -13,7 +13,7 @@ import type { Move } from '../model/move.ts';
 import type { MigrationWrite } from '../model/migration.ts';
 import { finishedAction, type Operation } from '../model/operation.ts';
 import type { Refusal, Verb as RuleName } from '../model/server-state.ts';
-import type { Caller, Verb } from './messages.ts';
+import type { Caller, RecordVerb, Verb } from './messages.ts';
 import { evacuationOf, migrationOf } from './migrations.ts';
 import { lookAt, releaseAt } from './operations/create.ts';
 import { unplaced } from './operations/move-ends.ts';
@@ -23,12 +23,12 @@ import type { InstanceSettings } from './settings.ts';
 import { change, next, type InstanceState, type Living, type Parts, type Working } from './state.ts';
 
 /** Verbs that begin an operation. */
-export type MovingVerb = Exclude<Verb, { readonly name: 'abortMigration' | 'forceMigration' }>;
+export type MovingVerb = Exclude<Verb, RecordVerb | { readonly name: 'abortMigration' | 'forceMigration' }>;
 
 type By = Pick<Caller, 'userId' | 'projectId' | 'requestId'>;
-type Opening = { readonly changes: Partial<InstanceRecord>; readonly parts: Partial<Parts>; readonly effects: readonly Effect[] };
+export type Opening = { readonly changes: Partial<InstanceRecord>; readonly parts: Partial<Parts>; readonly effects: readonly Effect[] };
 
-const NOTHING: Opening = { changes: {}, parts: {}, effects: [] };
+export const NOTHING: Opening = { changes: {}, parts: {}, effects: [] };
 
 /** What the commit that accepts a verb changes besides the operation. */
 export function opening(record: InstanceRecord, verb: MovingVerb, operation: Operation, by: By, facts: Facts): Opening {
@@ -44,6 +44,7 @@ export function opening(record: InstanceRecord, verb: MovingVerb, operation: Ope
       return { ...NOTHING, parts: { migration: migrationOf(record.move, status, facts) } };
     }
     case 'delete':
+    case 'forceDelete':
       if (record.move) return leftOver(record, record.move, record.vmState === 'resized' ? 'confirmed' : 'error', facts);
       return { ...NOTHING, parts: { migration: calledOff(record, facts) } };
     case 'evacuate': {
@@ -58,7 +59,7 @@ export function opening(record: InstanceRecord, verb: MovingVerb, operation: Ope
 }
 
 /** Of an evacuation that another operation replaces. */
-function calledOff(record: InstanceRecord, facts: Facts): MigrationWrite | null {
+export function calledOff(record: InstanceRecord, facts: Facts): MigrationWrite | null {
   return record.operation?.name === 'evacuate' ? evacuationOf({ record } as Working, 'cancelled', record.host, facts) : null;
 }
 
@@ -96,7 +97,7 @@ function moveBegins(record: InstanceRecord, verb: Begins, by: By, facts: Facts):
 }
 
 /** Nobody goes back to the other place: what is there is doomed, and its host has to confirm its end. */
-function leftOver(record: InstanceRecord, move: Move, status: 'confirmed' | 'error', facts: Facts): Opening {
+export function leftOver(record: InstanceRecord, move: Move, status: 'confirmed' | 'error', facts: Facts): Opening {
   const { standby } = move;
   const over = withoutMove(record);
   return {
@@ -115,7 +116,23 @@ export function confirmDueMs({ vmState, move }: InstanceRecord): number | null {
   return vmState === 'resized' ? (move?.confirmDueMs ?? null) : null;
 }
 
-const FREE: ReadonlySet<RuleName> = new Set(['delete', 'evacuate', 'update', 'metadata', 'tags', 'abortMigration', 'forceMigration']);
+const FREE: ReadonlySet<RuleName> = new Set([
+  'delete',
+  'evacuate',
+  'update',
+  'metadata',
+  'tags',
+  'abortMigration',
+  'forceMigration',
+  'forceDelete',
+  'lock',
+  'unlock',
+  'resetState',
+  'network',
+  'securityGroups',
+  'guestPassword',
+  'crashDump',
+]);
 
 /** Beyond the table: only a server that holds two claims is confirmed or reverted, and it does nothing else. */
 export function moveRefusal(rule: RuleName, { vmState, taskState, move, operation }: InstanceRecord): Refusal | undefined {

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { ActorKind } from '../../runtime/actor/kind.ts';
 import {
   FLAVOR,
+  IMAGE_REF,
   listUpTo,
   LONG_TEXT,
   NAME,
@@ -21,7 +22,7 @@ import {
   type Bodies,
   type Shape,
 } from '../model/parse.ts';
-import type { Caller, InstanceChanges, InstanceProtocol, ListChange, MapChange, Verb } from './messages.ts';
+import type { Caller, InstanceChanges, InstanceProtocol, ListChange, MapChange, RescueBoot, Verb } from './messages.ts';
 
 type FromOthers = 'get' | 'act' | 'update' | 'wake' | 'guestSeen' | 'hostLost';
 
@@ -31,11 +32,19 @@ const ADDRESS_TEXT_MAX = 64;
 
 const CALLER = z.strictObject({ userId: NAME, projectId: NAME, isAdmin: z.boolean(), requestId: WORD } satisfies Shape<Caller>);
 
+const RESCUE_BOOT = z.strictObject({ image: IMAGE_REF, kernel: IMAGE_REF.nullable(), ramdisk: IMAGE_REF.nullable() } satisfies Shape<RescueBoot>);
+
 const VERB = z.discriminatedUnion('name', [
   z.strictObject({ name: z.literal('start') }),
   z.strictObject({ name: z.literal('stop') }),
   z.strictObject({ name: z.literal('reboot'), kind: z.enum(['soft', 'hard']) }),
   z.strictObject({ name: z.literal('delete') }),
+  z.strictObject({ name: z.enum(['pause', 'unpause', 'suspend', 'resume', 'unrescue', 'restore', 'crashDump', 'forceDelete']) }),
+  z.strictObject({ name: z.literal('rescue'), boot: RESCUE_BOOT.nullable() }),
+  z.strictObject({ name: z.literal('changePassword'), password: LONG_TEXT }),
+  z.strictObject({ name: z.literal('lock'), reason: NAME.nullable() }),
+  z.strictObject({ name: z.literal('unlock'), override: z.boolean() }),
+  z.strictObject({ name: z.literal('resetState'), to: z.enum(['active', 'error']) }),
   z.strictObject({ name: z.literal('evacuate'), target: WORD.nullable(), force: z.boolean(), stopped: z.boolean() }),
   z.strictObject({ name: z.literal('resize'), flavor: FLAVOR, diskConfig: z.enum(['AUTO', 'MANUAL']).nullable() }),
   z.strictObject({ name: z.literal('migrate'), target: WORD.nullable() }),
@@ -69,6 +78,8 @@ const CHANGES = z.strictObject({
   accessIpV6: textUpTo(ADDRESS_TEXT_MAX).nullable().exactOptional(),
   metadata: MAP_CHANGE.exactOptional(),
   tags: LIST_CHANGE.exactOptional(),
+  securityGroups: LIST_CHANGE.exactOptional(),
+  guestPassword: LONG_TEXT.nullable().exactOptional(),
 } satisfies Shape<InstanceChanges>);
 
 const BODIES = {

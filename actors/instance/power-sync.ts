@@ -1,12 +1,13 @@
 /**
  * What a power state that nobody asked for means: a guest that went down by itself is a stopped server, one that came
- * up although it is stopped is stopped again. While an operation runs it decides, not this.
+ * up although it is stopped is stopped again, and so is one whose memory was saved behind our back. Pausing is only noted. While an operation runs it decides, not this.
  */
 import type { Facts, Next } from '../../runtime/actor/kind.ts';
 import { toIso } from '../../runtime/base/clock.ts';
 import type { Operation } from '../model/operation.ts';
 import type { PowerState } from '../model/server-state.ts';
 import { STOP } from './operations/power.ts';
+import { turnOffAgain } from './operations/soft-delete.ts';
 import type { InstanceSettings } from './settings.ts';
 import { actionBegun, change, next, type InstanceState, type Living, type Working } from './state.ts';
 
@@ -22,7 +23,11 @@ export function powerSeen(state: Living, seen: Seen, facts: Facts, settings: Ins
   if (record.vmState === 'active' && DOWN.includes(seen.power)) {
     return next(change(state, { vmState: 'stopped', powerState: seen.power }, facts));
   }
+  if (record.vmState === 'paused' && DOWN.includes(seen.power)) return next(change(state, { vmState: 'stopped', powerState: seen.power }, facts));
+  // Its memory was saved without us: what was saved cannot be what the user left.
+  if (record.vmState === 'active' && seen.power === 'suspended') return stopAgain(state, seen.power, facts, settings);
   if (record.vmState === 'stopped' && UP.includes(seen.power)) return stopAgain(state, seen.power, facts, settings);
+  if (record.vmState === 'soft-delete' && UP.includes(seen.power)) return turnOffAgain(state, seen.power, facts, settings);
   return record.powerState === seen.power ? next(state) : next(change(state, { powerState: seen.power }, facts));
 }
 

@@ -21,6 +21,8 @@ export type InstanceSettings = {
   /** Whether a server may get its new size where it is. */
   readonly resizeToSameHost: boolean;
   readonly schedulerSlices: number;
+  /** How long a deleted server can be restored; 0: not at all. */
+  readonly reclaimAfterMs: number;
   /** Nobody who deletes waits for a host that is silent for longer. */
   readonly hostSilentMs: number;
 };
@@ -37,6 +39,7 @@ export const INSTANCE_DEFAULTS: InstanceSettings = {
   moveLimitMs: 3_600_000,
   resizeConfirmMs: 0,
   resizeToSameHost: true,
+  reclaimAfterMs: 0,
   schedulerSlices: 1,
   hostSilentMs: 15_000,
 };

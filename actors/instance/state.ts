@@ -10,8 +10,9 @@ import type { MigrationWrite } from '../model/migration.ts';
 import type { InstanceRecord } from '../model/instance.ts';
 import { beginAction, type ActionEvent, type ActionRecord, type Operation } from '../model/operation.ts';
 import type { Bid, Explanation } from '../model/placement.ts';
+import type { GroupPlaces } from '../model/server-group.ts';
 import type { Facts, Next } from '../../runtime/actor/kind.ts';
-import type { Effect } from '../../runtime/actor/effect.ts';
+import type { Effect, ReplyHandle } from '../../runtime/actor/effect.ts';
 import { toIso } from '../../runtime/base/clock.ts';
 import type { FaultRecord, Json } from '../../runtime/base/fault.ts';
 
@@ -40,10 +41,15 @@ export type Soft = {
   readonly nicsLeft: number;
   /** The host that is being asked for a claim. */
   readonly asked: Bid | null;
+  /** Who waits for the end of the operation; and what it needs that must not be stored. */
+  readonly waiter: ReplyHandle | null;
+  readonly secret: string | null;
   /** When the schedulers first said that they know no host that could be meant, until one is known. */
   readonly noHostsMs: number | null;
   /** Where the source gives the disk that is to be fetched. */
   readonly way: DiskWay | null;
+  /** Where the others of its group are, as far as this round knows; null: not asked, or no group. */
+  readonly group: GroupPlaces | null;
 };
 
 export const NO_SOFT: Soft = {
@@ -56,8 +62,11 @@ export const NO_SOFT: Soft = {
   nics: [],
   nicsLeft: 0,
   asked: null,
+  waiter: null,
+  secret: null,
   noHostsMs: null,
   way: null,
+  group: null,
 };
 
 export type InstanceState = {
@@ -72,7 +81,8 @@ export type Living = InstanceState & { readonly record: InstanceRecord };
 /** One with an open operation. */
 export type Working = Living & { readonly record: InstanceRecord & { readonly operation: Operation } };
 
-const ACTIONS_MAX = 30;
+/** Entries of the history that are kept with the record. */
+export const ACTIONS_MAX = 30;
 
 export function next(state: InstanceState, ...effects: readonly Effect[]): Next<InstanceState> {
   return { state, effects };

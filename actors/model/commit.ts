@@ -7,7 +7,10 @@ import type { Resources } from './resources.ts';
 import type { StatusEvent } from './event.ts';
 
 export type ClaimChange =
-  /** Records a granted claim: refused when the host's epoch moved (`hostEpoch`) or its counters are full (`hostFull`). */
+  /**
+   * Records a granted claim: refused when the host's epoch moved (`hostEpoch`), its counters are full (`hostFull`), or
+   * the server's group forbids that host as its members stand now (`groupPolicy`).
+   */
   | { readonly op: 'add'; readonly generation: number; readonly host: string; readonly hostEpoch: number; readonly need: Resources; readonly standby?: true }
   /** The standby claim of that generation becomes the active one, which becomes standby, when it is there still. Refused (`claimGone`) when it is no standby claim of that host. */
   | { readonly op: 'activate'; readonly generation: number; readonly host: string }
@@ -33,5 +36,5 @@ export type InstanceParts = {
   readonly event: Omit<StatusEvent, 'revision'> | null;
 };
 
-/** Why the store refuses a commit; `epoch` and `version` are fences, the rest are for the actor to decide on. */
-export type RefusedWhy = 'epoch' | 'version' | 'hostEpoch' | 'hostFull' | 'hostGone' | 'hostNotProved' | 'claimGone' | 'addressTaken' | 'quota';
+/** Why the store refuses a commit; `epoch` and `version` are fences, the rest are for the actor to decide on. `quota`: of addresses. */
+export type RefusedWhy = 'epoch' | 'version' | 'hostEpoch' | 'hostFull' | 'hostGone' | 'hostNotProved' | 'claimGone' | 'groupPolicy' | 'addressTaken' | 'quota';

@@ -57,11 +57,19 @@ export type InstanceRecord = {
   readonly generationTop?: number;
   /** Present while the server holds two claims: see model/move.ts. */
   readonly move?: Move | null;
+  /** The server group it was made in; absent or null when none. It never changes. */
+  readonly group?: { readonly id: string } | null;
+  /** What the guest posted as its password, encrypted with the user's key; absent or null when it posted none. */
+  readonly guestPassword?: string | null;
   /** Networks asked for, with the address wanted there; `nics` are what came of it. */
   readonly wantedNetworks: readonly { readonly networkId: string; readonly address: string | null }[];
   readonly nics: readonly Nic[];
   readonly locked: boolean;
   readonly lockedReason: string | null;
+  /** Whose lock it is. Left out of rows that are older than it: nobody's. */
+  readonly lockedBy?: 'owner' | 'admin' | null;
+  /** Of a soft-deleted server: wall milliseconds after which it is deleted for good. While it stands, no quota is used. */
+  readonly reclaimAtMs?: number | null;
   readonly fault: (FaultRecord & { readonly at: string }) | null;
   readonly operation: Operation | null;
   /** Newest last; at most 30 are kept with the record. */

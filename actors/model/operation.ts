@@ -16,6 +16,16 @@ export const OPERATIONS = [
   'confirmResize',
   'revertResize',
   'live-migration',
+  'pause',
+  'unpause',
+  'suspend',
+  'resume',
+  'rescue',
+  'unrescue',
+  'softDelete',
+  'restore',
+  'changePassword',
+  'crashDump',
 ] as const;
 export type OperationName = (typeof OPERATIONS)[number];
 
@@ -73,13 +83,35 @@ const ACTION_EVENT: Record<OperationName, string> = {
   confirmResize: 'compute_confirm_resize',
   revertResize: 'compute_revert_resize',
   'live-migration': 'compute_live_migration',
+  pause: 'compute_pause_instance',
+  unpause: 'compute_unpause_instance',
+  suspend: 'compute_suspend_instance',
+  resume: 'compute_resume_instance',
+  rescue: 'compute_rescue_instance',
+  unrescue: 'compute_unrescue_instance',
+  softDelete: 'compute_soft_delete_instance',
+  restore: 'compute_restore_instance',
+  changePassword: 'compute_set_admin_password',
+  crashDump: 'compute_trigger_crash_dump',
 };
+
+/** Where the action that users know has another name than the operation. */
+const ACTION_NAME: { readonly [name in OperationName]?: string } = { softDelete: 'delete', crashDump: 'trigger_crash_dump' };
 
 /** The history entry of an operation that begins. */
 export function beginAction(operation: Operation, by: { userId: string; projectId: string }, host: string | null): ActionRecord {
   const { name, requestId, startedAt } = operation;
   const event: ActionEvent = { event: ACTION_EVENT[name], startedAt, finishedAt: null, result: null, host, fault: null };
-  return { requestId, action: name, userId: by.userId, projectId: by.projectId, startedAt, updatedAt: startedAt, message: null, events: [event] };
+  return {
+    requestId,
+    action: ACTION_NAME[name] ?? name,
+    userId: by.userId,
+    projectId: by.projectId,
+    startedAt,
+    updatedAt: startedAt,
+    message: null,
+    events: [event],
+  };
 }
 
 /** The history with an entry that begins and ends at once, beside what runs. */

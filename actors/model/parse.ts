@@ -5,12 +5,14 @@
  * Nothing here may depend on who asks: rights are looked at elsewhere.
  */
 import { z } from 'zod';
-import type { GuestImage, GuestNic, GuestSpec, HostInventory } from '../../drivers/driver.ts';
+import type { GuestImage, GuestNic, GuestSpec, HostInventory, RescueDisk } from '../../drivers/driver.ts';
 import { Fault, type Json } from '../../runtime/base/fault.ts';
 import { UUID } from '../../runtime/base/ids.ts';
 import type { Flavor } from './flavor.ts';
+import type { ImageRef } from './image.ts';
 import type { HostReport, PlacementRequest } from './placement.ts';
 import type { Resources } from './resources.ts';
+import { GROUP_POLICIES, type GroupPlaces } from './server-group.ts';
 import { POWER_STATES, type PowerState } from './server-state.ts';
 
 /** A schema for each member, optional ones too: a member that is forgotten does not compile. */
@@ -164,7 +166,7 @@ export const JSON_MAP = bounded<{ readonly [key: string]: Json }>();
 
 export const HASH = z.strictObject({ algorithm: z.enum(['sha512', 'sha256', 'md5']), hex: z.string().regex(/^[0-9a-fA-F]{1,128}$/) }).nullable();
 
-const GUEST_IMAGE = z.strictObject({
+export const GUEST_IMAGE = z.strictObject({
   id: WORD,
   diskFormat: NAME,
   sizeBytes: COUNT,
@@ -216,6 +218,30 @@ export const FLAVOR = z.strictObject({
   extraSpecs: TEXT_MAP,
 } satisfies Shape<Flavor>);
 
+const GROUP_PLACES = z.strictObject({
+  policy: z.enum(GROUP_POLICIES),
+  perHost: COUNT,
+  hosts: z.record(WORD, COUNT),
+} satisfies Shape<GroupPlaces>);
+
+export const RESCUE_DISK = z.strictObject({
+  image: GUEST_IMAGE,
+  kernel: GUEST_IMAGE.exactOptional(),
+  ramdisk: GUEST_IMAGE.exactOptional(),
+} satisfies Shape<RescueDisk>);
+
+export const IMAGE_REF = z.strictObject({
+  id: WORD,
+  name: NAME,
+  diskFormat: NAME,
+  containerFormat: NAME,
+  sizeBytes: COUNT,
+  hash: HASH,
+  minDiskGiB: COUNT,
+  minMemoryMiB: COUNT,
+  properties: TEXT_MAP,
+} satisfies Shape<ImageRef>);
+
 export const PLACEMENT_REQUEST = z.strictObject({
   instanceId: UUID_TEXT,
   projectId: NAME,
@@ -228,6 +254,7 @@ export const PLACEMENT_REQUEST = z.strictObject({
   extraSpecs: TEXT_MAP,
   imageProperties: TEXT_MAP,
   hints: bounded<PlacementRequest['hints']>(),
+  group: GROUP_PLACES.exactOptional(),
 } satisfies Shape<PlacementRequest>);
 
 /** Type, version and architecture are empty before the host has looked at its hypervisor. */

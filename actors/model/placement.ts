@@ -1,5 +1,6 @@
 /** Placement: what is asked, offered, granted and refused. */
 import type { Resources } from './resources.ts';
+import type { GroupPlaces } from './server-group.ts';
 
 export type PlacementRequest = {
   readonly instanceId: string;
@@ -15,6 +16,8 @@ export type PlacementRequest = {
   readonly extraSpecs: { readonly [key: string]: string };
   readonly imageProperties: { readonly [key: string]: string };
   readonly hints: { readonly [key: string]: unknown };
+  /** Of a server in a group: where the others are. */
+  readonly group?: GroupPlaces;
 };
 
 /** What one slice offers: a host, how good it is (higher is better), and the state it saw. */

@@ -44,6 +44,14 @@ export const TASK_STATES = [
   'rebuild_spawning',
   'deleting',
   'soft-deleting',
+  'pausing',
+  'unpausing',
+  'suspending',
+  'resuming',
+  'rescuing',
+  'unrescuing',
+  'updating_password',
+  'restoring',
 ] as const;
 export type TaskState = (typeof TASK_STATES)[number];
 
@@ -139,10 +147,24 @@ export const ALLOWED = {
   rebootSoft: { vm: ['active'], task: 'none', launched: true, lock: true },
   rebootHard: {
     vm: ['active', 'stopped', 'paused', 'suspended', 'error'],
-    task: ['rebooting', 'reboot_pending', 'reboot_started', 'rebooting_hard'],
+    task: ['rebooting', 'reboot_pending', 'reboot_started', 'rebooting_hard', 'pausing', 'unpausing', 'suspending', 'resuming'],
     launched: true,
     lock: true,
   },
+  pause: { vm: ['active'], task: 'none', launched: true, lock: true },
+  unpause: { vm: ['paused'], task: 'none', launched: true, lock: true },
+  suspend: { vm: ['active'], task: 'none', launched: true, lock: true },
+  resume: { vm: ['suspended'], task: 'none', launched: true, lock: true },
+  rescue: { vm: ['active', 'stopped', 'error'], task: 'none', launched: true, lock: true },
+  unrescue: { vm: ['rescued'], task: 'none', launched: true, lock: true },
+  changePassword: { vm: ['active'], task: 'none', launched: true, lock: true },
+  crashDump: { vm: ['active', 'paused', 'rescued', 'resized', 'error'], task: 'none', launched: true, lock: true },
+  restore: { vm: ['soft-delete'], task: 'none', launched: true, lock: true },
+  forceDelete: { vm: 'any', task: 'any', launched: false, lock: true },
+  lock: { vm: 'any', task: 'any', launched: false, lock: false },
+  unlock: { vm: 'any', task: 'any', launched: false, lock: false },
+  resetState: { vm: 'any', task: 'any', launched: false, lock: false },
+  network: { vm: 'any', task: 'any', launched: false, lock: true },
   // Whatever else runs was running on a host that is dead; but a delete wins, and an evacuation is not begun twice.
   evacuate: { vm: ['active', 'stopped', 'error'], task: TASKS_OF_A_HOST, launched: true, hostless: true, lock: false },
   resize: { vm: ['active', 'stopped'], task: 'none', launched: true, lock: true },
@@ -156,6 +178,8 @@ export const ALLOWED = {
   delete: { vm: 'any', task: 'any', launched: false, lock: true },
   update: { vm: 'any', task: 'any', launched: false, lock: true },
   metadata: { vm: ['active', 'paused', 'suspended', 'stopped'], task: 'any', launched: false, lock: true },
+  securityGroups: { vm: 'any', task: 'any', launched: false, lock: false },
+  guestPassword: { vm: 'any', task: 'any', launched: false, lock: false },
   tags: { vm: ['active', 'paused', 'suspended', 'stopped'], task: 'any', launched: false, lock: false },
 } as const satisfies Record<string, Rule>;
 export type Verb = keyof typeof ALLOWED;

@@ -4,6 +4,7 @@
  */
 import { minus, type Resources } from '../model/resources.ts';
 import type { Bid, Explanation, PlacementRequest } from '../model/placement.ts';
+import { GROUP_FILTERS } from './filters/all.ts';
 import type { Candidate, Filter } from './filters/filter.ts';
 import type { SchedulerState } from './state.ts';
 import type { Weigher } from './weighers/weigher.ts';
@@ -31,20 +32,20 @@ export function bidFor(
     if (failed === undefined) left.push(candidate);
     else removed[failed] = (removed[failed] ?? 0) + 1;
   }
-  const bids = best(score(left, choice.weighers), wanted, chance);
+  const bids = best(score(left, request, choice.weighers), wanted, chance);
   return { bids, explanation: { considered: state.hosts.size, removed, bids } };
 }
 
 function failing(candidate: Candidate, request: PlacementRequest, filters: readonly Filter[]): string | undefined {
-  // A forced host (`zone:host` of an administrator) is asked nothing but whether it is the one.
-  if (request.skipFilters) return candidate.report.host === request.onlyHost ? undefined : 'RequestedHostFilter';
-  return filters.find((filter) => !filter.passes(candidate, request))?.name;
+  // A forced host (`zone:host` of an administrator) is asked nothing but whether it is the one, and what its group says.
+  if (request.skipFilters && candidate.report.host !== request.onlyHost) return 'RequestedHostFilter';
+  return (request.skipFilters ? GROUP_FILTERS : filters).find((filter) => !filter.passes(candidate, request))?.name;
 }
 
-function score(candidates: readonly Candidate[], weighers: readonly Weigher[]): { candidate: Candidate; score: number }[] {
+function score(candidates: readonly Candidate[], request: PlacementRequest, weighers: readonly Weigher[]): { candidate: Candidate; score: number }[] {
   const scored = candidates.map((candidate) => ({ candidate, score: 0 }));
   for (const { weigh, multiplier } of weighers) {
-    const weights = candidates.map(weigh);
+    const weights = candidates.map((candidate) => weigh(candidate, request));
     const low = Math.min(...weights);
     const span = Math.max(...weights) - low;
     if (span === 0) continue;

@@ -2,7 +2,7 @@
 import type { Effect } from '../../runtime/actor/effect.ts';
 import { defineKind, type ActorKind } from '../../runtime/actor/kind.ts';
 import { decide } from './decide.ts';
-import { FILTERS } from './filters/all.ts';
+import { FILTERS, FURTHER_FILTERS } from './filters/all.ts';
 import type { SchedulerProtocol } from './messages.ts';
 import { parseSchedulerMessage } from './parse.ts';
 import type { Choice } from './bid.ts';
@@ -14,6 +14,8 @@ const MAILBOX_MAX = 8_192;
 export type SchedulerSettings = {
   /** Names of filters that are left out. */
   readonly withoutFilters: readonly string[];
+  /** Names of filters that are in force besides the usual ones. */
+  readonly furtherFilters?: readonly string[];
   /** Multiplier by weigher; 0 switches it off. Others keep their usual one. */
   readonly weights: { readonly [weigher: string]: number };
   /** Between reports of hosts. */
@@ -41,9 +43,12 @@ export function schedulerKind(settings: SchedulerSettings = { withoutFilters: []
 }
 
 /** The filters and weighers in force. */
-export function choiceOf({ withoutFilters, weights }: SchedulerSettings): Choice {
+export function choiceOf({ withoutFilters, furtherFilters = [], weights }: SchedulerSettings): Choice {
   return {
-    filters: FILTERS.filter((filter) => !withoutFilters.includes(filter.name)),
+    filters: [
+      ...FILTERS.filter((filter) => !withoutFilters.includes(filter.name)),
+      ...FURTHER_FILTERS.filter((filter) => furtherFilters.includes(filter.name)),
+    ],
     weighers: WEIGHERS.map((weigher) => ({ ...weigher, multiplier: weights[weigher.name] ?? weigher.multiplier })).filter(
       (weigher) => weigher.multiplier !== 0,
     ),

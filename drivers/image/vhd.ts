@@ -27,7 +27,7 @@ export const readVdi: FormatReader = async (image) => {
   if (head.readUInt32LE(64) !== VDI_SIGNATURE) return undefined;
   const virtualBytes = toNumber(head.readBigUInt64LE(368));
   if (!VDI_TYPES_FINE.has(head.readUInt32LE(76))) return refused('vdi', virtualBytes, 'has a parent or an unknown type');
-  const parent = head.subarray(424, 440);
+  const parent = head.subarray(424, 456); // its link, and its parent
   if (parent.some((byte) => byte !== 0)) return refused('vdi', virtualBytes, 'has a parent');
   return { format: 'vdi', virtualBytes };
 };

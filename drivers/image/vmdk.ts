@@ -59,6 +59,9 @@ async function descriptorProblem(image: ImageBytes, head: Buffer): Promise<strin
     .split(/\r?\n/)
     .map((line) => line.trim());
   const value = (key: RegExp): string | undefined => lines.map((line) => key.exec(line)?.[1]).find((found) => found !== undefined);
+  // Readers differ in which of two they believe.
+  if (['createType', 'parentCID'].some((key) => lines.filter((line) => line.toLowerCase().startsWith(key.toLowerCase())).length > 1))
+    return 'says the same thing twice';
   const subtype = value(/^createType\s*=\s*"?([^"]*)"?$/i);
   if (subtype === undefined || !SUBTYPES_FINE.has(subtype)) return 'is of a sub-type that is not allowed';
   if ((value(/^parentCID\s*=\s*(\w+)$/i) ?? '').toLowerCase() !== 'ffffffff') return 'has a parent';

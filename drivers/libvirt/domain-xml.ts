@@ -24,6 +24,10 @@ const DISK_BUSES = ['virtio', 'ide', 'sata'] as const;
 const NIC_MODELS = ['virtio', 'e1000', 'rtl8139'] as const;
 const DEFAULT_COMMAND_LINE = 'console=tty0 console=ttyS0 root=/dev/vda';
 const NAME = /^[\w][\w.-]{0,200}$/;
+export const DEFAULT_ADMIN = 'root';
+const ADMIN = /^[\w.-]{1,64}$/;
+const YES = /^(yes|true|1|on)$/i;
+const AGENT = 'org.qemu.guest_agent.0';
 const LETTERS = 'abcdefgh';
 
 export function domainXml(spec: GuestSpec, files: GuestFiles, machine: Machine): string {
@@ -32,7 +36,7 @@ export function domainXml(spec: GuestSpec, files: GuestFiles, machine: Machine):
   return element('domain', { type: machine.domainType }, [
     element('name', {}, [text(spec.name)]),
     element('uuid', {}, [text(spec.instanceId)]),
-    metadata(spec),
+    metadata(spec, files),
     element('memory', { unit: 'MiB' }, [text(String(spec.memoryMiB))]),
     element('vcpu', {}, [text(String(spec.vcpus))]),
     machine.domainType === 'test' ? '' : smbios(spec),
@@ -48,7 +52,7 @@ export function domainXml(spec: GuestSpec, files: GuestFiles, machine: Machine):
 }
 
 /** What names the guest again after everything else was lost. */
-function metadata(spec: GuestSpec): string {
+function metadata(spec: GuestSpec, files: GuestFiles): string {
   return element('metadata', {}, [
     element('novact:instance', {
       'xmlns:novact': METADATA_URI,
@@ -57,8 +61,17 @@ function metadata(spec: GuestSpec): string {
       project: spec.projectId,
       user: spec.userId,
       name: spec.displayName,
+      admin: adminOf(spec),
+      rescue: files.rescuedWith,
     }),
   ]);
+}
+
+/** Whose password `setPassword` sets. */
+function adminOf({ image: { properties } }: GuestSpec): string {
+  const named = properties.os_admin_user;
+  if (named !== undefined && ADMIN.test(named)) return named;
+  return properties.os_type === 'windows' ? 'Administrator' : DEFAULT_ADMIN;
 }
 
 /** cloud-init looks at the product to know where its metadata is. */
@@ -108,6 +121,9 @@ function devices(spec: GuestSpec, files: GuestFiles, machine: Machine): string[]
     ),
     // The log belongs to libvirt's log daemon, so the terminal stays free for an interactive console.
     element('serial', { type: 'pty' }, [element('log', { file: files.consoleLog, append: 'off' }), element('target', { port: 0 })]),
+    ...(YES.test(spec.image.properties.hw_qemu_guest_agent ?? '')
+      ? [element('channel', { type: 'unix' }, [element('target', { type: 'virtio', name: AGENT })])]
+      : []),
     element('rng', { model: 'virtio' }, [element('backend', { model: 'random' }, ['/dev/urandom'])]),
     element('memballoon', { model: 'virtio' }),
   ];

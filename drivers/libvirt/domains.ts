@@ -8,9 +8,10 @@ import type { GuestPower } from '../driver.ts';
 import type { Clock } from '../../runtime/base/clock.ts';
 import type { LibvirtConnection } from './connection.ts';
 import { cancelled, hasReason } from './errors.ts';
-import { powerOfState } from './events.ts';
-import { METADATA_URI } from './domain-xml.ts';
-import { DEFINE_VALIDATE, METADATA_ELEMENT, PROCEDURES, UNDEFINE_ALL, type Domain, type Procedure } from './procedures.ts';
+import { DEFAULT_ADMIN, METADATA_URI } from './domain-xml.ts';
+import { powerOfState, STATE } from './events.ts';
+import { DEFINE_VALIDATE, type Domain, METADATA_ELEMENT, type Procedure, PROCEDURES, SAVE_RUNNING, UNDEFINE_ALL } from './procedures.ts';
+import { ALL_STATS, type Stats } from './stats.ts';
 
 export type { Domain } from './procedures.ts';
 
@@ -46,9 +47,7 @@ export class Domains {
   /** Undefined: not one of ours, or gone. */
   async generation(dom: Domain, signal: AbortSignal): Promise<number | undefined> {
     try {
-      const args = { dom, type: METADATA_ELEMENT, uri: METADATA_URI, flags: 0 };
-      const { metadata } = await this.#options.short.call(PROCEDURES.domainGetMetadata, args, { timeoutMs: SHORT_MS, signal });
-      const found = /\sgeneration=["'](\d{1,15})["']/.exec(metadata)?.[1];
+      const found = /\sgeneration=["'](\d{1,15})["']/.exec(await this.#metadata(dom, signal))?.[1];
       return found === undefined ? undefined : Number(found);
     } catch (error) {
       if (hasReason(error, 'libvirt.noMetadata') || hasReason(error, 'libvirt.noDomain')) return undefined;
@@ -56,9 +55,27 @@ export class Domains {
     }
   }
 
+  /** What our mark on the domain says beside its generation. */
+  async marks(dom: Domain, signal: AbortSignal): Promise<{ readonly isRescued: boolean; readonly admin: string }> {
+    const metadata = await this.#metadata(dom, signal);
+    return { isRescued: /\srescue=["']/.test(metadata), admin: /\sadmin=["']([\w.-]{1,64})["']/.exec(metadata)?.[1] ?? DEFAULT_ADMIN };
+  }
+
   async power(dom: Domain, signal: AbortSignal): Promise<GuestPower> {
-    const { state, reason } = await this.#options.short.call(PROCEDURES.domainGetState, { dom, flags: 0 }, { timeoutMs: SHORT_MS, signal });
-    return powerOfState(state, reason);
+    const within = { timeoutMs: SHORT_MS, signal };
+    const { state, reason } = await this.#options.short.call(PROCEDURES.domainGetState, { dom, flags: 0 }, within);
+    const power = powerOfState(state, reason);
+    if (state !== STATE.off || power === 'crashed') return power;
+    // The reason is forgotten when libvirtd starts anew, and stays when what was saved is removed: the file is what counts.
+    const { result } = await this.#options.short.call(PROCEDURES.domainHasManagedSaveImage, { dom, flags: 0 }, within);
+    return result === 1 ? 'suspended' : 'shutdown';
+  }
+
+  /** By name; empty when it is gone. */
+  async stats(dom: Domain, signal: AbortSignal): Promise<Stats> {
+    const args = { doms: [dom], stats: ALL_STATS, flags: 0 };
+    const { records } = await this.#options.short.call(PROCEDURES.connectGetAllDomainStats, args, { timeoutMs: SHORT_MS, signal });
+    return new Map(records[0]?.params.map(({ field, value }) => [field, value]) ?? []);
   }
 
   async define(xml: string, validate: boolean, signal: AbortSignal): Promise<Domain> {
@@ -80,11 +97,42 @@ export class Domains {
     await this.#change(PROCEDURES.domainDestroyFlags, { dom, flags: 0 }, signal).catch(unlessAlready);
   }
 
+  async pause(dom: Domain, signal: AbortSignal): Promise<void> {
+    await this.#change(PROCEDURES.domainSuspend, { dom }, signal).catch(unlessAlready);
+  }
+
+  async unpause(dom: Domain, signal: AbortSignal): Promise<void> {
+    await this.#change(PROCEDURES.domainResume, { dom }, signal).catch(unlessAlready);
+  }
+
+  /** Memory to a file of libvirt's, then off. The next start brings it back and removes the file. */
+  async save(dom: Domain, signal: AbortSignal): Promise<void> {
+    await this.#change(PROCEDURES.domainManagedSave, { dom, flags: SAVE_RUNNING }, signal).catch(unlessAlready);
+  }
+
+  /** No error when nothing is saved. */
+  async forgetSaved(dom: Domain, signal: AbortSignal): Promise<void> {
+    await this.#change(PROCEDURES.domainManagedSaveRemove, { dom, flags: 0 }, signal).catch(unlessAlready);
+  }
+
+  async injectNmi(dom: Domain, signal: AbortSignal): Promise<void> {
+    await this.#change(PROCEDURES.domainInjectNmi, { dom, flags: 0 }, signal);
+  }
+
+  async setPassword(dom: Domain, user: string, password: string, signal: AbortSignal): Promise<void> {
+    await this.#change(PROCEDURES.domainSetUserPassword, { dom, user, password, flags: 0 }, signal);
+  }
+
   /** Takes the description away; the guest is off. */
   async undefine(dom: Domain, signal: AbortSignal): Promise<void> {
     await this.#change(PROCEDURES.domainUndefineFlags, { dom, flags: UNDEFINE_ALL }, signal).catch((error: unknown) => {
       if (!hasReason(error, 'libvirt.noDomain')) throw error;
     });
+  }
+
+  async #metadata(dom: Domain, signal: AbortSignal): Promise<string> {
+    const args = { dom, type: METADATA_ELEMENT, uri: METADATA_URI, flags: 0 };
+    return (await this.#options.short.call(PROCEDURES.domainGetMetadata, args, { timeoutMs: SHORT_MS, signal })).metadata;
   }
 
   async #change<A, R>(procedure: Procedure<A, R>, args: A, signal: AbortSignal): Promise<R> {

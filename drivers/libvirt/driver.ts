@@ -8,18 +8,33 @@ import { systemRandom, type Random } from '../../runtime/base/random.ts';
 import type { Clock } from '../../runtime/base/clock.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
-import type { DriverStatus, GuestEvent, GuestKey, GuestPower, GuestSeen, GuestSpec, HostInventory, HypervisorDriver, ImageSource } from '../driver.ts';
+import type {
+  DriverStatus,
+  GuestDiagnostics,
+  GuestEvent,
+  GuestImage,
+  GuestKey,
+  GuestPower,
+  GuestSeen,
+  GuestSpec,
+  HostInventory,
+  HostUptime,
+  HypervisorDriver,
+  ImageSource,
+  RescueDisk,
+} from '../driver.ts';
 import { LibvirtConnection } from './connection.ts';
 import { domainXml, type Machine } from './domain-xml.ts';
 import { Domains, SHORT_MS, type Domain } from './domains.ts';
 import { cancelled, hasReason, startFault } from './errors.ts';
 import { GuestWatch } from './events.ts';
-import { parseCapabilities, readInventory, type Capabilities } from './host.ts';
+import { parseCapabilities, readInventory, readUptime, type Capabilities } from './host.ts';
 import { locateLibvirt, type LibvirtPlace } from './locate.ts';
 import { LIFECYCLE_EVENT_ID, PROCEDURES } from './procedures.ts';
 import type { RpcSession } from './rpc.ts';
 import { reachableFolder } from './state-folder.ts';
-import { Storage, type Owner } from './storage.ts';
+import { diagnosticsOf } from './stats.ts';
+import { type GuestFiles, type Owner, Storage } from './storage.ts';
 
 export type LibvirtOptions = {
   /** `qemu:///system`, `qemu:///session` or `test:///default`; see locate.ts when left out. */
@@ -115,6 +130,7 @@ type Parts = {
   readonly known: Map<string, number>;
 };
 type Powered = { power: GuestPower };
+type Shift = { readonly from: readonly GuestPower[]; readonly to: GuestPower; readonly by: (dom: Domain) => Promise<void> };
 
 class LibvirtDriver implements HypervisorDriver {
   readonly #parts: Parts;
@@ -144,6 +160,14 @@ class LibvirtDriver implements HypervisorDriver {
     return verb(signal, () => readInventory(short, { capabilities, stateDir, hostIp: options.hostIp, isReal: !this.#isTest }, { timeoutMs: SHORT_MS, signal }));
   }
 
+  hostUptime(signal: AbortSignal): Promise<HostUptime> {
+    return verb(signal, async () => readUptime());
+  }
+
+  fetchImage(image: GuestImage, signal: AbortSignal): Promise<void> {
+    return verb(signal, () => this.#storage.fetch(image, signal));
+  }
+
   spawn(spec: GuestSpec, signal: AbortSignal): Promise<Powered> {
     return this.#bringingUp(spec.instanceId, signal, async () => {
       const found = await this.#existing(spec, signal);
@@ -162,7 +186,8 @@ class LibvirtDriver implements HypervisorDriver {
   start(guest: GuestKey, signal: AbortSignal): Promise<Powered> {
     return this.#bringingUp(guest.instanceId, signal, async () => {
       const dom = await this.#mine(guest, signal);
-      if ((await this.#domains.power(dom, signal)) === 'paused') throw conflict('guest.paused', 'The guest is paused.');
+      const power = await this.#domains.power(dom, signal);
+      if (power === 'paused' || power === 'suspended') throw wrongPower(power);
       return this.#startAndSettle(dom, signal);
     });
   }
@@ -185,10 +210,89 @@ class LibvirtDriver implements HypervisorDriver {
     });
   }
 
+  pause(guest: GuestKey, signal: AbortSignal): Promise<Powered> {
+    return verb(signal, () => this.#shift(guest, { from: ['running'], to: 'paused', by: (dom) => this.#domains.pause(dom, signal) }, signal));
+  }
+
+  unpause(guest: GuestKey, signal: AbortSignal): Promise<Powered> {
+    return verb(signal, () => this.#shift(guest, { from: ['paused'], to: 'running', by: (dom) => this.#domains.unpause(dom, signal) }, signal));
+  }
+
+  suspend(guest: GuestKey, signal: AbortSignal): Promise<Powered> {
+    return verb(signal, () => this.#shift(guest, { from: ['running', 'paused'], to: 'suspended', by: (dom) => this.#domains.save(dom, signal) }, signal));
+  }
+
+  resume(guest: GuestKey, signal: AbortSignal): Promise<Powered> {
+    return this.#bringingUp(guest.instanceId, signal, async () => {
+      const dom = await this.#mine(guest, signal);
+      const power = await this.#domains.power(dom, signal);
+      if (power === 'paused') throw wrongPower(power);
+      return this.#startAndSettle(dom, signal);
+    });
+  }
+
+  rescue(spec: GuestSpec, boot: RescueDisk, { graceMs }: { graceMs: number }, signal: AbortSignal): Promise<Powered> {
+    return this.#bringingUp(spec.instanceId, signal, async () => {
+      const dom = await this.#mine(spec, signal);
+      if ((await this.#domains.marks(dom, signal)).isRescued) return this.#startAndSettle(dom, signal);
+      await this.#storage.dropRescue(spec.instanceId); // of one that did not come to its domain
+      const files = await this.#storage.prepareRescue(spec, boot, signal);
+      await this.#askDown(dom, graceMs, signal);
+      await this.#cutIfOn(dom, signal);
+      const { os_command_line: _, ...properties } = spec.image.properties;
+      const line = boot.image.properties.os_command_line;
+      const image = { ...boot.image, properties: { ...properties, ...(line !== undefined && { os_command_line: line }) } };
+      return this.#startAndSettle(await this.#define({ ...spec, image }, files, signal), signal);
+    });
+  }
+
+  unrescue(spec: GuestSpec, signal: AbortSignal): Promise<Powered> {
+    return this.#bringingUp(spec.instanceId, signal, async () => {
+      let dom = await this.#mine(spec, signal);
+      if ((await this.#domains.marks(dom, signal)).isRescued) {
+        const files = await this.#storage.prepare(spec, signal);
+        await this.#cutIfOn(dom, signal);
+        dom = await this.#define(spec, files, signal);
+      }
+      await this.#storage.dropRescue(spec.instanceId);
+      return this.#startAndSettle(dom, signal);
+    });
+  }
+
+  setPassword(guest: GuestKey, password: string, signal: AbortSignal): Promise<void> {
+    return verb(signal, async () => {
+      const dom = await this.#mine(guest, signal);
+      const power = await this.#domains.power(dom, signal);
+      if (power !== 'running') throw wrongPower(power);
+      const { admin } = await this.#domains.marks(dom, signal);
+      await this.#domains.setPassword(dom, admin, password, signal).catch((error: unknown) => {
+        throw hasReason(error, 'libvirt.argumentUnsupported') ? conflict('guest.noAgent', 'The guest has no agent that could do it.') : error;
+      });
+    });
+  }
+
+  crashDump(guest: GuestKey, signal: AbortSignal): Promise<void> {
+    return verb(signal, async () => {
+      const dom = await this.#mine(guest, signal);
+      const power = await this.#domains.power(dom, signal);
+      if (power !== 'running' && power !== 'paused') throw wrongPower(power);
+      await this.#domains.injectNmi(dom, signal);
+    });
+  }
+
   consoleOutput(guest: GuestKey, { maxBytes }: { maxBytes: number }, signal: AbortSignal): Promise<Buffer> {
     return verb(signal, async () => {
       await this.#mine(guest, signal);
       return this.#storage.consoleTail(guest.instanceId, maxBytes);
+    });
+  }
+
+  diagnostics(guest: GuestKey, signal: AbortSignal): Promise<GuestDiagnostics> {
+    return verb(signal, async () => {
+      const dom = await this.#mine(guest, signal);
+      const power = await this.#domains.power(dom, signal);
+      if (power !== 'running') throw conflict('guest.off', 'The guest does not run.');
+      return diagnosticsOf(await this.#domains.stats(dom, signal), power);
     });
   }
 
@@ -280,7 +384,7 @@ class LibvirtDriver implements HypervisorDriver {
     try {
       const files = await this.#storage.prepare(spec, signal);
       this.#parts.known.set(spec.instanceId, spec.generation);
-      const dom = await this.#domains.define(domainXml(spec, files, this.#machine), !this.#isTest, signal);
+      const dom = await this.#define(spec, files, signal);
       return await this.#startAndSettle(dom, signal);
     } catch (error) {
       // What was cancelled is taken up by the next spawn or destroy; of what failed nothing stays that is new.
@@ -289,6 +393,22 @@ class LibvirtDriver implements HypervisorDriver {
       }
       throw error;
     }
+  }
+
+  #define(spec: GuestSpec, files: GuestFiles, signal: AbortSignal): Promise<Domain> {
+    return this.#domains.define(domainXml(spec, files, this.#machine), !this.#isTest, signal);
+  }
+
+  /** From one of these powers to another; it is seen, and not only asked for. */
+  async #shift(guest: GuestKey, { from, to, by }: Shift, signal: AbortSignal): Promise<Powered> {
+    const dom = await this.#mine(guest, signal);
+    const before = await this.#domains.power(dom, signal);
+    if (before === to) return { power: to };
+    if (!from.includes(before)) throw wrongPower(before);
+    await by(dom);
+    const power = await this.#domains.power(dom, signal);
+    if (power !== to) throw wrongPower(power);
+    return { power };
   }
 
   async #remove(instanceId: string, signal: AbortSignal): Promise<void> {
@@ -333,7 +453,8 @@ class LibvirtDriver implements HypervisorDriver {
 
   async #cutIfOn(dom: Domain, signal: AbortSignal): Promise<void> {
     const power = await this.#domains.power(dom, signal);
-    if (power === 'running' || power === 'paused') await this.#domains.cut(dom, signal);
+    if (power === 'running' || power === 'paused' || power === 'suspended') await this.#domains.cut(dom, signal);
+    if (power === 'suspended') await this.#domains.forgetSaved(dom, signal);
   }
 
   async #see(dom: Domain, signal: AbortSignal): Promise<GuestSeen | undefined> {
@@ -358,6 +479,10 @@ async function verb<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
   } catch (error) {
     throw signal.aborted ? cancelled() : error;
   }
+}
+
+function wrongPower(power: GuestPower): Fault {
+  return new Fault('conflict', 'guest.power', 'The guest is in another power state.', { detail: power });
 }
 
 function conflict(reason: string, message: string): Fault {

@@ -19,7 +19,9 @@ const MEANINGS: { readonly [code: number]: Meaning } = {
   55: { code: 'conflict', reason: 'libvirt.operationInvalid', message: 'The guest is in another state.' },
   67: { code: 'invalid', reason: 'libvirt.configUnsupported', message: 'The hypervisor cannot run a guest like this.' },
   68: { code: 'timeout', reason: 'libvirt.operationTimeout', message: 'The hypervisor was busy for too long.' },
+  74: { code: 'unsupported', reason: 'libvirt.argumentUnsupported', message: 'The guest is not made for this.' },
   80: { code: 'notFound', reason: 'libvirt.noMetadata', message: 'The guest carries no such mark.' },
+  86: { code: 'conflict', reason: 'libvirt.agentSilent', message: 'Nobody inside the guest answers.' },
   87: { code: 'unavailable', reason: 'libvirt.busy', message: 'The hypervisor is busy with this guest.' },
   92: { code: 'invalid', reason: 'libvirt.xml', message: 'The hypervisor does not accept the description of the guest.' },
 };

@@ -7,7 +7,7 @@ import type { Log } from '../../runtime/base/log.ts';
 import { LIFECYCLE_MESSAGE } from './procedures.ts';
 import { decode } from './xdr.ts';
 
-const STATE = { running: 1, blocked: 2, paused: 3, shuttingDown: 4, off: 5, crashed: 6, suspended: 7 } as const;
+export const STATE = { running: 1, blocked: 2, paused: 3, shuttingDown: 4, off: 5, crashed: 6, suspended: 7 } as const;
 const OFF_REASON = { crashed: 3, saved: 5, failed: 6 } as const;
 const PAUSED_REASON_CRASHED = 10;
 const EVENT = { started: 2, suspended: 3, resumed: 4, stopped: 5, suspendedByGuest: 7, crashed: 8 } as const;

@@ -3,8 +3,8 @@
  * daemon that is trusted; only a few well-known elements are looked for, each in its own part of the text.
  */
 import { statfs } from 'node:fs/promises';
-import { networkInterfaces, totalmem } from 'node:os';
-import type { HostInventory } from '../driver.ts';
+import { loadavg, networkInterfaces, totalmem, uptime } from 'node:os';
+import type { HostInventory, HostUptime } from '../driver.ts';
 import type { LibvirtConnection } from './connection.ts';
 import { PROCEDURES } from './procedures.ts';
 import type { CallOptions } from './rpc.ts';
@@ -75,6 +75,12 @@ export async function readInventory(connection: LibvirtConnection, options: Inve
     hostIp: options.hostIp ?? firstAddress(),
     cpu: options.capabilities.cpu,
   };
+}
+
+/** libvirtd and this driver share a machine: its own words are the hypervisor's. */
+export function readUptime(): HostUptime {
+  const [one = 0, five = 0, fifteen = 0] = loadavg();
+  return { upMs: Math.round(uptime() * 1_000), load: [one, five, fifteen] };
 }
 
 function firstAddress(): string {

@@ -5,7 +5,20 @@
  */
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
-import type { DriverStatus, GuestEvent, GuestKey, GuestPower, GuestSeen, GuestSpec, HostInventory, HypervisorDriver } from '../driver.ts';
+import type {
+  DriverStatus,
+  GuestDiagnostics,
+  GuestEvent,
+  GuestImage,
+  GuestKey,
+  GuestPower,
+  GuestSeen,
+  GuestSpec,
+  HostInventory,
+  HostUptime,
+  HypervisorDriver,
+  RescueDisk,
+} from '../driver.ts';
 import { abortable } from './connection.ts';
 import { openLibvirtDriver, type LibvirtOptions } from './driver.ts';
 import { unreachableHypervisor } from './errors.ts';
@@ -50,6 +63,16 @@ export class LateDriver implements HypervisorDriver {
     return driver.inventory(signal);
   }
 
+  async hostUptime(signal: AbortSignal): Promise<HostUptime> {
+    const driver = this.#there();
+    if (driver.hostUptime === undefined) throw new Fault('unsupported', 'driver.uptime', 'The hypervisor does not tell its uptime.');
+    return driver.hostUptime(signal);
+  }
+
+  async fetchImage(image: GuestImage, signal: AbortSignal): Promise<void> {
+    await this.#there().fetchImage?.(image, signal);
+  }
+
   async spawn(spec: GuestSpec, signal: AbortSignal): Promise<Powered> {
     return this.#there().spawn(spec, signal);
   }
@@ -70,8 +93,46 @@ export class LateDriver implements HypervisorDriver {
     return this.#there().reboot(guest, options, signal);
   }
 
+  async pause(guest: GuestKey, signal: AbortSignal): Promise<Powered> {
+    return this.#there().pause?.(guest, signal) ?? lacks();
+  }
+
+  async unpause(guest: GuestKey, signal: AbortSignal): Promise<Powered> {
+    return this.#there().unpause?.(guest, signal) ?? lacks();
+  }
+
+  async suspend(guest: GuestKey, signal: AbortSignal): Promise<Powered> {
+    return this.#there().suspend(guest, signal);
+  }
+
+  async resume(guest: GuestKey, signal: AbortSignal): Promise<Powered> {
+    return this.#there().resume(guest, signal);
+  }
+
+  async rescue(spec: GuestSpec, boot: RescueDisk, options: { graceMs: number }, signal: AbortSignal): Promise<Powered> {
+    return this.#there().rescue(spec, boot, options, signal);
+  }
+
+  async unrescue(spec: GuestSpec, signal: AbortSignal): Promise<Powered> {
+    return this.#there().unrescue(spec, signal);
+  }
+
+  async setPassword(guest: GuestKey, password: string, signal: AbortSignal): Promise<void> {
+    return this.#there().setPassword?.(guest, password, signal) ?? lacks();
+  }
+
+  async crashDump(guest: GuestKey, signal: AbortSignal): Promise<void> {
+    return this.#there().crashDump?.(guest, signal) ?? lacks();
+  }
+
   async consoleOutput(guest: GuestKey, options: { maxBytes: number }, signal: AbortSignal): Promise<Buffer> {
     return this.#there().consoleOutput(guest, options, signal);
+  }
+
+  async diagnostics(guest: GuestKey, signal: AbortSignal): Promise<GuestDiagnostics> {
+    const driver = this.#there();
+    if (driver.diagnostics === undefined) throw new Fault('unsupported', 'guest.diagnostics', 'This hypervisor counts nothing.');
+    return driver.diagnostics(guest, signal);
   }
 
   async list(signal: AbortSignal): Promise<GuestSeen[]> {
@@ -120,4 +181,8 @@ export class LateDriver implements HypervisorDriver {
     this.#why = why;
     this.#parts.log.warn('libvirt.absent', { why, detail: fault.detail });
   }
+}
+
+function lacks(): never {
+  throw new Fault('unsupported', 'driver.lacks', 'The hypervisor cannot do this.');
 }

@@ -2,13 +2,14 @@
  * The part of libvirt's remote protocol that this driver speaks: numbers, arguments and answers. Numbers never change
  * between versions; libvirt only adds. A procedure that isn't here can't be called.
  */
-import { fixed, int, list, nothing, optional, string, struct, uhyper, uint, uuid, type Codec } from './xdr.ts';
+import { fixed, int, list, nothing, optional, string, struct, typedValue, uhyper, uint, uuid, type Codec } from './xdr.ts';
 
 export type Procedure<A, R> = { readonly number: number; readonly args: Codec<A>; readonly ret: Codec<R> };
 
 /** What libvirtd answers in one list at most. */
 const DOMAINS_MAX = 16_384;
 const AUTH_TYPES_MAX = 20;
+const STATS_MAX = 262_144;
 
 export const PROGRAM = 0x20008086;
 export const PROGRAM_VERSION = 1;
@@ -47,6 +48,11 @@ export const PROCEDURES = {
   ),
   connectListAllDomains: procedure(273, struct({ needResults: int, flags: uint }), struct({ domains: list(domain, DOMAINS_MAX), count: uint })),
   connectDomainEventCallbackRegisterAny: procedure(316, struct({ eventId: int, dom: optional(domain) }), struct({ callbackId: int })),
+  connectGetAllDomainStats: procedure(
+    344,
+    struct({ doms: list(domain, DOMAINS_MAX), stats: uint, flags: uint }),
+    struct({ records: list(struct({ dom: domain, params: list(struct({ field: string, value: typedValue }), STATS_MAX) }), DOMAINS_MAX) }),
+  ),
   domainLookupByUuid: procedure(24, struct({ uuid }), ofDomain),
   domainDefineXmlFlags: procedure(350, struct({ xml: string, flags: uint }), ofDomain),
   domainCreateWithFlags: procedure(196, ofDomainAndFlags, ofDomain),
@@ -56,6 +62,12 @@ export const PROCEDURES = {
   domainDestroyFlags: procedure(234, ofDomainAndFlags, nothing),
   domainUndefineFlags: procedure(231, ofDomainAndFlags, nothing),
   domainSuspend: procedure(34, ofDomain, nothing),
+  domainResume: procedure(28, ofDomain, nothing),
+  domainManagedSave: procedure(182, ofDomainAndFlags, nothing),
+  domainHasManagedSaveImage: procedure(183, ofDomainAndFlags, struct({ result: int })),
+  domainManagedSaveRemove: procedure(184, ofDomainAndFlags, nothing),
+  domainInjectNmi: procedure(210, ofDomainAndFlags, nothing),
+  domainSetUserPassword: procedure(357, struct({ dom: domain, user: optional(string), password: optional(string), flags: uint }), nothing),
 } as const;
 
 /** Messages that libvirtd sends unasked, after a registration. */
@@ -68,6 +80,8 @@ export const LIFECYCLE_EVENT_ID = 0;
 export const METADATA_ELEMENT = 2;
 /** Refuses what libvirt's own schema doesn't know, so that a mistake of ours is seen and not ignored. */
 export const DEFINE_VALIDATE = 1;
+/** Whatever it was in when it was saved, it runs when it comes back. */
+export const SAVE_RUNNING = 2;
 /** With a saved memory image and the records of snapshots. No guest has firmware variables or checkpoints yet. */
 export const UNDEFINE_ALL = 1 | 2;
 

@@ -8,7 +8,7 @@ import { constants } from 'node:fs';
 import { chmod, chown, copyFile, mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
-import type { GuestSpec, ImageSource } from '../driver.ts';
+import type { GuestImage, GuestSpec, ImageSource, RescueDisk } from '../driver.ts';
 import { acceptDisk, inspectImage } from '../image/inspect.ts';
 import { createDisk, type DiskFormat } from '../image/qemu-img.ts';
 import { check } from '../../runtime/base/check.ts';
@@ -38,6 +38,8 @@ export type GuestFiles = {
   readonly consoleLog: string;
   readonly kernel: string | undefined;
   readonly ramdisk: string | undefined;
+  /** The image that the first disk is made of when the guest is rescued; its own disks follow. */
+  readonly rescuedWith?: string;
 };
 
 const recordShape = z.object({ instanceId: z.string(), generation: z.int().min(0), name: z.string() });
@@ -47,6 +49,7 @@ export type FolderRecord = z.infer<typeof recordShape>;
 const RECORD = 'instance.json';
 const CONSOLE_LOG = 'console.log';
 const UNFINISHED = '.new-';
+const RESCUE = 'rescue-';
 const GONE = '.gone-';
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;
@@ -83,17 +86,14 @@ export class Storage {
   /** Everything a guest needs to start. Done again, it keeps the disks that are there. */
   async prepare(spec: GuestSpec, signal: AbortSignal): Promise<GuestFiles> {
     const rootBytes = spec.rootGiB === 0 ? undefined : spec.rootGiB * GIB;
-    const base = await this.#bases.path(spec.image, signal);
-    const inspection = await inspectImage(base);
-    acceptDisk(inspection, spec.image.diskFormat, rootBytes);
-    const format = diskFormat(inspection.format);
+    const { base, format, virtualBytes } = await this.#base(spec.image, rootBytes, signal);
     const kernelBase = spec.kernel === undefined ? undefined : await this.#bases.path(spec.kernel, signal);
     const ramdiskBase = spec.ramdisk === undefined ? undefined : await this.#bases.path(spec.ramdisk, signal);
     const folder = await this.#folder(spec);
     const kernel = kernelBase === undefined ? undefined : await this.#copy(kernelBase, join(folder, 'kernel'));
     const ramdisk = ramdiskBase === undefined ? undefined : await this.#copy(ramdiskBase, join(folder, 'ramdisk'));
     const disks: GuestDisk[] = [{ path: join(folder, 'disk.qcow2'), base: { path: base, format } }];
-    await this.#disk(disks[0], rootBytes ?? inspection.virtualBytes, signal);
+    await this.#disk(disks[0], rootBytes ?? virtualBytes, signal);
     for (const [name, sizeBytes] of [
       ['ephemeral.qcow2', spec.ephemeralGiB * GIB],
       ['swap.qcow2', spec.swapMiB * MIB],
@@ -104,6 +104,31 @@ export class Storage {
       disks.push(disk);
     }
     return { disks, consoleLog: join(folder, CONSOLE_LOG), kernel, ramdisk };
+  }
+
+  /** The image's bytes, ahead of the guests that will need them; those look at what it is. */
+  async fetch(image: GuestImage, signal: AbortSignal): Promise<void> {
+    await this.#bases.path(image, signal);
+  }
+
+  /** The same with a fresh disk of another image in front. Done again, it keeps that one too. */
+  async prepareRescue(spec: GuestSpec, boot: RescueDisk, signal: AbortSignal): Promise<GuestFiles> {
+    const own = await this.prepare(spec, signal);
+    const folder = this.#path(spec.instanceId);
+    const { base, format, virtualBytes } = await this.#base(boot.image, undefined, signal);
+    const copied = async (image: GuestImage | undefined, name: string): Promise<string | undefined> =>
+      image === undefined ? undefined : this.#copy(await this.#bases.path(image, signal), join(folder, name));
+    const kernel = await copied(boot.kernel, `${RESCUE}kernel`);
+    const ramdisk = await copied(boot.ramdisk, `${RESCUE}ramdisk`);
+    const disk: GuestDisk = { path: join(folder, `${RESCUE}disk.qcow2`), base: { path: base, format } };
+    await this.#disk(disk, virtualBytes, signal);
+    return { ...own, disks: [disk, ...own.disks], kernel, ramdisk, rescuedWith: boot.image.id };
+  }
+
+  /** What a rescue made. No error when there was none. */
+  async dropRescue(instanceId: string): Promise<void> {
+    const folder = this.#path(instanceId);
+    for (const name of await readdir(folder)) if (name.startsWith(RESCUE)) await rm(join(folder, name), { force: true });
   }
 
   /** Whose folder it is; undefined when there is none. */
@@ -146,6 +171,14 @@ export class Storage {
   #path(instanceId: string): string {
     check(isUuid(instanceId), 'a folder is named by a uuid');
     return join(this.#instances, instanceId);
+  }
+
+  /** The shared file of an image that may become a disk of so many bytes. */
+  async #base(image: GuestImage, rootBytes: number | undefined, signal: AbortSignal): Promise<{ base: string; format: DiskFormat; virtualBytes: number }> {
+    const base = await this.#bases.path(image, signal);
+    const inspection = await inspectImage(base);
+    acceptDisk(inspection, image.diskFormat, rootBytes);
+    return { base, format: diskFormat(inspection.format), virtualBytes: inspection.virtualBytes };
   }
 
   async #folder(spec: GuestSpec): Promise<string> {

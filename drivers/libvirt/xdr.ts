@@ -94,6 +94,33 @@ export const string: Codec<string> = {
   read: (r) => r.bytes(r.length(STRING_MAX_BYTES)).toString(),
 };
 
+/** A number or text of a type that is said before it, as statistics are told. It only comes. */
+export const typedValue: Codec<number | bigint | string> = {
+  write() {
+    throw new XdrError('a typed value is never sent');
+  },
+  read(r) {
+    const type = r.uint();
+    switch (type) {
+      case 1:
+      case 6:
+        return r.uint() | 0;
+      case 2:
+        return r.uint();
+      case 3:
+        return BigInt.asIntN(64, r.uhyper());
+      case 4:
+        return r.uhyper();
+      case 5:
+        return r.bytes(8).readDoubleBE();
+      case 7:
+        return string.read(r);
+      default:
+        throw new XdrError(`a value of the unknown type ${type}`);
+    }
+  },
+};
+
 /** 16 bytes on the wire, the usual text with dashes here. */
 export const uuid: Codec<string> = {
   write(w, value) {

@@ -21,7 +21,7 @@ import type { Call, Gate } from './gate.ts';
 import { fencedGuests, reopenFence } from './fence.ts';
 import { openGuests } from './guests.ts';
 import type { Guests } from './guests.ts';
-import { DEFAULT_CAPACITY, toInventory } from './limits.ts';
+import { checkSpec, DEFAULT_CAPACITY, toInventory } from './limits.ts';
 import type { Capacity } from './limits.ts';
 import { drawMs, withDefaults } from './latency.ts';
 import type { Latencies } from './latency.ts';
@@ -51,6 +51,7 @@ export type SimulatedOptions = {
 /** Faults: `conflict` when another process drives this directory, `unavailable` when it can't be read or written. */
 export async function openSimulatedDriver(options: SimulatedOptions): Promise<HypervisorDriver> {
   const { host, clock, random, faults, capacity = DEFAULT_CAPACITY } = options;
+  const openedMs = clock.monotonicMs();
   const latency = withDefaults(options.latency);
   const drawn = (name: keyof Latencies): number => drawMs(latency[name], random);
   const shelf = await (options.disk ?? fileDisk(options.directory)).take();
@@ -130,11 +131,26 @@ export async function openSimulatedDriver(options: SimulatedOptions): Promise<Hy
     stop: (guest, { graceMs }, signal) => gate.pass(call('stop', guest, signal), async () => machine.switchOff(guest, await askDown(guest, graceMs, signal))),
     reboot: (guest, { kind, graceMs }, signal) =>
       gate.pass(call('reboot', guest, signal), async () => machine.restart(guest, kind === 'soft' && (await askDown(guest, graceMs, signal)))),
+    pause: (guest, signal) => gate.pass(call('pause', guest, signal), () => machine.shift(guest, ['running'], 'paused')),
+    unpause: (guest, signal) => gate.pass(call('unpause', guest, signal), () => machine.shift(guest, ['paused'], 'running')),
+    suspend: (guest, signal) => gate.pass(call('suspend', guest, signal), () => machine.shift(guest, ['running', 'paused'], 'suspended')),
+    resume: (guest, signal) => gate.pass(call('resume', guest, signal), () => machine.wake(guest)),
+    rescue: (spec, { image }, { graceMs }, signal) =>
+      gate.pass(call('rescue', spec, signal), async () => {
+        checkSpec({ ...spec, image });
+        if (machine.find(spec).power === 'running') await askDown(spec, graceMs, signal);
+        return machine.bootFrom(spec, image.id);
+      }),
+    unrescue: (spec, signal) => gate.pass(call('unrescue', spec, signal), () => machine.bootFrom(spec, null)),
+    setPassword: (guest, _password, signal) => gate.pass(call('setPassword', guest, signal), () => machine.mustRun(guest)),
+    crashDump: (guest, signal) => gate.pass(call('crashDump', guest, signal), () => machine.dump(guest)),
     consoleOutput: (guest, { maxBytes }, signal) => gate.pass(call('consoleOutput', guest, signal), () => machine.console(guest, maxBytes)),
+    diagnostics: (guest, signal) => gate.pass(call('diagnostics', guest, signal), () => machine.counters(guest)),
     list: (signal) =>
       gate.pass(call('list', null, signal), () =>
         Array.from(guests.all(), ({ instanceId, generation, name, power }) => ({ instanceId, generation, name, power })),
       ),
+    hostUptime: (signal) => gate.pass(call('inventory', null, signal), () => ({ upMs: clock.monotonicMs() - openedMs, load: loadOf(guests) })),
     watch(onEvent) {
       watchers.add(onEvent);
     },
@@ -144,6 +160,13 @@ export async function openSimulatedDriver(options: SimulatedOptions): Promise<Hy
       shelf.release();
     },
   };
+}
+
+/** Each guest that runs keeps one processor busy. */
+function loadOf(guests: Guests): [number, number, number] {
+  let busy = 0;
+  for (const { power } of guests.all()) if (power === 'running') busy++;
+  return [busy, busy, busy];
 }
 
 /** What a fault script may do here. Events of a hypervisor that is away are lost, as they are in life. */

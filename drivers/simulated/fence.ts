@@ -99,7 +99,7 @@ function stems(folder: string): string[] {
 function stopOne(folder: string, name: string): boolean {
   const path = join(folder, name);
   const record = parseRecord(readFileSync(path, 'utf8'));
-  if (record.instanceId === null || record.power === 'shutdown' || record.power === 'crashed') return false;
+  if (record.instanceId === null || record.power === 'shutdown' || record.power === 'crashed' || record.power === 'suspended') return false;
   const draft = join(folder, `fenced.${process.pid}`);
   writeFileSync(draft, renderRecord({ ...record, power: 'shutdown', fenced: true }));
   renameSync(draft, path);

@@ -15,7 +15,16 @@ export type Latencies = {
   readonly startMs: Latency;
   readonly stopMs: Latency;
   readonly rebootMs: Latency;
+  readonly pauseMs: Latency;
+  readonly unpauseMs: Latency;
+  readonly suspendMs: Latency;
+  readonly resumeMs: Latency;
+  readonly rescueMs: Latency;
+  readonly unrescueMs: Latency;
+  readonly setPasswordMs: Latency;
+  readonly crashDumpMs: Latency;
   readonly consoleOutputMs: Latency;
+  readonly diagnosticsMs: Latency;
   readonly listMs: Latency;
   readonly parkMs: Latency;
   readonly unparkMs: Latency;
@@ -38,7 +47,16 @@ const NONE: Latencies = {
   startMs: 0,
   stopMs: 0,
   rebootMs: 0,
+  pauseMs: 0,
+  unpauseMs: 0,
+  suspendMs: 0,
+  resumeMs: 0,
+  rescueMs: 0,
+  unrescueMs: 0,
+  setPasswordMs: 0,
+  crashDumpMs: 0,
   consoleOutputMs: 0,
+  diagnosticsMs: 0,
   listMs: 0,
   parkMs: 0,
   unparkMs: 0,

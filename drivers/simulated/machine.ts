@@ -5,8 +5,9 @@
 import { check } from '../../runtime/base/check.ts';
 import type { Clock } from '../../runtime/base/clock.ts';
 import { Fault } from '../../runtime/base/fault.ts';
-import type { GuestEvent, GuestKey, GuestPower, GuestSpec } from '../driver.ts';
+import type { GuestDiagnostics, GuestEvent, GuestKey, GuestPower, GuestSpec } from '../driver.ts';
 import { renderConsole } from './console.ts';
+import { countersOf } from './counters.ts';
 import type { GuestSlot, Guests } from './guests.ts';
 import { MEMORY_OVERCOMMIT, checkSpec } from './limits.ts';
 import type { Capacity } from './limits.ts';
@@ -30,7 +31,19 @@ export interface Machine {
   /** `orderly`: the guest itself went down, and said so on its console. */
   switchOff(guest: GuestKey, orderly: boolean): Powered;
   restart(guest: GuestKey, orderly: boolean): Powered;
+  /** From one of these powers to another; `conflict` from any other. No boot: it is the guest's memory that stays. */
+  shift(guest: GuestKey, from: readonly GuestPower[], to: GuestPower): Powered;
+  /** With the memory that was saved; booted when none was. */
+  wake(guest: GuestKey): Powered;
+  /** `conflict` when it does not run. */
+  mustRun(guest: GuestKey): void;
+  /** Boots the guest from another image, or from its own again (null). One that does so already is only started. */
+  bootFrom(guest: GuestKey, imageId: string | null): Powered;
+  /** It ran into its crash dump and booted again. `conflict` when it is off. */
+  dump(guest: GuestKey): void;
   console(guest: GuestKey, maxBytes: number): Buffer;
+  /** Fault `conflict` when it does not run. */
+  counters(guest: GuestKey): GuestDiagnostics;
   /** A running guest goes off by itself. Undefined when it does not run. */
   drop(instanceId: string, power: 'shutdown' | 'crashed'): GuestEvent | undefined;
   /** A running guest of somebody else. */
@@ -83,11 +96,34 @@ export function openMachine(parts: { host: string; guests: Guests; clock: Clock;
 
   function switchOn(guest: GuestKey): Powered {
     const slot = awake(find(guest));
-    if (slot.power !== 'running') {
-      admit(slot.memoryMiB, 0);
-      const { fenced: _, ...record } = guests.read(slot);
-      guests.put(log({ ...record, power: 'running' }, 'boot'));
-    }
+    if (slot.power === 'paused' || slot.power === 'suspended') throw wrongPower(slot.power);
+    return slot.power === 'running' ? { power: 'running' } : boot(slot);
+  }
+
+  /** With nothing of the memory that it had. */
+  function boot(slot: GuestSlot): Powered {
+    admit(slot.memoryMiB, slot.power === 'paused' ? slot.memoryMiB : 0);
+    const { fenced: _, ...record } = guests.read(slot);
+    guests.put(log({ ...record, power: 'running' }, 'boot'));
+    return { power: 'running' };
+  }
+
+  function shift(guest: GuestKey, from: readonly GuestPower[], to: GuestPower): Powered {
+    const slot = awake(find(guest));
+    if (slot.power === to) return { power: to };
+    if (!from.includes(slot.power)) throw wrongPower(slot.power);
+    if (slot.power === 'suspended') admit(slot.memoryMiB, 0);
+    guests.put({ ...guests.read(slot), power: to });
+    return { power: to };
+  }
+
+  function bootFrom(guest: GuestKey, imageId: string | null): Powered {
+    const slot = awake(find(guest));
+    const { rescuedWith, fenced: _, ...record } = guests.read(slot);
+    const isSo = (rescuedWith ?? null) === imageId;
+    if (isSo && slot.power === 'running') return { power: 'running' };
+    admit(slot.memoryMiB, slot.power === 'running' || slot.power === 'paused' ? slot.memoryMiB : 0);
+    guests.put(log({ ...record, power: 'running', ...(imageId !== null && { rescuedWith: imageId }) }, 'boot'));
     return { power: 'running' };
   }
 
@@ -106,6 +142,18 @@ export function openMachine(parts: { host: string; guests: Guests; clock: Clock;
     findAny: (guest) => guests.aside(guest.instanceId, guest.generation) ?? find(guest),
     switchOn,
     switchOff,
+    shift,
+    wake: (guest) => (find(guest).power === 'suspended' ? shift(guest, ['suspended'], 'running') : switchOn(guest)),
+    mustRun(guest) {
+      const { power } = awake(find(guest));
+      if (power !== 'running') throw wrongPower(power);
+    },
+    bootFrom,
+    dump(guest) {
+      const slot = awake(find(guest));
+      if (slot.power !== 'running' && slot.power !== 'paused') throw wrongPower(slot.power);
+      if (slot.power === 'running') guests.put(log(log(guests.read(slot), 'panic'), 'boot'));
+    },
     remove(guest) {
       const slot = guests.find(guest.instanceId);
       if (slot?.generation === guest.generation) guests.remove(slot);
@@ -114,12 +162,17 @@ export function openMachine(parts: { host: string; guests: Guests; clock: Clock;
     },
     restart(guest, orderly) {
       const slot = awake(find(guest));
-      if (slot.power !== 'running') return switchOn(guest);
+      if (slot.power !== 'running') return boot(slot);
       const record = guests.read(slot);
       guests.put(log(orderly ? log(record, 'shutdown') : record, 'boot'));
       return { power: 'running' };
     },
     console: (guest, maxBytes) => renderConsole(guests.read(find(guest)), host, maxBytes),
+    counters(guest) {
+      const slot = find(guest);
+      if (slot.power !== 'running') throw new Fault('conflict', 'guest.off', 'The guest does not run.');
+      return countersOf(guests.read(slot), clock.wallMs());
+    },
     drop(instanceId, power) {
       const slot = guests.find(instanceId);
       if (slot?.power !== 'running') return undefined;
@@ -137,6 +190,10 @@ function otherGeneration(slot: GuestSlot, asked: GuestKey): Fault {
   return new Fault('conflict', 'guest.generation', 'The guest on this host is of another generation.', {
     detail: { here: slot.generation, asked: asked.generation },
   });
+}
+
+function wrongPower(power: GuestPower): Fault {
+  return new Fault('conflict', 'guest.power', 'The guest is in another power state.', { detail: power });
 }
 
 function foreignRecord(name: string, memoryMiB: number): GuestRecord {

@@ -35,6 +35,8 @@ const guestRecord = z.object({
   asleep: z.enum(['parked', 'held', 'awaited', 'landing']).exactOptional(),
   /** What stands on its disk, as one word: where it was first made. */
   disk: z.string().exactOptional(),
+  /** The image that it boots instead of its own disk. */
+  rescuedWith: z.string().exactOptional(),
 });
 
 export type ConsoleEntry = z.infer<typeof consoleEntry>;

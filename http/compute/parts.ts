@@ -21,8 +21,10 @@ import type { CatalogImage, ImageCatalog } from '../kit/image-catalog.ts';
 import { PAGE_MAX } from '../kit/paging.ts';
 import { openPolicy } from '../kit/policy.ts';
 import type { Policy, RuleTable } from '../kit/policy.ts';
+import type { ProjectCatalog } from '../kit/keystone-projects.ts';
 import type { AnyRoute, Route } from '../kit/route.ts';
-import { RULE_PREFIX, RULES } from './rules.ts';
+import { KNOWN_RULES, POLICY_OPTIONS } from './further-rules.ts';
+import { type RateLimit, RateLimits } from './rate-limits.ts';
 import type { Rule } from './rules.ts';
 
 export type ComputeSettings = {
@@ -40,6 +42,8 @@ export type ComputeSettings = {
   readonly keyPairAlgorithm: 'rsa' | 'ed25519';
   /** Limits of projects for which nothing else was set. */
   readonly quotas: QuotaLimits;
+  /** How often a project may ask this node; none: as often as it likes. */
+  readonly rateLimits: readonly RateLimit[];
   /** The longest page of a list. */
   readonly pageMax: number;
   readonly bodyMaxBytes: number;
@@ -47,6 +51,8 @@ export type ComputeSettings = {
   readonly placeLimitMs: number;
   /** A host is down when its beat is older. */
   readonly hostDownMs: number;
+  /** What the usage audit counts by. */
+  readonly auditPeriod: 'hour' | 'day' | 'month' | 'year';
 };
 
 export const COMPUTE_DEFAULTS: ComputeSettings = {
@@ -57,10 +63,12 @@ export const COMPUTE_DEFAULTS: ComputeSettings = {
   policy: {},
   keyPairAlgorithm: 'rsa',
   quotas: QUOTA_DEFAULTS,
+  rateLimits: [],
   pageMax: PAGE_MAX,
   bodyMaxBytes: BODY_MAX,
   placeLimitMs: 30_000,
   hostDownMs: 60_000,
+  auditPeriod: 'month',
 };
 
 /** Counts and times of served requests; filled by `http/health.ts`. */
@@ -72,11 +80,15 @@ export type ComputeNeeds = {
   readonly actors: Actors;
   readonly tokens: TokenChecker;
   readonly images: ImageCatalog;
+  /** Where it is known which projects there are; without it nobody asks. */
+  readonly projects?: ProjectCatalog;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
   readonly settings: ComputeSettings;
   readonly meter?: RequestMeter;
+  /** Shared with other doors of this node; otherwise made from the settings. */
+  readonly policy?: Policy<Rule>;
 };
 
 /** How long look-ups are believed. Short enough that an administrator sees a change at once. */
@@ -86,6 +98,7 @@ const ENTRIES_MAX = 2_000;
 
 export type ComputeParts = ComputeNeeds & {
   readonly policy: Policy<Rule>;
+  readonly rates: RateLimits;
   readonly fragments: FragmentCache;
   readonly caches: {
     readonly flavors: BriefCache<Flavor | null>;
@@ -97,11 +110,17 @@ export type ComputeParts = ComputeNeeds & {
   };
 };
 
+/** The rules of the Compute API with an operator's changes. Fault `invalid` when they are wrong. */
+export function openComputePolicy(changes: RuleTable): Policy<Rule> {
+  return openPolicy(KNOWN_RULES, changes, POLICY_OPTIONS);
+}
+
 export function openParts(needs: ComputeNeeds): ComputeParts {
   const cache = <T>(ttlMs: number): BriefCache<T> => new BriefCache<T>(needs.clock, { ttlMs, max: ENTRIES_MAX });
   return {
     ...needs,
-    policy: openPolicy(RULES, needs.settings.policy, RULE_PREFIX),
+    policy: needs.policy ?? openComputePolicy(needs.settings.policy),
+    rates: new RateLimits(needs.settings.rateLimits, needs.clock),
     fragments: new FragmentCache(),
     caches: {
       flavors: cache(BRIEF_MS),
@@ -146,6 +165,8 @@ export function zonesNow(parts: ComputeParts): Promise<readonly { name: string; 
   return parts.caches.zones.take('', () => parts.actors.ask(CONDUCTOR, { type: 'listZones' }));
 }
 
-export function limitsOf(parts: ComputeParts, projectId: string): Promise<QuotaLimits> {
-  return parts.caches.limits.take(projectId, async () => (await parts.actors.ask(CONDUCTOR, { type: 'showQuota', projectId, userId: null })).limits);
+/** Of a user in a project: the user's own where they are set. */
+export function limitsOf(parts: ComputeParts, { projectId, userId }: { projectId: string; userId: string }): Promise<QuotaLimits> {
+  const read = async (): Promise<QuotaLimits> => (await parts.actors.ask(CONDUCTOR, { type: 'showQuota', projectId, userId })).limits;
+  return parts.caches.limits.take(`${projectId} ${userId}`, read);
 }

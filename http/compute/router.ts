@@ -1,6 +1,6 @@
 /**
  * The door of the Compute API: discovery, versions, the table of routes, and the order in which a request is checked
- * (token, version, route, its versions, JSON, project in the path, schema, object, policy). What is thrown on the way
+ * (token, version, rate limits, route, its versions, JSON, project in the path, schema, policy, object; of servers the object first). What is thrown on the way
  * becomes an answer here and nowhere else.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -14,6 +14,7 @@ import { errorAnswer, invalid, notFound } from '../kit/errors.ts';
 import { isStorable } from '../kit/json.ts';
 import { baseOf, Links } from '../kit/links.ts';
 import { versionAsked } from '../kit/microversion.ts';
+import type { Target } from '../kit/policy.ts';
 import { checkQuery, parseQuery } from '../kit/query.ts';
 import type { Reply } from '../kit/route.ts';
 import { servedIn } from '../kit/route.ts';
@@ -22,6 +23,7 @@ import type { BodyCheck } from '../kit/schema.ts';
 import type { Door } from '../server.ts';
 import { allVersions, choices, oneVersion } from './discovery.ts';
 import { MICROVERSIONS } from './microversions.ts';
+import { OPENAPI_PATH, openApiText } from './openapi/document.ts';
 import { openParts } from './parts.ts';
 import type { ComputeNeeds, ComputeParts, ComputeRoute } from './parts.ts';
 import { ROUTES } from './routes.ts';
@@ -32,13 +34,18 @@ type Place = { readonly method: string; readonly path: string; readonly entries:
 
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE'] as const satisfies HTTPMethod[];
 const PARAMETER_MAX = 512;
+/** Routes of one server, by its old name too. */
+const OF_SERVER = /^\/(servers|os-volumes_boot)\//;
 const GLOBAL_REQUEST_ID = /^req-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const VARY = 'OpenStack-API-Version, X-OpenStack-Nova-API-Version';
 
 export function computeApi(needs: ComputeNeeds): Door {
   const parts = openParts(needs);
   const table = openTable(ROUTES);
-  return (request, response) => serve(request, response, parts, table);
+  // Drawn for the first one who asks: it takes a while and most nodes are never asked.
+  let drawn: string | undefined;
+  const document = (): string => (drawn ??= openApiText(ROUTES, `2.${MICROVERSIONS.max}`));
+  return (request, response) => serve(request, response, parts, table, document);
 }
 
 type Table = ReturnType<typeof openTable>;
@@ -72,7 +79,7 @@ type Asked = {
   routeName: string;
 };
 
-async function serve(request: IncomingMessage, response: ServerResponse, parts: ComputeParts, table: Table): Promise<void> {
+async function serve(request: IncomingMessage, response: ServerResponse, parts: ComputeParts, table: Table, document: () => string): Promise<void> {
   const startMs = parts.clock.monotonicMs();
   const url = request.url ?? '/';
   const mark = url.indexOf('?');
@@ -89,7 +96,7 @@ async function serve(request: IncomingMessage, response: ServerResponse, parts: 
   try {
     const base = baseOf(request, { prefix: parts.settings.linkPrefix, behindProxy: parts.settings.behindProxy });
     reply =
-      discover(request.method ?? 'GET', path, segment, base) ??
+      discover(request.method ?? 'GET', path, segment, base, document) ??
       (await serveRoute(request, response, parts, table, asked, {
         base,
         rest: path.slice(asked.segment.length + 1),
@@ -110,11 +117,12 @@ function versionSegment(path: string): string | undefined {
   return undefined;
 }
 
-function discover(method: string, path: string, segment: string | undefined, base: string): (Reply & { status: number }) | undefined {
+function discover(method: string, path: string, segment: string | undefined, base: string, document: () => string): (Reply & { status: number }) | undefined {
   if (segment === undefined) {
     if (path === '/' || path === '') return method === 'GET' ? { status: 200, body: allVersions(base) } : methodRefused('GET');
     return { status: 300, body: choices(base, path) };
   }
+  if (path === `/v2.1${OPENAPI_PATH}`) return method === 'GET' ? { status: 200, text: document() } : methodRefused('GET');
   if (path.length > segment.length + 2) return undefined;
   if (method !== 'GET') return methodRefused('GET');
   return { status: 200, body: oneVersion(segment === 'v1.1' ? 'v2' : segment, base) ?? {} };
@@ -138,10 +146,11 @@ async function serveRoute(
   response.once('close', () => {
     if (!response.writableFinished) gone.abort();
   });
-  const caller = await authenticate(request.headers, parts.tokens, gone.signal, parts.clock.wallMs());
+  const caller = parts.policy.asJudged(await authenticate(request.headers, parts.tokens, gone.signal, parts.clock.wallMs()));
   if (!asked.legacy) asked.version = versionAsked(request.headers, MICROVERSIONS);
   const { projectSegment, path } = withoutProject(where.rest, table.firsts);
   const method = request.method ?? 'GET';
+  parts.rates.take(caller.projectId ?? caller.userId, method, where.search === '' ? path : `${path}?${where.search}`);
   const { place, params } = findPlace(table, method, path);
   asked.routeName = place.path;
   let entry = place.actions.size === 0 ? entryIn(place.entries, asked.version) : undefined;
@@ -172,11 +181,24 @@ async function runRoute(entry: Entry, call: Call, parts: ComputeParts): Promise<
   const { route, check } = entry;
   check?.(call.body, call.version, call.legacy);
   if (route.query !== undefined) checkQuery(call.query, route.query, call.version, call.legacy);
+  // Servers are found first: those of other projects are not there for anybody else, whatever they may do with their own.
+  const isOfServer = OF_SERVER.test(route.path);
+  if (route.policy !== null && !isOfServer) parts.policy.enforce(route.policy, call.caller, route.target?.(call));
   // The table forgot the type that `find` and `serve` of one route share.
   const found = route.find === undefined ? undefined : await route.find(call, parts);
-  if (route.policy !== null) parts.policy.enforce(route.policy, call.caller);
+  if (route.policy !== null && isOfServer) parts.policy.enforce(route.policy, call.caller, route.target?.(call) ?? targetOf(found));
   const reply = await route.serve(call, parts, found as never);
   return { ...reply, status: reply.status ?? (typeof route.ok === 'number' ? route.ok : route.ok(call.version)) };
+}
+
+/** Whose the object is, when it says so: directly, or in its record. What is nobody's own is judged as the caller's. */
+function targetOf(found: unknown): Target {
+  if (found === null || typeof found !== 'object') return {};
+  const owned: object = 'record' in found && found.record !== null && typeof found.record === 'object' ? found.record : found;
+  return {
+    ...('projectId' in owned && typeof owned.projectId === 'string' ? { projectId: owned.projectId } : {}),
+    ...('userId' in owned && typeof owned.userId === 'string' ? { userId: owned.userId } : {}),
+  };
 }
 
 /** A first segment that is no resource is a project id. */

@@ -39,9 +39,18 @@ export function hashToken(token: string): string {
   return hash('sha256', token, 'base64url');
 }
 
-/** Fault `unauthorized` when there is no valid token. */
+/**
+ * Fault `unauthorized` when there is no valid token. The token of another service may come beside it
+ * (`X-Service-Token`): it gives no rights here, but a wrong one is refused as any wrong token is.
+ */
 export async function authenticate(headers: IncomingHttpHeaders, tokens: TokenChecker, signal: AbortSignal, nowMs: number): Promise<Caller> {
-  const token = headers['x-auth-token'];
+  const serviceToken = headers['x-service-token'];
+  const caller = await callerOf(headers['x-auth-token'], tokens, signal, nowMs);
+  if (serviceToken !== undefined && serviceToken !== '') await callerOf(serviceToken, tokens, signal, nowMs);
+  return caller;
+}
+
+async function callerOf(token: string | string[] | undefined, tokens: TokenChecker, signal: AbortSignal, nowMs: number): Promise<Caller> {
   if (typeof token !== 'string' || token === '' || token.length > TOKEN_MAX || !TOKEN_FORM.test(token)) throw unauthorized();
   const caller = await tokens.check(token, signal);
   if (caller === null || caller.expiresAtMs <= nowMs) throw unauthorized();

@@ -24,9 +24,11 @@ const STATUS: Record<FaultCode, number> = {
 
 /** What only a door can find wrong: not worth a fault code, but a status of its own. */
 const STATUS_BY_REASON: { readonly [reason: string]: number } = {
+  'http.dropped': 410,
   'http.method': 405,
   'http.version': 406,
   'http.mediaType': 415,
+  'http.rate': 429,
 };
 
 const MEMBER: { readonly [status: number]: string } = {
@@ -42,6 +44,9 @@ const MEMBER: { readonly [status: number]: string } = {
   501: 'notImplemented',
   503: 'serviceUnavailable',
 };
+
+/** Of a Fault whose detail is how many seconds to wait. */
+export const RATE_REASON = 'http.rate';
 
 /** Seconds after which a refused caller may ask again: one beat of most queues. */
 export const RETRY_AFTER_S = 1;
@@ -60,7 +65,8 @@ export function errorAnswer(fault: Fault): ErrorAnswer {
   const headers: Record<string, string> = {};
   const allow = fault.reason === 'http.method' ? allowed(fault) : undefined;
   if (allow !== undefined) headers['Allow'] = allow;
-  if (fault.code === 'overloaded') headers['Retry-After'] = String(RETRY_AFTER_S);
+  if (fault.code === 'overloaded')
+    headers['Retry-After'] = String(fault.reason === RATE_REASON && typeof fault.detail === 'number' ? fault.detail : RETRY_AFTER_S);
   return { status, headers, text: errorText(status, fault.message, headers['Retry-After']) };
 }
 

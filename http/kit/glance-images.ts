@@ -79,7 +79,8 @@ export function openGlanceImages(options: GlanceOptions): ImageCatalog {
   };
   return {
     async show(imageId, token, signal) {
-      const answer = await ask(`images/${encodeURIComponent(imageId)}`, token, signal);
+      if (!isImageId(imageId)) return null;
+      const answer = await ask(`images/${imageId}`, token, signal);
       if (answer.status === 404 || answer.status === 403) return null;
       return parseImage(expectOk(answer));
     },
@@ -91,18 +92,28 @@ export function openGlanceImages(options: GlanceOptions): ImageCatalog {
       return parsed.data.images.map(imageOf);
     },
     async remove(imageId, token, signal) {
-      refuse(await ask(`images/${encodeURIComponent(imageId)}`, token, signal, { method: 'DELETE' }));
+      refuse(await ask(`images/${known(imageId)}`, token, signal, { method: 'DELETE' }));
     },
     async change(imageId, { set, drop }, token, signal) {
       const patch = [
         ...Object.entries(set).map(([key, value]) => ({ op: 'add', path: pointer(key), value })),
         ...drop.map((key) => ({ op: 'remove', path: pointer(key) })),
       ];
-      const answer = await ask(`images/${encodeURIComponent(imageId)}`, token, signal, { method: 'PATCH', json: patch, type: PATCH_TYPE });
+      const answer = await ask(`images/${known(imageId)}`, token, signal, { method: 'PATCH', json: patch, type: PATCH_TYPE });
       refuse(answer);
       return parseImage(answer.body);
     },
   };
+}
+
+/** What can stand in a path as it is: neither dots that climb nor anything that ends the segment. */
+function isImageId(text: string): boolean {
+  return /^[A-Za-z0-9_-]{1,255}$/.test(text);
+}
+
+function known(imageId: string): string {
+  if (!isImageId(imageId)) throw new Fault('notFound', 'image', 'Image not found.');
+  return imageId;
 }
 
 function listQuery(query: ImageQuery): string {

@@ -14,6 +14,14 @@ export function pageOf(query: Query, max = PAGE_MAX): Page {
   return { limit: asked === undefined ? max : Math.min(Number(asked), max), marker: query.one('marker') ?? null };
 }
 
+/** Of lists that are cut by `offset`: a `limit` of 0 is none at all. */
+export function sliceOf(query: Query, max = PAGE_MAX): { readonly offset: number; readonly limit: number } {
+  const { limit } = pageOf(query, max);
+  const offset = query.one('offset') ?? '0';
+  if (!/^\d{1,9}$/.test(offset)) throw invalid('offset must be a non-negative integer');
+  return { offset: Number(offset), limit: limit === 0 ? max : limit };
+}
+
 /** A page of a list that is in memory. Fault `invalid` when the marker names nothing in it. */
 export function cutPage<T>(items: readonly T[], page: Page, idOf: (item: T) => string): { items: readonly T[]; full: boolean } {
   let start = 0;

@@ -1,8 +1,9 @@
 /**
  * A route is data: where it is, in which versions, who may, what goes in, and the function that serves it.
- * The door checks in this order: version, body, query, `find` (404), policy (403), `serve`.
+ * The door checks in this order: version, body, query, policy (403), `find` (404), `serve`; under `/servers/` `find` first.
  */
 import type { Call } from './call.ts';
+import type { Target } from './policy.ts';
 import type { QueryTable } from './query.ts';
 import type { BodySchema } from './schema.ts';
 
@@ -27,6 +28,8 @@ export type Route<Parts, Rule extends string, Found = unknown> = {
   readonly versions?: readonly [number, number];
   /** null: everybody with a token. */
   readonly policy: Rule | null;
+  /** Whose the object is that the rule is asked about, where what `find` found does not say it. */
+  readonly target?: (call: Call) => Target;
   readonly body?: BodySchema;
   readonly query?: QueryTable;
   readonly ok: number | ((version: number) => number);

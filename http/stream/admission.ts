@@ -10,6 +10,7 @@ import {
   CLOSING,
   FOREIGN_ORIGIN,
   isAllowedOrigin,
+  MAY_NOT_WATCH,
   refusalOf,
   TOO_MANY,
   TOO_MANY_OF_PROJECT,
@@ -20,7 +21,12 @@ import {
 } from './door.ts';
 import { ASK_MS, STRANGERS_MAX, type StreamSettings } from './limits.ts';
 
-export type AdmissionParts = { readonly tokens: TokenChecker; readonly clock: Clock; readonly settings: StreamSettings };
+export type AdmissionParts = {
+  readonly tokens: TokenChecker;
+  readonly rights?: (caller: Caller) => Caller | null;
+  readonly clock: Clock;
+  readonly settings: StreamSettings;
+};
 
 export type Entrant = { readonly caller: Caller; readonly token: string };
 
@@ -34,8 +40,17 @@ export class Admission {
     this.#parts = parts;
   }
 
-  /** null: not valid (any more). Fault `unavailable` when identity does not answer. */
+  /** null: not valid (any more), or without any right here. Fault `unavailable` when identity does not answer. */
   async callerOf(token: string): Promise<Caller | null> {
+    const caller = await this.#known(token);
+    return caller === null ? null : this.#judged(caller);
+  }
+
+  #judged(caller: Caller): Caller | null {
+    return this.#parts.rights === undefined ? caller : this.#parts.rights(caller);
+  }
+
+  async #known(token: string): Promise<Caller | null> {
     const { tokens, clock } = this.#parts;
     try {
       return await authenticate({ 'x-auth-token': token }, tokens, AbortSignal.timeout(ASK_MS), clock.wallMs());
@@ -83,8 +98,10 @@ export class Admission {
   }
 
   async #judge(token: string, path: StreamPath): Promise<Refusal | Entrant> {
-    const caller = await this.callerOf(token);
-    if (caller === null) return UNAUTHORIZED;
+    const known = await this.#known(token);
+    if (known === null) return UNAUTHORIZED;
+    const caller = this.#judged(known);
+    if (caller === null) return MAY_NOT_WATCH;
     const refused = refusalOf(caller, path.projectId);
     if (refused) return refused;
     if (this.isClosed) return CLOSING;

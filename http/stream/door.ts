@@ -49,6 +49,7 @@ export function chooseProtocol(offered: ReadonlySet<string>): string | false {
 export type Refusal = { readonly status: number; readonly message: string };
 
 export const UNAUTHORIZED: Refusal = { status: 401, message: 'The request you have made requires authentication.' };
+export const MAY_NOT_WATCH: Refusal = { status: 403, message: "Policy doesn't allow os_compute_api:servers:detail to be performed." };
 export const FOREIGN_ORIGIN: Refusal = { status: 403, message: 'This origin may not open streams.' };
 export const TOO_MANY_OF_PROJECT: Refusal = { status: 429, message: 'Too many streams of this project.' };
 export const TOO_MANY: Refusal = { status: 503, message: 'Too many streams are open here.' };

@@ -42,6 +42,8 @@ export type StreamParts = {
   readonly actors: Actors;
   readonly feed: EventFeed;
   readonly tokens: TokenChecker;
+  /** The caller as policy sees it, null when it may watch nothing; absent: whoever has a token may watch its project. */
+  readonly rights?: (caller: Caller) => Caller | null;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

@@ -62,6 +62,11 @@ export function matching(pattern: RegExp, allowed: string) {
   return noted(z.string().regex(pattern), { allowed });
 }
 
+/** What `new RegExp` takes. */
+export function pattern() {
+  return noted(z.string().min(1).max(255).refine(isPattern), { allowed: 'a regular expression' });
+}
+
 export function choice<const T extends readonly string[]>(values: T) {
   return noted(z.enum(values), { allowed: `one of ${values.join(', ')}` });
 }
@@ -78,6 +83,10 @@ export function someOf<const T extends readonly string[]>(values: T) {
 
 export function folder() {
   return noted(z.string().min(1), { allowed: 'the path of a folder', path: true });
+}
+
+export function file() {
+  return noted(z.string().min(1), { allowed: 'the path of a file', path: true });
 }
 
 export function ipAddress() {
@@ -108,6 +117,14 @@ export function either<const T extends readonly z.core.$ZodType[]>(forms: T, all
 
 export function listOf<T extends z.core.$ZodType>(item: T, from: number, to: number) {
   return noted(z.array(item).min(from).max(to), { allowed: `a list of ${from} to ${to} entries` });
+}
+
+function isPattern(value: string): boolean {
+  try {
+    return new RegExp(value) instanceof RegExp;
+  } catch {
+    return false;
+  }
 }
 
 function isNetwork(value: string): boolean {

@@ -1,4 +1,5 @@
 /** What the Compute API really says to instances, hosts and conductors: requests over HTTP, in front of a cloud in memory. */
+import type { VmState } from '../../actors/model/server-state.ts';
 import type { HostStanding } from '../../actors/model/host-standing.ts';
 import { HOST_ID, hostView, NETWORK_ID } from '../http/compute/memory-cloud.ts';
 import { IMAGE_ID, openRig, PROJECT, type AskOptions } from '../http/compute/rig.ts';
@@ -7,6 +8,7 @@ import type { Sent } from './crossing.ts';
 type Request = readonly [method: string, path: string, options?: AskOptions];
 
 const ADMIN = { token: 'admin' };
+const GROUP_ID = '66666666-6666-4666-8666-666666666666';
 const KEY = `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI${'A'.repeat(43)} me`;
 const SERVER = { name: 'web', imageRef: IMAGE_ID, flavorRef: '1' };
 const RICH_SERVER = {
@@ -39,6 +41,7 @@ function requestsOf(id: string): Request[] {
       '/v2.1/servers',
       { ...ADMIN, version: '2.1', body: { server: { ...SERVER, availability_zone: 'nova:host1', personality: [{ path: '/a', contents: 'QUJD' }] } } },
     ],
+    ['POST', '/v2.1/servers', { body: { server: SERVER, 'os:scheduler_hints': { group: GROUP_ID } } }],
     ['GET', server],
     ['GET', `/v2.1/servers/detail?limit=2&marker=${id}&sort_key=created_at&name=^t&changes-since=2026-01-01T00:00:00Z&status=ACTIVE`, { version: '2.73' }],
     ['GET', `/v2.1/servers?all_tenants=1&ip=10.&host=host1&deleted=true&uuid=${id}`, ADMIN],
@@ -96,10 +99,58 @@ function requestsOf(id: string): Request[] {
     ['GET', '/v2.1/os-availability-zone'],
     ['PUT', `/v2.1/os-services/${HOST_ID}`, { ...ADMIN, version: '2.53', body: { status: 'disabled', disabled_reason: 'maintenance', forced_down: true } }],
     ['PUT', '/v2.1/os-services/enable', { ...ADMIN, body: { host: 'host1', binary: 'nova-compute' } }],
+    ['POST', '/v2.1/os-aggregates', { ...ADMIN, body: { aggregate: { name: 'a', availability_zone: 'east' } } }],
+    ['POST', '/v2.1/os-aggregates', { ...ADMIN, body: { aggregate: { name: 'b' } } }],
+    ['GET', '/v2.1/os-aggregates', ADMIN],
+    ['PUT', '/v2.1/os-aggregates/1', { ...ADMIN, body: { aggregate: { name: 'c', availability_zone: null } } }],
+    ['PUT', '/v2.1/os-aggregates/1', { ...ADMIN, body: { aggregate: { name: 'd' } } }],
+    ['POST', '/v2.1/os-aggregates/1/action', { ...ADMIN, body: { add_host: { host: 'host1' } } }],
+    ['POST', '/v2.1/os-aggregates/1/action', { ...ADMIN, body: { set_metadata: { metadata: { ssd: 'true', gone: null } } } }],
+    ['POST', '/v2.1/os-aggregates/1/images', { ...ADMIN, version: '2.81', body: { cache: [{ id: IMAGE_ID }] } }],
+    ['POST', '/v2.1/os-aggregates/1/action', { ...ADMIN, body: { remove_host: { host: 'host1' } } }],
+    ['DELETE', '/v2.1/os-aggregates/1', ADMIN],
+    ['GET', '/v2.1/os-hosts/host1', ADMIN],
+    ['GET', '/v2.1/os-instance_usage_audit_log', ADMIN],
+    ['GET', '/v2.1/os-hypervisors/1/uptime', ADMIN],
+    ['POST', '/v2.1/os-server-external-events', { ...ADMIN, version: '2.76', body: { events: [{ name: 'power-update', server_uuid: id, tag: 'POWER_ON' }] } }],
     ['GET', '/v2.1/os-networks', ADMIN],
+    ['GET', `${server}/diagnostics`, ADMIN],
+    ['GET', '/v2.1/os-server-groups?limit=1&offset=1&all_projects=1', ADMIN],
+    ['GET', `/v2.1/os-server-groups/${GROUP_ID}`],
+    ['POST', '/v2.1/os-server-groups', { version: '2.64', body: { server_group: { name: 'g', policy: 'anti-affinity', rules: { max_server_per_host: 2 } } } }],
+    ['DELETE', `/v2.1/os-server-groups/${GROUP_ID}`],
+    ['GET', `/v2.1/os-simple-tenant-usage/${PROJECT}?start=2026-01-01T00:00:00&limit=1&marker=${id}`, { ...ADMIN, version: '2.40' }],
+    ['GET', '/v2.1/os-security-groups'],
+    ['POST', '/v2.1/os-security-groups', { body: { security_group: { name: 'db', description: 'd' } } }],
+    ['PUT', `/v2.1/os-security-groups/${GROUP_ID}`, { body: { security_group: { name: 'web', description: 'new' } } }],
+    action({ addSecurityGroup: { name: 'web' } }),
+    action({ removeSecurityGroup: { name: 'web' } }),
+    ['POST', '/v2.1/os-security-group-rules', { body: { security_group_rule: { parent_group_id: GROUP_ID, ip_protocol: 'tcp', from_port: 1, to_port: 2 } } }],
+    ['POST', '/v2.1/os-security-group-rules', { body: { security_group_rule: { parent_group_id: GROUP_ID, group_id: GROUP_ID } } }],
+    ['DELETE', `/v2.1/os-security-group-rules/${GROUP_ID}`],
+    ['DELETE', `/v2.1/os-security-groups/${GROUP_ID}`],
+    ['DELETE', `${server}/os-server-password`],
     ['DELETE', server],
   ];
 }
+
+/** Each of a server of its own in the state that it is for. */
+const IN_PLACE: readonly (readonly [body: object, vmState: VmState, more?: AskOptions])[] = [
+  [{ pause: null }, 'active'],
+  [{ unpause: null }, 'paused'],
+  [{ suspend: null }, 'active'],
+  [{ resume: null }, 'suspended'],
+  [{ rescue: null }, 'active'],
+  [{ rescue: { rescue_image_ref: IMAGE_ID } }, 'stopped'],
+  [{ unrescue: null }, 'rescued'],
+  [{ restore: null }, 'soft-delete'],
+  [{ changePassword: { adminPass: 'new' } }, 'active'],
+  [{ trigger_crash_dump: null }, 'active', { version: '2.17' }],
+  [{ lock: { locked_reason: 'busy' } }, 'active', { version: '2.73' }],
+  [{ unlock: null }, 'active'],
+  [{ 'os-resetState': { state: 'error' } }, 'active', ADMIN],
+  [{ forceDelete: null }, 'active'],
+];
 
 export function standingOf(host: string, more: Partial<HostStanding & { silentMs: number }> = {}): HostStanding & { silentMs: number } {
   return { host, node: 'n1', epoch: 1, mark: '1', forcedDown: false, selfFenceMs: null, proof: null, claims: 1, silentMs: 0, ...more };
@@ -118,10 +169,23 @@ export async function saidByDoors(): Promise<Sent[]> {
     cloud.hosts = [{ ...hostView('host1', 1), uuid: HOST_ID }];
     await rig.ask('POST', '/v2.1/os-keypairs', { body: { keypair: { name: 'one', public_key: KEY } } });
     const id = await rig.server();
+    cloud.change(id, { guestPassword: 'c2VjcmV0' });
+    cloud.serverGroups.set(GROUP_ID, { id: GROUP_ID, projectId: PROJECT, userId: 'u', name: 'g', policy: 'affinity', perHost: null });
+    cloud.securityGroups.set(GROUP_ID, { id: GROUP_ID, projectId: PROJECT, name: 'web', description: 'd' });
+    const rule = { protocol: 'tcp', fromPort: 22, toPort: 22, cidr: '0.0.0.0/0', group: null };
+    cloud.securityRules.set(GROUP_ID, { id: GROUP_ID, parentGroupId: GROUP_ID, ...rule });
     for (const host of ['host1', 'host2']) cloud.standings.set(host, standingOf(host, { proof: 'fence' }));
     for (const [method, path, options] of requestsOf(id)) {
       const { status, text } = await rig.ask(method, path, options);
       if (status >= 300) throw new Error(`${method} ${path}: ${status} ${text}`);
+    }
+    cloud.limits.set(`${PROJECT}/`, { instances: -1, cores: -1, ram: -1 });
+    cloud.classLimits.clear();
+    for (const [body, vmState, more] of IN_PLACE) {
+      const own = await rig.server();
+      cloud.change(own, { vmState });
+      const { status, text } = await rig.ask('POST', `/v2.1/servers/${own}/action`, { body, ...more });
+      if (status >= 300) throw new Error(`${JSON.stringify(body)}: ${status} ${text}`);
     }
   } finally {
     await rig.close();

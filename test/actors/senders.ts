@@ -12,6 +12,7 @@ import { HOST_DEFAULTS, type HostSettings } from '../../actors/host/settings.ts'
 import { newHost, type HostState } from '../../actors/host/state.ts';
 import type { InstanceRecord } from '../../actors/model/instance.ts';
 import type { Bid } from '../../actors/model/placement.ts';
+import type { PowerState } from '../../actors/model/server-state.ts';
 import { memoryDisk } from '../../drivers/simulated/disk.ts';
 import { openSimulatedDriver } from '../../drivers/simulated/driver.ts';
 import type { Actors } from '../../runtime/actor/ask.ts';
@@ -66,9 +67,21 @@ export function richInstance(): InstanceRecord {
   };
 }
 
+/** Each leaves the server in a state that the next one is for. */
+const IN_PLACE: readonly (readonly [Verb, PowerState | null])[] = [
+  [{ name: 'pause' }, 'paused'],
+  [{ name: 'unpause' }, 'running'],
+  [{ name: 'suspend' }, 'suspended'],
+  [{ name: 'resume' }, 'running'],
+  [{ name: 'rescue', boot: null }, 'running'],
+  [{ name: 'unrescue' }, 'running'],
+  [{ name: 'changePassword', password: 'secret' }, null],
+  [{ name: 'crashDump' }, null],
+];
+
 /** A server's life from its order to its end, as often as needed: hosts that refuse, that fail, that do not answer. */
 export function saidByInstance(): Sent[] {
-  return [failingLife(), fullLife(), deletedEarly(), ...movingLives()].flat();
+  return [failingLife(), fullLife(), deletedEarly(), ...movingLives(), groupedLife()].flat();
 }
 
 function failingLife(): Sent[] {
@@ -89,6 +102,10 @@ function fullLife(): Sent[] {
   for (const verb of [{ name: 'stop' }, { name: 'start' }, { name: 'reboot', kind: 'soft' }, { name: 'reboot', kind: 'hard' }] as const) {
     life.act(verb);
     life.answer('ran', { ok: true, value: { is: 'done', power: verb.name === 'stop' ? 'shutdown' : 'running' } });
+  }
+  for (const [verb, power] of IN_PLACE) {
+    life.act(verb);
+    life.answer('ran', { ok: true, value: { is: 'done', power } });
   }
   life.act({ name: 'delete' });
   // The host fails for good: the claim is doomed, and the host is told to look.
@@ -139,13 +156,20 @@ function deletedEarly(): Sent[] {
   return life.sent;
 }
 
+function groupedLife(): Sent[] {
+  const life = new InstanceLife({ group: { id: IMAGE_ID } });
+  life.answer('grouped', { ok: true, value: { policy: 'anti-affinity', perHost: 2, hosts: { [HOST]: 1 } } });
+  return life.sent;
+}
+
 class InstanceLife {
   readonly sent: Sent[] = [];
   readonly #asked = new Map<string, string>();
   #requests = 1;
-  #state: InstanceState = { id: INSTANCE_ID, record: richInstance(), soft: NO_SOFT, parts: NO_PARTS };
+  #state: InstanceState;
 
-  constructor() {
+  constructor(more: Partial<InstanceRecord> = {}) {
+    this.#state = { id: INSTANCE_ID, record: { ...richInstance(), ...more }, soft: NO_SOFT, parts: NO_PARTS };
     const { state, effects } = recover(this.#state, factsAt(NOW_MS), SETTINGS);
     this.#take(state, effects);
   }
@@ -172,7 +196,7 @@ class InstanceLife {
       this.answer('placed', { ok: true, value: { bids, explanation: { considered: 2, removed: {}, bids } } });
   }
 
-  answer(as: 'placed' | 'addressed' | 'claimed' | 'ran', outcome: Outcome): void {
+  answer(as: 'placed' | 'grouped' | 'addressed' | 'claimed' | 'ran', outcome: Outcome): void {
     this.#say({ type: as, tag: this.#asked.get(as) ?? '', outcome });
   }
 
@@ -219,6 +243,7 @@ export async function saidByHost(): Promise<Sent[]> {
     await jobs['beat']?.({ host: HOST, epoch: 3 } as never, signal);
     await new HostLease({ host: HOST, leaseMs: 15_000, clock: systemClock, actors: answering(sent) }).leave();
     await jobs['look']?.({ host: HOST } as never, signal);
+    await jobs['fetchImages']?.({ host: HOST } as never, signal);
     await jobs['clear']?.({ host: HOST, doomed: [guest], strays: [{ ...guest, generation: 0 }] } as never, signal);
     // Its driver's way to images, as the node plugs it.
     const ticket = { type: 'hostImageTicket', host: HOST, imageId: INSTANCE_ID, again: false };
@@ -237,11 +262,12 @@ function answering(sent: Sent[]): Actors {
     hostClaims: [held],
     hostStrays: [{ instanceId: INSTANCE_ID, generation: 0, recordedGone: false }],
   };
+  const wanted = [{ id: IMAGE_ID, diskFormat: 'qcow2', sizeBytes: 1, hash: null, properties: {} }];
   return {
     tell: (to, message) => void sent.push({ to, message }),
     ask: async (to, message) => {
       sent.push({ to, message });
-      return answers[message.type] as never;
+      return (message.type === 'hostWantedImages' ? wanted.splice(0) : answers[message.type]) as never;
     },
   };
 }

@@ -51,7 +51,7 @@ const ALWAYS: { readonly [rule: string]: string } = {
     where used_vcpus > vcpus or used_memory_mib > memory_mib or used_disk_gib > disk_gib`,
   'P4 quota in use is not the sum of the servers': `
     with own as (
-      select project_id, user_id, (record->'flavor'->>'vcpus')::int as cores, (record->'flavor'->>'memoryMiB')::int as ram from instance where not deleted),
+      select project_id, user_id, (record->'flavor'->>'vcpus')::int as cores, (record->'flavor'->>'memoryMiB')::int as ram from instance where not deleted and record->>'reclaimAtMs' is null),
     summed as (
       select project_id, u.user_id, count(*) as instances, sum(cores) as cores, sum(ram) as ram
       from own cross join lateral (values (''), (own.user_id)) as u(user_id) group by 1, 2)

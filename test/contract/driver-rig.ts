@@ -3,7 +3,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'vitest';
-import type { GuestKey, GuestSpec, HypervisorDriver } from '../../drivers/driver.ts';
+import type { GuestKey, GuestSpec, HypervisorDriver, RescueDisk } from '../../drivers/driver.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import type { FaultCode } from '../../runtime/base/fault.ts';
 
@@ -23,6 +23,10 @@ export type DriverRig = {
   plantForeign?(): Promise<{ name: string; remove(): Promise<void> }>;
   /** Makes a running guest go off behind the driver's back. */
   cutPower?(guest: GuestKey): Promise<void>;
+  /** Holds a running guest behind the driver's back. */
+  pauseGuest?(guest: GuestKey & { readonly name: string }): Promise<void>;
+  /** What a rescue may boot; what the guest was made from when left out. */
+  readonly rescueWith?: RescueDisk;
   /** What the hypervisor still has of this guest: files, volumes, definitions. */
   leftovers?(guest: GuestSpec): Promise<string[]>;
   /** What the guest of `specFor` writes to its console when it starts. */

@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { GuestEvent, GuestKey, GuestPower, GuestSeen, GuestSpec, HypervisorDriver } from '../../drivers/driver.ts';
+import type { GuestEvent, GuestKey, GuestPower, GuestSeen, GuestSpec, HypervisorDriver, RescueDisk } from '../../drivers/driver.ts';
 import { doneOrCancelled, refused, within } from './driver-rig.ts';
 import type { ContractOptions, DriverRig } from './driver-rig.ts';
 
@@ -93,9 +93,39 @@ export function driverContract(name: string, open: () => Promise<DriverRig>, opt
       ['stop', () => stopNow(guest)],
       ['reboot', () => rebootNow(guest)],
       ['consoleOutput', () => readConsole(guest)],
+      ['pause', () => driver.pause?.(guest, limit()) ?? readConsole(guest)],
+      ['unpause', () => driver.unpause?.(guest, limit()) ?? readConsole(guest)],
+      ['suspend', () => driver.suspend(guest, limit())],
+      ['resume', () => driver.resume(guest, limit())],
+      ['setPassword', () => driver.setPassword?.(guest, 'secret', limit()) ?? readConsole(guest)],
+      ['crashDump', () => driver.crashDump?.(guest, limit()) ?? readConsole(guest)],
     ];
+    const suspend = (guest: GuestKey) => driver.suspend(guest, limit());
+    const resume = (guest: GuestKey) => driver.resume(guest, limit());
+    const rescue = (spec: GuestSpec) => {
+      const { image, kernel, ramdisk } = spec;
+      const own: RescueDisk = { image, ...(kernel && { kernel }), ...(ramdisk && { ramdisk }) };
+      return driver.rescue(spec, rig.rescueWith ?? own, { graceMs: 0 }, limit());
+    };
+    const unrescue = (spec: GuestSpec) => driver.unrescue(spec, limit());
 
     describe('inventory', () => {
+      promise('tells how long its machine has been up, if at all: it only grows', async () => {
+        if (driver.hostUptime === undefined) return;
+        const { upMs, load } = await driver.hostUptime(limit());
+        expect([upMs >= 0, load.length, load.every((part) => part >= 0)]).toEqual([true, 3, true]);
+        expect((await driver.hostUptime(limit())).upMs).toBeGreaterThanOrEqual(upMs);
+      });
+
+      promise('fetches an image ahead of time, if at all, as often as asked, and spawns from it', async () => {
+        if (driver.fetchImage === undefined) return;
+        const spec = newSpec();
+        await driver.fetchImage(spec.image, limit());
+        await driver.fetchImage(spec.image, limit());
+        expect(await driver.spawn(spec, limit())).toEqual({ power: 'running' });
+        await refused('cancelled', driver.fetchImage({ ...spec.image, id: randomUUID(), hash: null }, AbortSignal.abort()));
+      });
+
       promise('tells what the host can give in all', async () => {
         const inventory = await driver.inventory(limit());
         for (const amount of [inventory.vcpus, inventory.memoryMiB, inventory.diskGiB]) {
@@ -286,6 +316,160 @@ export function driverContract(name: string, open: () => Promise<DriverRig>, opt
       });
     });
 
+    describe('pausing', () => {
+      promise('holds a guest and lets it run again; each again is no error', async () => {
+        const spec = await spawned();
+        expect(await driver.pause?.(spec, limit())).toEqual({ power: 'paused' });
+        expect(await driver.pause?.(spec, limit())).toEqual({ power: 'paused' });
+        await expectOnly(spec, 'paused');
+        expect(await driver.unpause?.(spec, limit())).toEqual({ power: 'running' });
+        expect(await driver.unpause?.(spec, limit())).toEqual({ power: 'running' });
+        await expectOnly(spec, 'running');
+      });
+
+      promise('is refused for a guest that is off, and so is the way back', async () => {
+        const spec = await spawned();
+        await stopNow(spec);
+        await refused('conflict', driver.pause?.(spec, limit()) ?? stopNow(spec));
+        await refused('conflict', driver.unpause?.(spec, limit()) ?? stopNow(spec));
+        await expectOnly(spec, 'shutdown');
+      });
+
+      promise('of a guest keeps it from being started, and not from being stopped, rebooted or destroyed', async () => {
+        const [stopped, rebooted, destroyed] = [await spawned(), await spawned(), await spawned()];
+        for (const spec of [stopped, rebooted, destroyed]) await driver.pause?.(spec, limit());
+        await refused('conflict', driver.start(stopped, limit()));
+        expect(await stopNow(stopped)).toEqual({ power: 'shutdown' });
+        expect(await rebootNow(rebooted)).toEqual({ power: 'running' });
+        await driver.destroy(destroyed, limit());
+        expect(await seen(destroyed)).toEqual([]);
+      });
+    });
+
+    describe('suspending', () => {
+      promise('saves a guest and brings it back; each again is no error', async () => {
+        const spec = await spawned();
+        expect(await suspend(spec)).toEqual({ power: 'suspended' });
+        expect(await suspend(spec)).toEqual({ power: 'suspended' });
+        await expectOnly(spec, 'suspended');
+        expect(await resume(spec)).toEqual({ power: 'running' });
+        expect(await resume(spec)).toEqual({ power: 'running' });
+        await expectOnly(spec, 'running');
+      });
+
+      promise('takes a paused guest, and brings it back running', async () => {
+        const spec = await spawned();
+        await driver.pause?.(spec, limit());
+        expect(await suspend(spec)).toEqual({ power: 'suspended' });
+        expect(await resume(spec)).toEqual({ power: 'running' });
+      });
+
+      promise('is refused for a guest that is off; one with nothing saved is started', async () => {
+        const spec = await spawned();
+        await stopNow(spec);
+        await refused('conflict', suspend(spec));
+        expect(await resume(spec)).toEqual({ power: 'running' });
+      });
+
+      promise('of a guest keeps it from being started, and from being paused', async () => {
+        const spec = await spawned();
+        await suspend(spec);
+        await refused('conflict', driver.start(spec, limit()));
+        await refused('conflict', driver.pause?.(spec, limit()) ?? driver.start(spec, limit()));
+        await expectOnly(spec, 'suspended');
+      });
+
+      promise('is over when the guest is stopped or rebooted: nothing stays saved', async () => {
+        const [stopped, rebooted] = [await spawned(), await spawned()];
+        await suspend(stopped);
+        await suspend(rebooted);
+        expect(await stopNow(stopped)).toEqual({ power: 'shutdown' });
+        await expectOnly(stopped, 'shutdown');
+        expect(await driver.start(stopped, limit())).toEqual({ power: 'running' });
+        expect(await rebootNow(rebooted)).toEqual({ power: 'running' });
+        await stopNow(rebooted);
+        await expectOnly(rebooted, 'shutdown');
+      });
+
+      promise('outlives a crash, and ends with the guest', async () => {
+        const [resumed, destroyed] = [await spawned(), await spawned()];
+        await suspend(resumed);
+        await suspend(destroyed);
+        driver = await rig.reopen();
+        await expectOnly(resumed, 'suspended');
+        expect(await resume(resumed)).toEqual({ power: 'running' });
+        await driver.destroy(destroyed, limit());
+        expect(await seen(destroyed)).toEqual([]);
+        expect((await rig.leftovers?.(destroyed)) ?? []).toEqual([]);
+      });
+    });
+
+    describe('rescue', () => {
+      promise('boots a guest from another disk and back from its own; each again is no error', async () => {
+        const spec = await spawned();
+        expect(await rescue(spec)).toEqual({ power: 'running' });
+        expect(await rescue(spec)).toEqual({ power: 'running' });
+        await expectOnly(spec, 'running');
+        expect(await unrescue(spec)).toEqual({ power: 'running' });
+        expect(await unrescue(spec)).toEqual({ power: 'running' });
+        await expectOnly(spec, 'running');
+      });
+
+      promise('takes a guest that is off or suspended', async () => {
+        const [off, suspended] = [await spawned(), await spawned()];
+        await stopNow(off);
+        await suspend(suspended);
+        expect(await rescue(off)).toEqual({ power: 'running' });
+        expect(await rescue(suspended)).toEqual({ power: 'running' });
+        expect(await unrescue(suspended)).toEqual({ power: 'running' });
+      });
+
+      promise('outlives a crash and a power cut, and the guest is destroyed with it', async () => {
+        const spec = await spawned();
+        await rescue(spec);
+        driver = await rig.reopen();
+        await stopNow(spec);
+        expect(await rescue(spec)).toEqual({ power: 'running' });
+        await driver.destroy(spec, limit());
+        expect(await seen(spec)).toEqual([]);
+        expect((await rig.leftovers?.(spec)) ?? []).toEqual([]);
+      });
+
+      promise('refuses an image that it cannot boot, and the guest goes on', async () => {
+        const spec = await spawned();
+        const wrong = { image: { ...spec.image, diskFormat: 'punched-cards' } };
+        await refused('invalid', driver.rescue(spec, wrong, { graceMs: 0 }, limit()));
+        await expectOnly(spec, 'running');
+      });
+
+      promise('of an unknown guest is notFound, of another generation a conflict', async () => {
+        const spec = await spawned({ generation: 2 });
+        await refused('notFound', rescue(rig.specFor()));
+        await refused('notFound', unrescue(rig.specFor()));
+        for (const generation of [1, 3]) {
+          await refused('conflict', rescue({ ...spec, generation }));
+          await refused('conflict', unrescue({ ...spec, generation }));
+        }
+        await expectOnly(spec, 'running');
+      });
+    });
+
+    describe('into the guest', () => {
+      promise('a password is set, or refused as a conflict where nobody inside does it', async () => {
+        const spec = await spawned();
+        await driver.setPassword?.(spec, 'secret', limit()).catch((error: unknown) => refused('conflict', Promise.reject(error)));
+        await stopNow(spec);
+        if (driver.setPassword) await refused('conflict', driver.setPassword(spec, 'secret', limit()));
+      });
+
+      promise('an interrupt for a crash dump reaches a guest that is on', async () => {
+        const spec = await spawned();
+        await driver.crashDump?.(spec, limit());
+        await stopNow(spec);
+        if (driver.crashDump) await refused('conflict', driver.crashDump(spec, limit()));
+      });
+    });
+
     describe('consoleOutput', () => {
       promise('is never longer than asked', async () => {
         const spec = await spawned();
@@ -319,6 +503,20 @@ export function driverContract(name: string, open: () => Promise<DriverRig>, opt
         },
         'bootText',
       );
+    });
+
+    describe('diagnostics', () => {
+      promise('counts what a running guest has, and is refused for one that is off or unknown', async () => {
+        const { diagnostics } = driver;
+        if (diagnostics === undefined) return; // a hypervisor may count nothing
+        const spec = await spawned();
+        const found = await driver.diagnostics?.(spec, limit());
+        expect(found).toMatchObject({ power: 'running', memory: { maximumMiB: expect.toSatisfy((mib) => mib === null || mib === spec.memoryMiB) } });
+        expect(found?.cpus.length).toBeLessThanOrEqual(spec.vcpus);
+        await stopNow(spec);
+        await expect(driver.diagnostics?.(spec, limit())).rejects.toMatchObject({ code: 'conflict' });
+        await expect(driver.diagnostics?.(rig.specFor(), limit())).rejects.toMatchObject({ code: 'notFound' });
+      });
     });
 
     describe('after a crash', () => {
@@ -429,6 +627,23 @@ export function driverContract(name: string, open: () => Promise<DriverRig>, opt
           expect(await driver.start(spec, limit())).toEqual({ power: 'running' });
         },
         'cutPower',
+      );
+    });
+
+    describe('watch', () => {
+      promise(
+        'hears of a guest that is paused by somebody else, and list agrees',
+        async () => {
+          const spec = await spawned();
+          const paused = new Promise<GuestEvent>((resolve) => {
+            driver.watch((event) => void (event?.instanceId === spec.instanceId && event.power === 'paused' && resolve(event)));
+          });
+          await rig.pauseGuest?.(spec);
+          expect((await within(rig.settleMs ?? 10_000, paused)).generation).toBe(spec.generation);
+          await expectOnly(spec, 'paused');
+          expect(await driver.unpause?.(spec, limit())).toEqual({ power: 'running' });
+        },
+        'pauseGuest',
       );
     });
 

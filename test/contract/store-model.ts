@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { expect } from 'vitest';
 import type { CellStore } from '../../actors/conductor/store.ts';
 import type { InstanceRecord, Stored } from '../../actors/model/instance.ts';
+import { uuidOf } from '../actors/conductor/rows.ts';
 import { after, broken, building, commit, deletion, NETWORK, orderOf, placedOn, startHost, type CellDump, type Change, type StoreRig } from './store-rig.ts';
 
 type Write =
@@ -16,13 +17,20 @@ type Write =
       readonly count: number;
       readonly least: number;
       readonly key: string | null;
+      readonly group: string | null;
       readonly body: string;
     }
   | { readonly do: 'place'; readonly server: number; readonly host: string; readonly oldEpoch: boolean; readonly address: number | null }
   | { readonly do: 'delete'; readonly server: number; readonly op: 'drop' | 'doom' }
   | { readonly do: 'rename'; readonly server: number; readonly oldEpoch: boolean; readonly oldVersion: boolean }
   | { readonly do: 'spoil'; readonly server: number };
-type Step = { readonly writes: readonly Write[] } | { readonly alone: 'take' | 'host' | 'confirm' | 'limit'; readonly pick: number };
+type Alone = 'take' | 'host' | 'confirm' | 'limit' | 'prove';
+type Step = { readonly writes: readonly Write[] } | { readonly alone: Alone; readonly pick: number };
+
+const GROUPS = (['affinity', 'anti-affinity', 'anti-affinity'] as const).map((policy, nth) => {
+  const group = { id: uuidOf(600_000 + nth), projectId: 'blue', userId: 'ann', name: policy, policy };
+  return { ...group, perHost: nth === 2 ? 2 : null };
+});
 
 const flag = (): fc.Arbitrary<boolean> => fc.integer({ min: 0, max: 9 }).map((n) => n === 0);
 const server = (): fc.Arbitrary<number> => fc.nat(8);
@@ -35,6 +43,7 @@ const write = (): fc.Arbitrary<Write> =>
       count: fc.integer({ min: 1, max: 3 }),
       least: fc.integer({ min: 1, max: 3 }),
       key: fc.constantFrom(null, null, 'k1', 'k2'),
+      group: fc.constantFrom(null, null, ...GROUPS.map(({ id }) => id), uuidOf(600_009)),
       body: fc.constantFrom('one', 'two'),
     }),
     fc.record({
@@ -52,7 +61,7 @@ export const script = (): fc.Arbitrary<readonly Step[]> =>
   fc.array(
     fc.oneof(
       { weight: 5, arbitrary: fc.record({ writes: fc.array(write(), { minLength: 1, maxLength: 8 }) }) },
-      { weight: 1, arbitrary: fc.record({ alone: fc.constantFrom('take' as const, 'host' as const, 'confirm' as const, 'limit' as const), pick: fc.nat(8) }) },
+      { weight: 1, arbitrary: fc.record({ alone: fc.constantFrom<Alone>('take', 'host', 'confirm', 'limit', 'prove'), pick: fc.nat(8) }) },
     ),
     { minLength: 3, maxLength: 18 },
   );
@@ -64,6 +73,7 @@ export async function play(rig: StoreRig, steps: readonly Step[]): Promise<Playe
   const store = await rig.open();
   const player = new Player(rig, store);
   await rig.addNetwork(NETWORK);
+  for (const group of GROUPS) await rig.addGroup(group);
   await player.alone('take', 0);
   for (const host of ['h1', 'h2']) await player.start(host);
   const answers: unknown[] = [];
@@ -99,14 +109,22 @@ class Player {
     return epoch;
   }
 
-  async alone(what: 'take' | 'host' | 'confirm' | 'limit', pick: number): Promise<unknown> {
+  async alone(what: Alone, pick: number): Promise<unknown> {
     switch (what) {
       case 'take':
         return (this.#epoch = await this.#rig.take());
       case 'host':
         return this.start(pick % 2 === 0 ? 'h1' : 'h2');
       case 'limit':
-        return this.#rig.setLimit('blue', pick % 2 === 0 ? '' : 'ann', { instances: pick });
+        return this.#rig.setLimit(
+          'blue',
+          pick % 2 === 0 ? '' : 'ann',
+          pick < 5 ? { instances: pick } : { fixed_ips: pick - 5, server_group_members: pick - 5 },
+        );
+      case 'prove': {
+        const host = pick % 2 === 0 ? 'h1' : 'h2';
+        return this.#store.hostProve({ host, epoch: this.#hosts.get(host) ?? 0, mark: null, proof: 'fence' });
+      }
       case 'confirm': {
         const claims = (await this.#rig.dump()).claims;
         const claim = claims[pick % Math.max(1, claims.length)];
@@ -148,8 +166,8 @@ class Player {
   }
 
   async #order(one: Extract<Write, { do: 'order' }>): Promise<unknown> {
-    const { project: projectId, user: userId, count, least, key, body: bodyHash } = one;
-    const records = Array.from({ length: count }, () => building((this.#made += 1), { projectId, userId }));
+    const { project: projectId, user: userId, count, least, key, group: id, body: bodyHash } = one;
+    const records = Array.from({ length: count }, () => building((this.#made += 1), { projectId, userId, ...(id !== null && { group: { id } }) }));
     const order = orderOf(records, { minCount: Math.min(least, count), idempotency: key === null ? null : { key, bodyHash } });
     const answer = await this.#store.accept(order);
     if (answer.is === 'accepted') this.#servers.push(...answer.instances);

@@ -1,7 +1,7 @@
 /** The part of the store's suite about orders: quota by project and user, and idempotency keys. */
 import { describe, expect, it } from 'vitest';
 import type { CellStore } from '../../actors/conductor/store.ts';
-import { accepted, building, commit, create, deletion, orderOf, placedOn, startHost, type StoreRig } from './store-rig.ts';
+import { accepted, after, building, commit, create, deletion, orderOf, placedOn, startHost, type Change, type StoreRig } from './store-rig.ts';
 
 export function storeQuotaContract(now: () => { rig: StoreRig; store: CellStore }): void {
   const many = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i);
@@ -67,6 +67,21 @@ export function storeQuotaContract(now: () => { rig: StoreRig; store: CellStore 
       ]);
     });
 
+    it('of addresses is kept to by those that come in one batch and later, and is free again when they are', async () => {
+      const { store, rig } = now();
+      const { epoch } = await startHost(store, 'h1', { vcpus: 99, memoryMiB: 99_999, diskGiB: 999 });
+      await rig.setLimit('blue', '', { fixed_ips: 2 });
+      const servers = await create(store, many(1, 5));
+      const place = (nth: number) => commit(store, servers[nth]!, placedOn(servers[nth]!, 'h1', epoch, `10.20.0.${nth + 5}`));
+      const ends = (await Promise.all([place(0), place(1), place(2)])).map((answer) => (answer.is === 'refused' ? answer.why : answer.is));
+      expect(ends).toEqual(['done', 'done', 'quota']);
+      expect(await place(3)).toEqual({ is: 'refused', why: 'quota' });
+      const [red] = await create(store, [9], { projectId: 'red' });
+      expect(await commit(store, red!, placedOn(red!, 'h1', epoch, '10.20.0.99'))).toMatchObject({ is: 'done' });
+      await rig.setLimit('blue', '', { fixed_ips: 3 });
+      expect([await place(3), await place(4)]).toMatchObject([{ is: 'done' }, { is: 'refused' }]);
+    });
+
     it('gives back what a deleted server used, once', async () => {
       const { store, rig } = now();
       const servers = await create(store, many(1, 10));
@@ -79,6 +94,33 @@ export function storeQuotaContract(now: () => { rig: StoreRig; store: CellStore 
       expect(answers.map((answer) => answer.is)).toEqual(['done', 'refused', 'refused']);
       expect((await rig.dump()).quota).toContainEqual({ project: 'blue', user: 'ann', instances: 9, cores: 9, ram: 4_608 });
       expect(await store.accept(orderOf([building(30)]))).toMatchObject({ is: 'accepted' });
+    });
+
+    it('is kept by commits that take more, side by side with orders; giving back is always allowed', async () => {
+      const { store, rig } = now();
+      const servers = await create(store, many(1, 6));
+      const one = { projectId: 'blue', userId: 'ann', instances: 1, cores: 1, ram: 512 };
+      const gone = { ...one, instances: -1, cores: -1, ram: -512 };
+      const softDeleted = await Promise.all(
+        servers.slice(0, 4).map(async (server) => {
+          const change: Change = { record: { vmState: 'soft-delete', reclaimAtMs: 5 }, parts: { quota: gone } };
+          return after(server, change, await commit(store, server, change));
+        }),
+      );
+      await rig.setLimit('blue', '', { instances: 4 });
+      const restore = (nth: number) => commit(store, softDeleted[nth]!, { record: { reclaimAtMs: null }, parts: { quota: one } });
+      const { flavor } = servers[4]!.record;
+      const answers = await Promise.all([
+        restore(0),
+        restore(1),
+        restore(2),
+        store.accept(orderOf([building(11)])),
+        commit(store, servers[4]!, { record: { flavor: { ...flavor, vcpus: 2 } }, parts: { quota: { ...one, instances: 0, ram: 0 } } }),
+      ]);
+      expect(answers.map((answer) => (answer.is === 'refused' ? answer.why : answer.is))).toEqual(['done', 'done', 'quota', 'overQuota', 'done']);
+      await rig.setLimit('blue', '', { instances: 1, cores: 1 });
+      expect(await commit(store, servers[5]!, deletion(servers[5]!))).toMatchObject({ is: 'done' });
+      expect(await restore(2)).toEqual({ is: 'refused', why: 'quota' });
     });
 
     it('never falls below zero: the commit that would do it is broken', async () => {

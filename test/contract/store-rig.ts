@@ -11,6 +11,7 @@ import type { Claim } from '../../actors/model/placement.ts';
 import { quotaHeld } from '../../actors/model/between.ts';
 import { COUNTED, quotaNeed, type QuotaNeed } from '../../actors/model/quota.ts';
 import { needOf, type Resources } from '../../actors/model/resources.ts';
+import type { ServerGroup } from '../../actors/model/server-group.ts';
 import type { CommitAnswer } from '../../runtime/actor/store.ts';
 import { shardOf } from '../../runtime/shard/ring.ts';
 import { instanceRecord, uuidOf } from '../actors/conductor/rows.ts';
@@ -46,7 +47,11 @@ export type StoreRig = {
   /** Every shard changes hands: the epoch grows. Answers with the new one. */
   take(): Promise<number>;
   addNetwork(network: NetworkRecord): Promise<void>;
-  setLimit(project: string, user: string, limits: Partial<QuotaNeed>): Promise<void>;
+  /** Of hosts that have begun; ids come in rising order. */
+  addAggregate(aggregate: { id: number; metadata: { readonly [key: string]: string }; hosts: readonly string[] }): Promise<void>;
+  setLimit(project: string, user: string, limits: Partial<QuotaNeed & { server_group_members: number; fixed_ips: number }>): Promise<void>;
+  addGroup(group: ServerGroup): Promise<void>;
+  addSecurityGroup(project: string, name: string): Promise<void>;
   setDefaultClass(limits: Partial<QuotaNeed>): Promise<void>;
   dump(): Promise<CellDump>;
   close(): Promise<void>;
@@ -70,8 +75,9 @@ export function startHost(
   host: string,
   capacity: Resources = CAPACITY,
   selfFenceMs: number | null = null,
+  zone = 'nova',
 ): ReturnType<CellStore['hostStart']> {
-  return store.hostStart({ host, node: 'n1', driver: 'simulated', inventory: INVENTORY, capacity, zone: 'nova', selfFenceMs });
+  return store.hostStart({ host, node: 'n1', driver: 'simulated', inventory: INVENTORY, capacity, zone, selfFenceMs });
 }
 
 const CREATING: Operation = {
@@ -194,7 +200,10 @@ export function broken(dump: CellDump): string[] {
     );
   }
   for (const use of dump.quota) {
-    const own = dump.instances.filter(({ deleted, record }) => !deleted && record.projectId === use.project && (use.user === '' || use.user === record.userId));
+    const own = dump.instances.filter(
+      ({ deleted, record }) =>
+        !deleted && (record.reclaimAtMs ?? null) === null && record.projectId === use.project && (use.user === '' || use.user === record.userId),
+    );
     const needs = own.map(({ record }) => quotaHeld(record));
     for (const name of COUNTED)
       expectSame(

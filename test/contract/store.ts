@@ -5,6 +5,7 @@ import type { EventBatch } from '../../actors/model/event.ts';
 import { eventOf } from '../../actors/model/events-of.ts';
 import { shardOf } from '../../runtime/shard/ring.ts';
 import { uuidOf } from '../actors/conductor/rows.ts';
+import { storeGroupContract } from './store-groups.ts';
 import { storeMovesContract } from './store-moves.ts';
 import { storeProofContract } from './store-proof.ts';
 import { storeQuotaContract } from './store-quota.ts';
@@ -248,6 +249,25 @@ export function storeContract(name: string, openRig: () => Promise<StoreRig>): v
         expect(await store.hostRow('h1')).toMatchObject({ epoch: 2, enabled: true });
         await expect(store.hostRow('nobody')).rejects.toMatchObject({ code: 'notFound' });
       });
+
+      it('a host is told its aggregates, and the zone that one of them names', async () => {
+        await startHost(store, 'h1');
+        await startHost(store, 'h2');
+        await rig.addAggregate({ id: 1, metadata: { ssd: 'true' }, hosts: ['h1', 'h2'] });
+        await rig.addAggregate({ id: 2, metadata: { availability_zone: 'east' }, hosts: ['h1'] });
+        const ssd = { id: 1, metadata: { ssd: 'true' } };
+        expect(await store.hostRow('h1')).toMatchObject({ zone: 'east', aggregates: [ssd, { id: 2, metadata: { availability_zone: 'east' } }] });
+        expect(await store.hostRow('h2')).toMatchObject({ zone: 'nova', aggregates: [ssd] });
+        expect(await startHost(store, 'h1')).toMatchObject({ epoch: 2, zone: 'east', aggregates: [ssd, { id: 2 }] });
+      });
+
+      it('a host whose configured zone changed moves there as long as it has no servers', async () => {
+        const { epoch } = await startHost(store, 'h1', CAPACITY, null, 'west');
+        expect(await startHost(store, 'h1', CAPACITY, null, 'south')).toMatchObject({ zone: 'south' });
+        const [server] = await create(store, [1]);
+        await commit(store, server!, placedOn(server!, 'h1', epoch + 1));
+        expect(await startHost(store, 'h1', CAPACITY, null, 'north')).toMatchObject({ zone: 'south' });
+      });
     });
 
     describe('addresses (P4)', () => {
@@ -305,6 +325,7 @@ export function storeContract(name: string, openRig: () => Promise<StoreRig>): v
     storeProofContract(() => ({ rig, store }));
     storeMovesContract(() => ({ rig, store }));
     storeQuotaContract(() => ({ rig, store }));
+    storeGroupContract(() => ({ rig, store }));
     storeStress(() => ({ rig, store }));
   });
 }

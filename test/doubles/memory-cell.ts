@@ -10,8 +10,11 @@ export async function memoryRig(): Promise<StoreRig> {
     open: async () => openMemoryStore({ tables, quotas: QUOTA_DEFAULTS }),
     take: async () => takeShards(tables).get(0) ?? 0,
     addNetwork: async (network) => void tables.networks.set(network.id, network),
+    addAggregate: async (aggregate) => void tables.aggregates.push(aggregate),
     setLimit: async (project, user, limits) =>
       void tables.quotaLimits.set(quotaKey(project, user), { ...tables.quotaLimits.get(quotaKey(project, user)), ...limits }),
+    addGroup: async (group) => void tables.serverGroups.set(group.id, group),
+    addSecurityGroup: async (project, name) => void tables.securityGroups.add(quotaKey(project, name)),
     setDefaultClass: async (limits) => void Object.assign(tables.quotaClass, limits),
     dump: async () => dumpTables(tables),
     close: async () => {},

@@ -21,9 +21,10 @@ import type { InstanceRecord } from '../../actors/model/instance.ts';
 import type { Claim } from '../../actors/model/placement.ts';
 import { NOTHING } from '../../actors/model/resources.ts';
 import { QUOTA_DEFAULTS, type QuotaLimits } from '../../actors/model/quota.ts';
+import { groupPlaces } from './memory-groups.ts';
 import { openFlight, type FlightOptions } from './memory-flight.ts';
 import { memoryStandings } from './memory-standings.ts';
-import { memoryTables, type HostRow, type MemoryTables, type StoredInstance } from './memory-tables.ts';
+import { memoryTables, placeOf, type HostRow, type MemoryTables, type StoredInstance } from './memory-tables.ts';
 import { memoryWrite } from './memory-write.ts';
 
 const BATCH_MAX_ROWS = 200;
@@ -106,13 +107,13 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     const before = tables.hosts.get(start.host);
     if (before && before.node !== start.node && (before.claims > 0 || alive.includes(before.node))) throw hostTaken(start.host);
     const fresh = { name: start.host, node: start.node, epoch: 0, disabled: false, zone: start.zone, used: NOTHING, claims: 0, beats: 0 };
-    const row: HostRow = { ...(before ?? fresh), capacity: start.capacity };
+    const row: HostRow = { ...(before ?? fresh), capacity: start.capacity, ...(before && before.claims > 0 ? {} : { zone: start.zone }) };
     const { selfFence: _, proof: __, ...begun } = row;
     const epoch = row.epoch + 1;
     const watched = start.selfFenceMs === null ? {} : { selfFence: { ms: start.selfFenceMs, epoch } };
     const raised: HostRow = { ...begun, ...watched, node: start.node, epoch, beats: row.beats + 1, beatMs: wallMs() };
     tables.hosts.set(start.host, raised);
-    return { ...toHostStart(raised), claims: hostClaims(start.host, null) };
+    return { ...toHostStart(raised, tables), claims: hostClaims(start.host, null) };
   }
 
   function hostConfirmGone(name: string, instanceId: string, generation: number): void {
@@ -136,7 +137,7 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
   function hostRow(host: string): Omit<HostStart, 'claims'> {
     const row = tables.hosts.get(host);
     if (!row) throw new Fault('notFound', 'host.unknown', `Host ${host} is not known.`);
-    return toHostStart(row);
+    return toHostStart(row, tables);
   }
 
   function strays(guests: readonly { instanceId: string; generation: number }[]): Awaited<ReturnType<CellStore['hostStrays']>> {
@@ -176,6 +177,12 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     hostRow: (host) => flight('hostRow', () => hostRow(host)),
     hostConfirmGone: (host, instanceId, generation) => flight('hostConfirmGone', () => hostConfirmGone(host, instanceId, generation)),
     hostStrays: (guests) => flight('hostStrays', () => strays(guests)),
+    groupPlaces: (group, instance) =>
+      flight('groupPlaces', () => {
+        const places = groupPlaces(tables, group, instance);
+        const hosts = Object.fromEntries([...(places?.here ?? [])].map(([host, members]) => [host, members.size]));
+        return places && { policy: places.policy, perHost: places.perHost, hosts };
+      }),
     hostNodes: () => flight('hostNodes', () => [...tables.hosts].map(([host, row]) => ({ host, node: row.node }))),
     hostBeats: (beats) => flight('hostBeats', () => standings.hostBeats(beats)),
     hostLeave: (host, epoch) => flight('hostLeave', () => standings.hostLeave(host, epoch)),
@@ -203,6 +210,6 @@ export function toLoaded(row: StoredInstance): Loaded & { record: InstanceRecord
   return { record: record.number === row.number ? record : { ...record, number: row.number }, version: row.version, revision: row.revision };
 }
 
-function toHostStart(row: HostRow): Omit<HostStart, 'claims'> {
-  return { epoch: row.epoch, enabled: !row.disabled && !row.forcedDown, zone: row.zone, aggregates: [] };
+function toHostStart(row: HostRow, tables: MemoryTables): Omit<HostStart, 'claims'> {
+  return { epoch: row.epoch, enabled: !row.disabled && !row.forcedDown, ...placeOf(tables, row), wantsImages: false };
 }

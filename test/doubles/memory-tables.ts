@@ -9,6 +9,7 @@ import type { HostProof } from '../../actors/model/host-standing.ts';
 import type { Claim } from '../../actors/model/placement.ts';
 import type { CountedQuota } from '../../actors/model/quota.ts';
 import type { Resources } from '../../actors/model/resources.ts';
+import type { ServerGroup } from '../../actors/model/server-group.ts';
 import type { NodeKey, NodeRow } from '../../runtime/database/node-table.ts';
 import { SHARD_COUNT } from '../../runtime/shard/ring.ts';
 
@@ -41,12 +42,22 @@ export type HostRow = {
   readonly proof?: { readonly by: HostProof; readonly epoch: number };
 };
 
+export type AggregateRow = { readonly id: number; readonly metadata: { readonly [key: string]: string }; readonly hosts: readonly string[] };
+
+/** What a host is told of its aggregates, and the zone that comes of it: as `zoneOf` and `aggregatesOf` of actors/conductor/tables/aggregates.ts. */
+export function placeOf({ aggregates: all }: MemoryTables, row: HostRow): { zone: string; aggregates: { id: number; metadata: AggregateRow['metadata'] }[] } {
+  const aggregates = all.filter(({ hosts }) => hosts.includes(row.name)).map(({ id, metadata }) => ({ id, metadata }));
+  return { zone: aggregates.map(({ metadata }) => metadata['availability_zone']).find((name) => name !== undefined) ?? row.zone, aggregates };
+}
+
 /** What proves the guests of a host dead now. */
 export function provedBy({ epoch, proof }: HostRow): HostProof | null {
   return proof?.epoch === epoch ? proof.by : null;
 }
 
 export type QuotaUse = { [name in CountedQuota]: number };
+/** Limits beside those of what is counted: servers in a group, addresses of a project. */
+export type Members = { server_group_members: number; fixed_ips: number };
 export type FixedIp = { readonly networkId: string; readonly address: string; readonly instanceId: string; readonly mac: string };
 export type EventRow = { readonly revision: number; readonly ord: number; readonly id: string; readonly projectId: string; readonly body: object };
 
@@ -63,12 +74,17 @@ export type MemoryTables = {
   readonly nodeKeys: Map<string, NodeKey>;
   readonly instances: Map<string, StoredInstance>;
   readonly hosts: Map<string, HostRow>;
+  /** In order of their ids. */
+  readonly aggregates: AggregateRow[];
   /** By `<instance id>/<generation>`. */
   readonly claims: Map<string, Claim>;
   /** By `quotaKey`; the project's total under user ''. */
   readonly quotaUse: Map<string, QuotaUse>;
-  readonly quotaLimits: Map<string, Partial<QuotaUse>>;
-  readonly quotaClass: Partial<QuotaUse>;
+  readonly quotaLimits: Map<string, Partial<QuotaUse & Members>>;
+  readonly quotaClass: Partial<QuotaUse & Members>;
+  readonly serverGroups: Map<string, ServerGroup>;
+  /** Names by `quotaKey` of project and name. */
+  readonly securityGroups: Set<string>;
   readonly networks: Map<string, NetworkRecord>;
   readonly fixedIps: Map<string, FixedIp>;
   readonly idempotency: Map<string, { readonly bodyHash: string; readonly instances: readonly string[] }>;
@@ -86,10 +102,13 @@ export function memoryTables(): MemoryTables {
     nodeKeys: new Map(),
     instances: new Map(),
     hosts: new Map(),
+    aggregates: [],
     claims: new Map(),
     quotaUse: new Map(),
     quotaLimits: new Map(),
     quotaClass: {},
+    serverGroups: new Map(),
+    securityGroups: new Set(),
     networks: new Map(),
     fixedIps: new Map(),
     idempotency: new Map(),

@@ -9,7 +9,8 @@ import type { MigrationWrite } from '../../actors/model/migration.ts';
 import { COUNTED } from '../../actors/model/quota.ts';
 import { VM_STATES } from '../../actors/model/server-state.ts';
 import { must } from '../../runtime/base/check.ts';
-import { Journal, provedBy, quotaKey, type HostRow, type MemoryTables, type QuotaUse } from './memory-tables.ts';
+import { groupPlaces, groupMembers } from './memory-groups.ts';
+import { Journal, provedBy, quotaKey, type HostRow, type Members, type MemoryTables, type QuotaUse } from './memory-tables.ts';
 
 type Limits = { readonly instances: number; readonly cores: number; readonly ram: number };
 type CommitRow = InstanceRow & {
@@ -33,6 +34,7 @@ type ClaimRow = {
   vcpus: number;
   memory_mib: number;
   disk_gib: number;
+  group_id?: string;
 };
 type TakeRow = { ord: number; network_id: string; address: string; instance_id: string; mac: string };
 type UseRow = { ord: number; project_id: string; user_id: string; instance_id?: string; migration?: MigrationWrite } & Limits;
@@ -45,6 +47,8 @@ type OrderRow = {
   min_count: number;
   key: string | null;
   body_hash: string | null;
+  group_id?: string;
+  secured?: readonly string[];
 } & Limits;
 type NewRow = InstanceRow & { ord: number; idx: number; shard: number; open: boolean; due_at_ms: number | null; event: { id: string } };
 type Batch = { commits: CommitRow[]; claims: ClaimRow[]; takes: TakeRow[]; uses: UseRow[]; orders: OrderRow[]; rows: NewRow[] };
@@ -53,7 +57,7 @@ const NO_LIMIT = 2_147_483_647;
 const UNLIMITED: Limits = { instances: -1, cores: -1, ram: -1 };
 
 /** `packed` as `packBatch` makes it. Throws when a constraint is broken: nothing was changed. */
-export function memoryWrite(tables: MemoryTables, packed: WriteParameters, defaults: Limits): WriteReply {
+export function memoryWrite(tables: MemoryTables, packed: WriteParameters, defaults: Limits & Partial<Members>): WriteReply {
   const batch = unpacked(packed);
   const journal = new Journal();
   try {
@@ -83,7 +87,7 @@ class Write {
   readonly #tables: MemoryTables;
   readonly #journal: Journal;
   readonly #batch: Batch;
-  readonly #defaults: Limits;
+  readonly #defaults: Limits & Partial<Members>;
   readonly #refused: (string | null)[];
   readonly #granted: (number | null)[];
   readonly #seen: (readonly string[] | null)[];
@@ -92,7 +96,7 @@ class Write {
   readonly #revision: number;
   #changed = false;
 
-  constructor(tables: MemoryTables, journal: Journal, batch: Batch, defaults: Limits) {
+  constructor(tables: MemoryTables, journal: Journal, batch: Batch, defaults: Limits & Partial<Members>) {
     this.#tables = tables;
     this.#journal = journal;
     this.#batch = batch;
@@ -110,9 +114,12 @@ class Write {
     this.#checkFences();
     this.#checkClaims();
     this.#checkActivations();
+    this.#checkGroups();
     this.#checkAddresses();
+    this.#checkAddressQuota();
     this.#checkOrders();
     this.#checkKeys();
+    this.#checkSecurityGroups();
     this.#checkQuota();
     this.#writeCommits();
     this.#writeClaims();
@@ -173,6 +180,21 @@ class Write {
     }
   }
 
+  #checkGroups(): void {
+    const placed: { group: string; host: string; instance: string }[] = [];
+    const wanted = this.#batch.claims.filter((claim) => claim.op === 'add' && claim.group_id !== undefined && !this.#isRefused(claim.ord));
+    for (const claim of wanted.sort((a, b) => a.ord - b.ord)) {
+      const { group_id: group = '', instance_id: instance, host } = claim;
+      const places = groupPlaces(this.#tables, group, instance);
+      if (places === null || places.policy.startsWith('soft-')) continue;
+      const others = placed.filter((one) => one.group === group && one.instance !== instance);
+      const here = new Set([...(places.here.get(host) ?? []), ...others.filter((one) => one.host === host).map((one) => one.instance)]);
+      const isElsewhere = [...places.here.keys(), ...others.map((one) => one.host)].some((one) => one !== host);
+      if (places.policy === 'affinity' ? isElsewhere : here.size >= places.perHost) this.#refuse(claim.ord, 'groupPolicy');
+      else placed.push({ group, host, instance });
+    }
+  }
+
   #checkAddresses(): void {
     const wanted = this.#batch.takes.filter((take) => !this.#isRefused(take.ord));
     const spoken = new Set<string>();
@@ -180,6 +202,22 @@ class Write {
       const key = `${take.network_id} ${take.address}`;
       if (spoken.has(key) || this.#tables.fixedIps.has(key)) this.#refuse(take.ord, 'addressTaken');
       spoken.add(key);
+    }
+  }
+
+  #checkAddressQuota(): void {
+    const { quotaLimits, quotaClass, instances, fixedIps } = this.#tables;
+    const projectOf = (id: string): string => instances.get(id)?.row.project_id ?? '';
+    const rooms = new Map<string, number>();
+    const wanted = new Map<number, TakeRow[]>();
+    for (const take of this.#batch.takes) if (!this.#isRefused(take.ord)) wanted.set(take.ord, [...(wanted.get(take.ord) ?? []), take]);
+    for (const [ord, takes] of [...wanted].sort(([a], [b]) => a - b)) {
+      const project = projectOf(takes[0]?.instance_id ?? '');
+      const max = { ...this.#defaults, ...quotaClass, ...quotaLimits.get(quotaKey(project, '')) }.fixed_ips ?? -1;
+      if (max < 0) continue;
+      const room = rooms.get(project) ?? max - [...fixedIps.values()].filter(({ instanceId }) => projectOf(instanceId) === project).length;
+      if (takes.length > room) this.#refuse(ord, 'quota');
+      rooms.set(project, takes.length > room ? room : room - takes.length);
     }
   }
 
@@ -209,6 +247,13 @@ class Write {
     }
   }
 
+  #checkSecurityGroups(): void {
+    for (const { ord, project_id, secured = [] } of this.#batch.orders) {
+      if (this.#isRefused(ord)) continue;
+      if (secured.some((name) => !this.#tables.securityGroups.has(quotaKey(project_id, name)))) this.#refuse(ord, 'securityGroupGone');
+    }
+  }
+
   #checkQuota(): void {
     const run = new Map<string, QuotaUse>();
     const usedBy = (project: string, user: string): QuotaUse => {
@@ -219,6 +264,7 @@ class Write {
     };
     const grown = this.#batch.uses.flatMap((use) => (Math.max(use.instances, use.cores, use.ram) > 0 ? [grows(use)] : []));
     const wanted = [...this.#batch.orders, ...grown].filter((order) => !this.#isRefused(order.ord)).sort(byProjectUserOrd);
+    const joined = new Map<string, number>();
     for (const order of wanted) {
       const project = { used: usedBy(order.project_id, ''), limit: this.#limits(order.project_id, '', this.#defaults) };
       const user = { used: usedBy(order.project_id, order.user_id), limit: this.#limits(order.project_id, order.user_id, null) };
@@ -229,9 +275,33 @@ class Write {
         this.#over[order.ord - 1] = { project: figures(project), user: figures(user) };
         continue;
       }
+      if (order.group_id !== undefined && !this.#joins(order, order.group_id, take, joined)) continue;
       if ('key' in order) this.#granted[order.ord - 1] = take;
       for (const { used } of [project, user]) addTo(used, order, take);
     }
+  }
+
+  #joins(order: Pick<OrderRow, 'ord' | 'project_id' | 'user_id'>, group: string, take: number, joined: Map<string, number>): boolean {
+    const { quotaLimits, quotaClass, serverGroups } = this.#tables;
+    if (serverGroups.get(group)?.projectId !== order.project_id) {
+      this.#refuse(order.ord, 'groupGone');
+      return false;
+    }
+    const set = {
+      ...this.#defaults,
+      ...quotaClass,
+      ...quotaLimits.get(quotaKey(order.project_id, '')),
+      ...quotaLimits.get(quotaKey(order.project_id, order.user_id)),
+    };
+    const max = set.server_group_members ?? -1;
+    const key = `${group} ${order.user_id}`;
+    const before = groupMembers(this.#tables, group, order.user_id).length + (joined.get(key) ?? 0);
+    if (max >= 0 && before + take > max) {
+      this.#refuse(order.ord, 'groupFull');
+      return false;
+    }
+    joined.set(key, (joined.get(key) ?? 0) + take);
+    return true;
   }
 
   #limits(project: string, user: string, defaults: Limits | null): Limits {
@@ -423,7 +493,14 @@ function figures({ used, limit }: { used: Limits; limit: Limits }): { limit: num
   return { limit: COUNTED.map((name) => limit[name]), used: COUNTED.map((name) => used[name]) };
 }
 
-type Wanted = Limits & { readonly ord: number; readonly project_id: string; readonly user_id: string; readonly count: number; readonly min_count: number };
+type Wanted = Limits & {
+  readonly ord: number;
+  readonly project_id: string;
+  readonly user_id: string;
+  readonly count: number;
+  readonly min_count: number;
+  readonly group_id?: string;
+};
 
 /** A server that grows: what it gives back at the same time makes no room for others in this batch. */
 function grows({ ord, project_id, user_id, instances, cores, ram }: UseRow): Wanted {

@@ -49,7 +49,18 @@ export async function postgresRig(url: string): Promise<StoreRig & { readonly ur
     async addNetwork({ id, label, cidr, gateway, projectId }) {
       await pool.query('insert into network (id, label, cidr, gateway, project_id) values ($1, $2, $3, $4, $5)', [id, label, cidr, gateway, projectId]);
     },
+    async addAggregate({ id, metadata, hosts }) {
+      await pool.query('insert into aggregate (id, name, metadata) values ($1, $2, $3)', [id, `aggregate-${id}`, JSON.stringify(metadata)]);
+      await pool.query('insert into aggregate_host (aggregate, host) select $1, unnest($2::text[])', [id, hosts]);
+    },
     setLimit: async (project, user, limits) => void (await limit('quota_limit', ['project_id', 'user_id'], [project, user], limits)),
+    async addGroup({ id, projectId, userId, name, policy, perHost }) {
+      const text = 'insert into server_group (id, project_id, user_id, name, policy, per_host) values ($1, $2, $3, $4, $5, $6)';
+      await pool.query(text, [id, projectId, userId, name, policy, perHost]);
+    },
+    async addSecurityGroup(project, name) {
+      await pool.query("insert into security_group (id, project_id, user_id, name, description) values (gen_random_uuid(), $1, '', $2, '')", [project, name]);
+    },
     setDefaultClass: async (limits) => void (await limit('quota_class', ['class'], ['default'], limits)),
     dump: () => dumpDatabase(pool),
     async close() {
@@ -59,7 +70,7 @@ export async function postgresRig(url: string): Promise<StoreRig & { readonly ur
   };
 }
 
-const EMPTY = `truncate instance, host, host_beat, claim, quota_use, quota_limit, quota_class, network, fixed_ip, idempotency, event, migration;
+const EMPTY = `truncate aggregate, aggregate_host, image_wanted, instance, host, host_beat, claim, quota_use, quota_limit, quota_class, network, fixed_ip, idempotency, event, migration, server_group, security_group, security_group_rule;
   update cell set revision = 0, last_number = 0; update shard set epoch = 0;`;
 
 /** One snapshot of everything, so that it can be taken while others write. */

@@ -26,17 +26,39 @@ export class Acks {
   readonly shown: { readonly id: string; readonly version: number; readonly revision: number }[] = [];
 }
 
-export type Action = 'create' | 'multi' | 'burst' | 'start' | 'stop' | 'soft' | 'hard' | 'delete' | 'get' | 'evacuate' | Moving;
-export type Moving = 'resize' | 'migrate' | 'live' | 'confirm' | 'revert' | 'abort' | 'force';
+/** What is done to a server where it is, and the states that it is for; none: any. */
+const IN_PLACE = {
+  pause: { verb: { name: 'pause' }, states: ['active'] },
+  unpause: { verb: { name: 'unpause' }, states: ['paused'] },
+  suspend: { verb: { name: 'suspend' }, states: ['active'] },
+  resume: { verb: { name: 'resume' }, states: ['suspended'] },
+  rescue: { verb: { name: 'rescue', boot: null }, states: ['active', 'stopped'] },
+  unrescue: { verb: { name: 'unrescue' }, states: ['rescued'] },
+  restore: { verb: { name: 'restore' }, states: ['soft-delete'] },
+  password: { verb: { name: 'changePassword', password: 'secret' }, states: ['active'] },
+  hardAny: { verb: { name: 'reboot', kind: 'hard' }, states: ['paused', 'suspended'] },
+  forceDelete: { verb: { name: 'forceDelete' }, states: [] },
+  lock: { verb: { name: 'lock', reason: null }, states: [] },
+  unlock: { verb: { name: 'unlock', override: false }, states: [] },
+} as const satisfies { readonly [action: string]: { readonly verb: Verb; readonly states: readonly VmState[] } };
+type InPlace = keyof typeof IN_PLACE;
+
+export const IN_PLACE_ACTIONS = Object.keys(IN_PLACE) as readonly InPlace[];
+
+export type Action = 'create' | 'multi' | 'burst' | 'start' | 'stop' | 'soft' | 'hard' | 'delete' | 'get' | 'evacuate' | Moving | InPlace;
+export type Moving = 'resize' | 'migrate' | 'live' | 'confirm' | 'revert' | 'keep' | 'abort' | 'force';
 
 export class Client {
   readonly #world: World;
   readonly #random: Random;
   readonly #name: string;
   readonly #user: string;
+  /** What servers are asked into; null: anywhere. */
+  readonly #zones: readonly (string | null)[];
   #requests = 0;
 
-  constructor(world: World, name: string, user = 'ann') {
+  constructor(world: World, name: string, user = 'ann', zones: readonly (string | null)[] = []) {
+    this.#zones = zones;
     this.#world = world;
     this.#name = name;
     this.#user = user;
@@ -75,11 +97,13 @@ export class Client {
       case 'migrate':
         return this.#onSome((id) => this.move(id, action), ['active', 'stopped']);
       case 'live':
-        return this.#onSome((id) => this.move(id, action), ['active']);
+        return this.#onSome((id) => this.move(id, action), ['active', 'paused']);
       case 'confirm':
         return this.#onSome((id) => this.act(id, { name: 'confirmResize' }), ['resized']);
       case 'revert':
         return this.#onSome((id) => this.act(id, { name: 'revertResize' }), ['resized', 'error']);
+      case 'keep':
+        return this.#onSome((id) => this.act(id, { name: 'resetState', to: 'active' }, true), ['resized']);
       case 'abort':
       case 'force':
         return this.#onSome(
@@ -94,8 +118,12 @@ export class Client {
         return this.#onSome((id) => this.act(id, { name: action }), ['stopped']);
       case 'stop':
         return this.#onSome((id) => this.act(id, { name: action }), ['active']);
-      default:
+      case 'delete':
         return this.#onSome((id) => this.act(id, { name: action }));
+      default: {
+        const { verb, states } = IN_PLACE[action];
+        return this.#onSome((id) => this.act(id, verb), states);
+      }
     }
   }
 
@@ -103,10 +131,13 @@ export class Client {
   async create(count: number, least: number): Promise<readonly string[]> {
     const key = this.#newRequest();
     const { wallMs } = this.#world.time.clock;
-    const make = { requestId: key, userId: this.#user, nowMs: wallMs(), stepDueMs: wallMs() + INSTANCE_SETTINGS.placeLimitMs };
+    const zone = this.#zones.length === 0 ? null : pick(this.#random, this.#zones);
+    const make = { zone, requestId: key, userId: this.#user, nowMs: wallMs(), stepDueMs: wallMs() + INSTANCE_SETTINGS.placeLimitMs };
     // A retry of a real client carries the same body, and the door makes new records of it.
+    const { group } = this.#requests % 2 === 0 ? {} : this.#world.options;
+    const member = group ? { group: { id: group.id } } : {};
     const order = (): CreateOrder => {
-      const instances = Array.from({ length: count }, (_, i) => newInstance(this.#random.uuid(), { ...make, name: `${key}-${i}` }));
+      const instances = Array.from({ length: count }, (_, i) => ({ ...newInstance(this.#random.uuid(), { ...make, name: `${key}-${i}` }), ...member }));
       return {
         projectId: 'blue',
         userId: this.#user,

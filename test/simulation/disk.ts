@@ -63,7 +63,7 @@ export function openSimDisk(host: string, seen: (guest: SeenGuest | { readonly h
       let stopped = 0;
       for (const [stem, text] of texts) {
         const guest = JSON.parse(text) as SeenGuest;
-        if (guest.power !== 'running' && guest.power !== 'paused') continue;
+        if (guest.power !== 'running' && guest.power !== 'paused') continue; // what is saved stays saved
         write(stem, JSON.stringify({ ...guest, power: 'shutdown' }));
         stopped += 1;
       }

@@ -127,7 +127,22 @@ const STATEMENT_MS = 2_000;
 const TRACE_MAX = 20_000;
 /** Of the clusters, those whose machines are lost. */
 const LOSSES_SHARE = 0.4;
-const STRUCK: readonly Verb[] = ['spawn', 'spawn', 'destroy', 'destroy', 'start', 'stop', 'reboot', 'list'];
+const STRUCK: readonly Verb[] = [
+  'spawn',
+  'spawn',
+  'destroy',
+  'destroy',
+  'start',
+  'stop',
+  'reboot',
+  'list',
+  'pause',
+  'suspend',
+  'resume',
+  'rescue',
+  'unrescue',
+  'setPassword',
+];
 const STRUCK_MOVING: readonly Verb[] = [...STRUCK, 'park', 'unpark', 'readDisk', 'receive', 'receive', 'prepare', 'send', 'stay', 'land', 'start', 'destroy'];
 /** Longer than any step may take. */
 const STRIKE_MAX_MS = 120_000;

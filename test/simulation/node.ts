@@ -59,6 +59,7 @@ export type NodeParts = {
   /** A message of another node was let in. */
   readonly onLetIn: (from: FrameSender, message: LetIn) => void;
   readonly slices: number;
+  readonly reclaimAfterMs: number;
   readonly hosts: readonly SimHost[];
   readonly roads: Roads;
   /** Of the watch over silent hosts; undefined: there is none. */
@@ -207,7 +208,7 @@ export class SimNode {
     };
     this.#system.register(this.feed.kind);
     this.#system.register(here ? conductorKind(this.#store, simulatedReads(this.#store), view) : conductorElsewhere(), here);
-    this.#system.register(instanceKind({ ...INSTANCE_SETTINGS, schedulerSlices: this.#parts.slices }), here);
+    this.#system.register(instanceKind({ ...INSTANCE_SETTINGS, schedulerSlices: this.#parts.slices, reclaimAfterMs: this.#parts.reclaimAfterMs }), here);
     this.#system.register(networkKind(), here);
     const { recovery, life, log } = this.#parts;
     if (recovery) this.#system.register(recoveryKind({ actors: this.actors, clock: life.clock, log }, recovery), here);

@@ -11,9 +11,16 @@ export const NETWORK: NetworkRecord = {
   projectId: null,
 };
 
-export type Making = { readonly requestId: string; readonly userId: string; readonly name: string; readonly nowMs: number; readonly stepDueMs: number };
+export type Making = {
+  readonly requestId: string;
+  readonly userId: string;
+  readonly name: string;
+  readonly nowMs: number;
+  readonly stepDueMs: number;
+  readonly zone?: string | null;
+};
 
-export function newInstance(id: string, { requestId, userId, name, nowMs, stepDueMs }: Making): InstanceRecord {
+export function newInstance(id: string, { requestId, userId, name, nowMs, stepDueMs, zone = null }: Making): InstanceRecord {
   const at = toIso(nowMs);
   return {
     id,
@@ -61,7 +68,7 @@ export function newInstance(id: string, { requestId, userId, name, nowMs, stepDu
     accessIpV4: null,
     accessIpV6: null,
     schedulerHints: {},
-    requestedZone: null,
+    requestedZone: zone,
     requestedHost: null,
     zone: null,
     host: null,

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { LONG_SCENARIOS } from './runs.ts';
 
 /** In CI so many seeds must run; elsewhere as many as fit into a few seconds. */
 const SEEDS = process.env['CI'] === undefined ? 100 : 2_000;
@@ -16,6 +17,15 @@ it(
     const met = output.split('\n').map((line) => line.trim().split('  ')[1]);
     expect(met).toEqual(expect.arrayContaining(SEEDS < 1_000 ? COMMON : [...COMMON, ...RARE]));
     expect(code).toBe(0);
+  },
+  LIMIT_MS,
+);
+
+it.each(LONG_SCENARIOS)(
+  'one node, crashed at each of its awaits in turn, keeps its promises while it does %s',
+  async (scenario) => {
+    const { code, output } = await finished([fileURLToPath(new URL('./run.ts', import.meta.url)), '--crash', scenario]);
+    expect([code, output]).toEqual([0, expect.stringMatching(/ anomalies: 0\n$/)]);
   },
   LIMIT_MS,
 );

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { crashRuns, randomRun, SCENARIOS, type RunResult, type Scenario } from './runs.ts';
+import { crashRuns, LONG_SCENARIOS, randomRun, SCENARIOS, type RunResult, type Scenario } from './runs.ts';
 
 /** Runs in every `npm test`; with NOVACT_SIM_SECONDS as many more as fit into so many seconds. */
 const SEEDS = 60;
 const MORE_MS = Number(process.env['NOVACT_SIM_SECONDS'] ?? 0) * 1_000;
 
 describe('one node, crashed at each of its awaits in turn, keeps its promises', () => {
-  for (const scenario of Object.keys(SCENARIOS) as Scenario[]) {
+  const scenarios = (Object.keys(SCENARIOS) as Scenario[]).filter((scenario) => !LONG_SCENARIOS.includes(scenario));
+  for (const scenario of scenarios) {
     it(`while it does ${scenario}`, async () => {
       let crashes = 0;
       for await (const { at, result } of crashRuns(scenario)) {

@@ -9,6 +9,7 @@ import type { PeerKey } from '../../runtime/mesh/mesh.ts';
 import { silentLog, type Log } from '../../runtime/base/log.ts';
 import { seededRandom, type Random } from '../../runtime/base/random.ts';
 import { MemoryNetwork } from '../doubles/memory-mesh.ts';
+import type { ServerGroup } from '../../actors/model/server-group.ts';
 import { memoryTables, provedBy, quotaKey, type MemoryTables } from '../doubles/memory-tables.ts';
 import { VirtualWorld } from '../doubles/virtual-clock.ts';
 import { CHECKERS } from './checkers/all.ts';
@@ -54,6 +55,10 @@ export type WorldOptions = {
   readonly computes?: number;
   /** Machines are lost, and what runs there goes elsewhere. */
   readonly losses?: Losses;
+  /** A group in which every second order of servers is. */
+  readonly group?: ServerGroup;
+  /** How long a deleted server can be restored; not at all when left out. */
+  readonly reclaimAfterMs?: number;
 };
 
 /** A time in which something was not reachable, in virtual milliseconds. */
@@ -103,6 +108,7 @@ export class World {
     this.operator = new Operator(this, seededRandom(seed ^ 0x2b7d));
     this.tables.networks.set(NETWORK.id, { ...NETWORK, cidr });
     this.tables.quotaLimits.set(quotaKey('blue', ''), quota);
+    if (options.group) this.tables.serverGroups.set(options.group.id, options.group);
     const chance = seededRandom(seed ^ 0x6c15);
     const watch = (name: string): Parameters<typeof newHost>[3] =>
       chance.next() < (losses?.guarded ?? 0)
@@ -221,6 +227,7 @@ export class World {
       slices: this.machines.length === 1 ? 1 : SLICES,
       hosts: machine.hosts,
       roads: this.roads,
+      reclaimAfterMs: this.options.reclaimAfterMs ?? 0,
       recovery: this.options.losses && recoverySettings(this.options.losses),
     });
     machine.node = node;

@@ -2,7 +2,7 @@
 import type { InstanceRecord, Stored } from '../../model/instance.ts';
 import type { Migration, MigrationFilter } from '../../model/migration.ts';
 import type { StatusEvent } from '../../model/event.ts';
-import type { QuotaLimits, QuotaNeed } from '../../model/quota.ts';
+import type { QuotaLimits, QuotaName, QuotaNeed } from '../../model/quota.ts';
 import type { Resources } from '../../model/resources.ts';
 
 /** All members must hold; null and absent: any. Text matches are literal substrings unless said otherwise. */
@@ -10,6 +10,8 @@ export type ServerFilter = {
   readonly projectId: string | null;
   /** Default false. */
   readonly deleted: boolean | null;
+  /** Left out: they are servers like others. `asDeleted`: they count as deleted ones. */
+  readonly softDeleted?: 'hidden' | 'asDeleted';
   readonly changedSinceMs: number | null;
   readonly changedBeforeMs: number | null;
   /** Substring; a leading `^` or trailing `$` anchors it. */
@@ -38,6 +40,35 @@ export type ServerFilter = {
   readonly notTagsAny: readonly string[] | null;
 };
 
+export const ANY_SERVER: ServerFilter = {
+  projectId: null,
+  deleted: null,
+  changedSinceMs: null,
+  changedBeforeMs: null,
+  name: null,
+  states: null,
+  vmState: null,
+  taskState: null,
+  powerState: null,
+  imageId: null,
+  flavorId: null,
+  userId: null,
+  host: null,
+  zone: null,
+  reservationId: null,
+  keyName: null,
+  ids: null,
+  ip: null,
+  ip6: null,
+  hostname: null,
+  configDrive: null,
+  locked: null,
+  tags: null,
+  tagsAny: null,
+  notTags: null,
+  notTagsAny: null,
+};
+
 export const SERVER_SORT_KEYS = [
   'createdAt',
   'updatedAt',
@@ -57,6 +88,14 @@ export const SERVER_SORT_KEYS = [
   'zone',
   'hostname',
   'launchIndex',
+  'locked',
+  'configDrive',
+  'description',
+  'diskConfig',
+  'accessIpV4',
+  'accessIpV6',
+  'kernelId',
+  'ramdiskId',
 ] as const;
 export type ServerSortKey = (typeof SERVER_SORT_KEYS)[number];
 export type ServerSort = { readonly key: ServerSortKey; readonly descending: boolean };
@@ -96,7 +135,32 @@ export type HostView = ServiceView & {
   readonly instances: number;
 };
 
-export type QuotaView = { readonly limits: QuotaLimits; readonly used: QuotaNeed; readonly keyPairs: number };
+export type QuotaView = {
+  readonly limits: QuotaLimits;
+  readonly used: QuotaNeed;
+  /** Of the user, when one is asked for. */
+  readonly keyPairs: number;
+  readonly serverGroups: number;
+  /** The `default` of a project counts, as soon as it is there. */
+  readonly securityGroups: number;
+  readonly fixedIps: number;
+  /** What the limits of the project's users add up to; unlimited ones do not count. */
+  readonly ofUsers: { readonly [name in QuotaName]?: number };
+};
+
+/** One server's time in a window, by what its record says; deleted ones too. */
+export type ServerUse = {
+  readonly id: string;
+  readonly projectId: string;
+  readonly name: string;
+  readonly vmState: string;
+  readonly flavorName: string;
+  readonly vcpus: number;
+  readonly memoryMiB: number;
+  readonly diskGiB: number;
+  readonly launchedAt: string;
+  readonly terminatedAt: string | null;
+};
 
 export type ReadProtocol = {
   /** Newest first by default. Fault `invalid` (reason `marker`) when the marker names nothing visible. */
@@ -114,6 +178,11 @@ export type ReadProtocol = {
   showQuota: { body: { projectId: string; userId: string | null }; reply: QuotaView };
   /** Newest first. Fault `invalid` (reason `marker`) when the marker (a uuid) is that of none. */
   listMigrations: { body: { filter: MigrationFilter; marker: string | null; limit: number }; reply: readonly Migration[] };
+  /**
+   * Servers that ran between two moments (`from` included), by project and id. `projectId` null: all. Fault `invalid`
+   * (reason `marker`) when the marker names no server of them.
+   */
+  listServerUse: { body: { projectId: string | null; fromMs: number; toMs: number; marker: string | null; limit: number }; reply: readonly ServerUse[] };
   /** Ids of the live servers on these hosts. */
   listServersOfHosts: { body: { hosts: readonly string[] }; reply: readonly { host: string; id: string; name: string }[] };
   /** Events after a revision, oldest first. Fault `notFound` (reason `stream.gone`, detail {oldest}) when dropped. */

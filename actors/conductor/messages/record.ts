@@ -3,6 +3,8 @@ import type { Flavor } from '../../model/flavor.ts';
 import type { KeyPair } from '../../model/key-pair.ts';
 import type { NetworkRecord } from '../../model/addressing.ts';
 import type { QuotaName } from '../../model/quota.ts';
+import type { SecurityGroup, SecurityRule } from '../../model/security-group.ts';
+import type { ServerGroup, ServerGroupView } from '../../model/server-group.ts';
 
 export type FlavorSortKey = 'flavorId' | 'name' | 'memoryMiB' | 'vcpus' | 'rootGiB' | 'createdAt' | 'id' | 'isPublic' | 'swapMiB' | 'ephemeralGiB';
 
@@ -37,8 +39,8 @@ export type RecordProtocol = {
   /** By name, `marker` is a name. */
   listKeyPairs: { body: { userId: string; marker: string | null; limit: number | null }; reply: readonly KeyPair[] };
   showKeyPair: { body: { userId: string; name: string }; reply: KeyPair | null };
-  /** Fault `conflict` for a used name, `overQuota` when the user has `max` already. */
-  createKeyPair: { body: { keyPair: Omit<KeyPair, 'id' | 'createdAt'>; max: number }; reply: KeyPair };
+  /** `projectId`: whose limits hold, or the user's own there. Fault `conflict` for a used name, `overQuota`. */
+  createKeyPair: { body: { keyPair: Omit<KeyPair, 'id' | 'createdAt'>; projectId: string }; reply: KeyPair };
   deleteKeyPair: { body: { userId: string; name: string }; reply: undefined };
 
   /** Limits as set for a project or one user of it; only those that were set. */
@@ -48,6 +50,29 @@ export type RecordProtocol = {
   resetQuotaLimits: { body: { projectId: string; userId: string | null }; reply: undefined };
   showQuotaClass: { body: { name: string }; reply: { readonly [name in QuotaName]?: number } };
   setQuotaClass: { body: { name: string; limits: { readonly [name in QuotaName]?: number } }; reply: undefined };
+
+  /** Of a project (null: all), oldest first. */
+  listServerGroups: { body: { projectId: string | null; offset: number; limit: number }; reply: readonly ServerGroupView[] };
+  showServerGroup: { body: { id: string }; reply: ServerGroupView | null };
+  /** Fault `overQuota` when the project or the user has as many as they may. */
+  createServerGroup: { body: { group: ServerGroup }; reply: ServerGroup };
+  /** Its servers stay, and are bound by nothing any more. */
+  deleteServerGroup: { body: { id: string }; reply: undefined };
+
+  /** Of a project (null: all), with their rules, by name. A project that has none gets its `default` first. */
+  listSecurityGroups: { body: { projectId: string | null; offset: number; limit: number }; reply: readonly SecurityGroup[] };
+  showSecurityGroup: { body: { id: string }; reply: SecurityGroup | null };
+  /** Faults `conflict` for a used name, `overQuota`. */
+  createSecurityGroup: { body: { group: Omit<SecurityGroup, 'rules'> & { readonly userId: string } }; reply: SecurityGroup };
+  /** Faults `notFound`, `conflict` for a used name, `invalid` when a group in use would get another name. */
+  updateSecurityGroup: { body: { id: string; name: string; description: string }; reply: SecurityGroup };
+  /** Faults `notFound`, `invalid` when servers use it. */
+  deleteSecurityGroup: { body: { id: string }; reply: undefined };
+  /** Faults `notFound` (the group), `conflict` (the same rule is there), `overQuota`. */
+  createSecurityRule: { body: { rule: Omit<SecurityRule, 'group'> & { readonly sourceGroupId: string | null; readonly userId: string } }; reply: SecurityRule };
+  /** null when there is none, or it is of another project (null: of any). */
+  showSecurityRule: { body: { id: string }; reply: (SecurityRule & { readonly projectId: string }) | null };
+  deleteSecurityRule: { body: { id: string }; reply: undefined };
 
   /** Those that a project may use. */
   listNetworks: { body: { projectId: string | null }; reply: readonly NetworkRecord[] };

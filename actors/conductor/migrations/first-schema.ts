@@ -4,6 +4,7 @@
  */
 import { Migration } from '@mikro-orm/migrations';
 import { RUNTIME_SCHEMA } from '../../../runtime/database/tables.ts';
+import { AGGREGATE_SCHEMA } from '../tables/aggregates.ts';
 import { COMPUTE_SCHEMA } from '../tables/compute.ts';
 import { EMBEDDED_SCHEMA } from './embedded.ts';
 
@@ -11,6 +12,7 @@ export class FirstSchema extends Migration {
   override async up(): Promise<void> {
     this.addSql(RUNTIME_SCHEMA);
     this.addSql(COMPUTE_SCHEMA);
+    this.addSql(AGGREGATE_SCHEMA);
     this.addSql(EMBEDDED_SCHEMA);
   }
 }

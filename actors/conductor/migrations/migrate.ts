@@ -15,6 +15,7 @@ import pg from 'pg';
 import { Fault } from '../../../runtime/base/fault.ts';
 import { silentLog, type Log } from '../../../runtime/base/log.ts';
 import { reach } from '../../../runtime/database/primary.ts';
+import { AGGREGATE_SCHEMA } from '../tables/aggregates.ts';
 import { COMPUTE_SCHEMA } from '../tables/compute.ts';
 import { LIMIT_FUNCTIONS, WRITE_FUNCTION } from '../write/function.ts';
 import { EMBEDDED_SCHEMA } from './embedded.ts';
@@ -26,7 +27,7 @@ const LOCK_KEY = 7_236_118_402;
 const LOCK_WAIT_MS = 120_000;
 const CONNECT_MS = 5_000;
 
-const REPEATABLE = [COMPUTE_SCHEMA, EMBEDDED_SCHEMA, LIMIT_FUNCTIONS, WRITE_FUNCTION].join('\n');
+const REPEATABLE = [COMPUTE_SCHEMA, AGGREGATE_SCHEMA, EMBEDDED_SCHEMA, LIMIT_FUNCTIONS, WRITE_FUNCTION].join('\n');
 const REPEATABLE_HASH = createHash('sha256').update(REPEATABLE).digest('hex');
 
 const STATE_TABLE = `create table if not exists schema_state (

@@ -6,12 +6,14 @@ import type { Constructor } from '@mikro-orm/core';
 import { Migrator, type Migration } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { reach } from '../../../runtime/database/primary.ts';
+import { Aggregates } from './aggregates.ts';
 import { FirstSchema } from './first-schema.ts';
 import { HostProof } from './host-proof.ts';
 import { ManyDoors } from './many-doors.ts';
 import { Migrations } from './migrations.ts';
 import { NodeKeys } from './node-keys.ts';
 import { databaseOf } from './orm.ts';
+import { ServerGroups } from './server-groups.ts';
 import { STEP_NAMES, type StepName } from './step-names.ts';
 
 const STEPS: { readonly [name in StepName]: Constructor<Migration> } = {
@@ -20,6 +22,8 @@ const STEPS: { readonly [name in StepName]: Constructor<Migration> } = {
   '003-host-proof': HostProof,
   '004-many-doors': ManyDoors,
   '006-migrations': Migrations,
+  '008-aggregates': Aggregates,
+  '009-server-groups': ServerGroups,
 };
 
 /** The caller holds the lock that lets one node at a time in here. */

@@ -1,6 +1,7 @@
 /** Hosts and zones from the rows of hosts. Whether one is up is judged by the database's clock, the same for all askers. */
 import type { HostInventory } from '../../../drivers/driver.ts';
 import type { HostView, ReadProtocol } from '../messages/read.ts';
+import { zoneOf } from '../tables/aggregates.ts';
 import type { Query } from './query.ts';
 
 /** Hosts of a cell; see the size that the architecture names. */
@@ -28,14 +29,14 @@ type HostRead = {
   is_proved: boolean;
 };
 
-const HOSTS = `select h.name, id, uuid, service_id, service_uuid, driver, zone, inventory, used_vcpus, used_memory_mib, used_disk_gib,
+const HOSTS = `select h.name, id, uuid, service_id, service_uuid, driver, ${zoneOf('h.name', 'h.zone')} as zone, inventory, used_vcpus, used_memory_mib, used_disk_gib,
     claims, disabled, disabled_reason, forced_down, greatest(h.beat_at, b.beat_at) as beat_at,
     (extract(epoch from clock_timestamp() - greatest(h.beat_at, b.beat_at)) * 1000)::float8 as silent_ms,
     coalesce(h.proof is not null and h.proof_epoch = h.epoch, false) as is_proved
   from host h left join host_beat b on b.name = h.name where $1 or not deleted order by id limit ${HOSTS_MAX}`;
 
 const ZONES = `select zone as name, bool_or(not disabled) as available, array_agg(name order by name) as hosts
-  from host where not deleted group by zone order by zone`;
+  from (select h.name, h.disabled, ${zoneOf('h.name', 'h.zone')} as zone from host h where not h.deleted) placed group by zone order by zone`;
 
 export async function readHosts(query: Query, options: { withDeleted: boolean; serviceDownMs: number }): Promise<HostView[]> {
   const rows = await query<HostRead>({ text: HOSTS, values: [options.withDeleted] });

@@ -11,6 +11,7 @@ import { readNodeServices } from './node-services.ts';
 import { openQuery } from './query.ts';
 import { readQuota } from './quota.ts';
 import { openServerReads } from './servers.ts';
+import { readUse } from './usage.ts';
 
 export type ReadParts = {
   readonly pool: pg.Pool;
@@ -37,6 +38,7 @@ export function readServe({ pool, settings }: ReadParts): ServiceKind<ReadProtoc
     listZones: () => readZones(query, settings.defaultZone),
     showQuota: ({ projectId, userId }) => readQuota(query, projectId, userId, settings.quotas),
     listMigrations: (order) => readMigrations(query, order),
+    listServerUse: (body) => readUse(query, body),
     history: (body) => readEvents(pool, body),
     revision: () => readRevision(pool, query),
   };

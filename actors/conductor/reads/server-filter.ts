@@ -24,7 +24,8 @@ function identity(filter: ServerFilter, put: Put): string[] {
   if (filter.projectId !== null) out.push(`i.project_id = ${put(filter.projectId)}`);
   // Said as the partial indexes say it, so that they serve the list.
   if (!wantsDeleted(filter)) out.push('not i.deleted');
-  else if (filter.deleted === true) out.push('i.deleted');
+  else if (filter.deleted === true) out.push(filter.softDeleted === 'asDeleted' ? `(i.deleted or i.vm_state = 'soft-delete')` : 'i.deleted');
+  if (filter.softDeleted === 'hidden') out.push(`i.vm_state <> 'soft-delete'`);
   if (filter.changedSinceMs !== null) out.push(`i.updated_at >= ${put(toIso(filter.changedSinceMs))}::timestamptz`);
   if (filter.changedBeforeMs !== null) out.push(`i.updated_at <= ${put(toIso(filter.changedBeforeMs))}::timestamptz`);
   if (filter.ids !== null) out.push(`i.id = any(${put(filter.ids.filter(isUuid))}::uuid[])`);

@@ -7,6 +7,8 @@ const text = (column: string): KeyColumn => ({ sql: `i.${column}`, type: 'text' 
 const perhaps = (column: string): KeyColumn => ({ sql: `coalesce(i.${column}, '')`, type: 'text' });
 const time = (column: string): KeyColumn => ({ sql: `i.${column}`, type: 'timestamptz' });
 const perhapsTime = (column: string): KeyColumn => ({ sql: `coalesce(i.${column}, '-infinity')`, type: 'timestamptz' });
+/** Rarely sorted by: not worth a column of its own. */
+const inRecord = (path: string): KeyColumn => ({ sql: `coalesce(json_extract_path_text(i.record, ${path}), '')`, type: 'text' });
 
 /** By the numbers that the Compute API shows. */
 const powerNumber = `case i.power_state ${Object.entries(POWER_STATES)
@@ -34,6 +36,14 @@ const COLUMNS: { readonly [key in ServerSortKey]: KeyColumn } = {
   zone: perhaps('zone'),
   hostname: text('hostname'),
   launchIndex: { sql: 'i.launch_index', type: 'integer' },
+  locked: { sql: 'i.locked', type: 'boolean' },
+  configDrive: { sql: 'i.config_drive', type: 'boolean' },
+  description: inRecord("'description'"),
+  diskConfig: inRecord("'diskConfig'"),
+  accessIpV4: inRecord("'accessIpV4'"),
+  accessIpV6: inRecord("'accessIpV6'"),
+  kernelId: inRecord("'kernel', 'id'"),
+  ramdiskId: inRecord("'ramdisk', 'id'"),
 };
 
 /** Newest first when nothing is asked; ends with the id, so that no two rows share a place. */

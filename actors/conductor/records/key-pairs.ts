@@ -3,25 +3,26 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import type { ServiceKind } from '../../../runtime/actor/kind.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import type { KeyPair } from '../../model/key-pair.ts';
+import type { QuotaLimits } from '../../model/quota.ts';
 import type { RecordProtocol } from '../messages/record.ts';
 import { openValues, type Query } from '../reads/query.ts';
 import { KeyPairRow } from './entities.ts';
 import { inCell } from './in-cell.ts';
+import { limitInForce, UNLIMITED } from './quota-limit.ts';
 
 /** Key pairs in one answer; users have a hundred by default. */
 const PAGE_MAX = 1_001;
-const UNLIMITED = -1;
 
 type KeyPairServe = Pick<ServiceKind<RecordProtocol>['serve'], 'listKeyPairs' | 'showKeyPair' | 'createKeyPair' | 'deleteKeyPair'>;
 type KeyPairRead = Omit<KeyPair, 'createdAt'> & { createdAt: Date };
 
 const COLUMNS = `id, user_id as "userId", name, type, public_key as "publicKey", fingerprint, created_at as "createdAt"`;
 
-export function keyPairServe(orm: MikroORM, query: Query): KeyPairServe {
+export function keyPairServe(orm: MikroORM, query: Query, quotas: QuotaLimits): KeyPairServe {
   return {
     listKeyPairs: ({ userId, marker, limit }) => list(query, userId, marker, limit),
     showKeyPair: ({ userId, name }) => show(query, userId, name),
-    createKeyPair: ({ keyPair, max }) => create(orm, keyPair, max),
+    createKeyPair: ({ keyPair, projectId }) => create(orm, keyPair, projectId, quotas),
     async deleteKeyPair({ userId, name }) {
       await inCell(orm, async (em) => {
         if ((await em.nativeDelete(KeyPairRow, { userId, name })) === 0) throw unknownKeyPair(userId, name);
@@ -49,9 +50,10 @@ async function show(query: Query, userId: string, name: string): Promise<KeyPair
   return row ? toKeyPair(row) : null;
 }
 
-async function create(orm: MikroORM, keyPair: Omit<KeyPair, 'id' | 'createdAt'>, max: number): Promise<KeyPair> {
+async function create(orm: MikroORM, keyPair: Omit<KeyPair, 'id' | 'createdAt'>, projectId: string, quotas: QuotaLimits): Promise<KeyPair> {
   const { userId, name, type, publicKey, fingerprint } = keyPair;
   return inCell(orm, async (em) => {
+    const max = await limitInForce(em, { projectId, userId, name: 'key_pairs' }, quotas);
     const used = await em.count(KeyPairRow, { userId });
     if (max !== UNLIMITED && used >= max) {
       throw new Fault('overQuota', 'quota.key_pairs', 'Quota exceeded, too many key pairs.', { detail: { used, limit: max } });

@@ -38,6 +38,7 @@ export function serviceServe(parts: Parts): ServiceServe {
       await inCell(orm, async (em) => {
         const row = await found(em, { uuid, host: null });
         await refuseClaimed(em, row.name);
+        await leaveAggregates(em, row.name);
         row.deleted = true;
         row.updatedAt = new Date(clock.wallMs());
         await em.flush();
@@ -77,6 +78,12 @@ async function found(em: EntityManager, { uuid, host }: { uuid: string | null; h
   const row = host === null ? null : await em.findOne(ServiceHostRow, { name: host, deleted: false });
   if (!row) throw new Fault('notFound', 'service', `Could not find binary nova-compute on host ${host ?? ''}.`);
   return row;
+}
+
+/** A host that comes back later is a new one to its former groups. */
+async function leaveAggregates(em: EntityManager, host: string): Promise<void> {
+  await em.execute('delete from aggregate_host where host = ?', [host], 'run');
+  await em.execute('delete from image_wanted where host = ?', [host], 'run');
 }
 
 /** A claim of any role: the host may still have to say that a doomed guest is gone. */

@@ -37,6 +37,7 @@ create table if not exists instance (
   addresses text[] not null default '{}',
   open boolean not null,
   due_at_ms bigint,
+  group_id uuid,
   record json not null,
   check (not deleted or vm_state = 'deleted'),
   check (not deleted or not open)
@@ -47,6 +48,43 @@ create index if not exists instance_changes on instance (project_id, updated_at)
 create index if not exists instance_open on instance (shard, created_at, id) where open;
 create index if not exists instance_due on instance (shard, due_at_ms) where due_at_ms is not null;
 create index if not exists instance_host on instance (host) where host is not null;
+create index if not exists instance_group on instance (group_id) where group_id is not null;
+create index if not exists instance_used on instance (project_id, id) where launched_at is not null;
+
+create table if not exists server_group (
+  id uuid primary key,
+  project_id text not null,
+  user_id text not null,
+  name text not null,
+  policy text not null check (policy in ('affinity', 'anti-affinity', 'soft-affinity', 'soft-anti-affinity')),
+  per_host integer check (per_host > 0),
+  created_at timestamptz not null default clock_timestamp()
+);
+create index if not exists server_group_project on server_group (project_id, created_at, id);
+
+create table if not exists security_group (
+  id uuid primary key,
+  project_id text not null,
+  user_id text not null,
+  name text not null,
+  description text not null,
+  created_at timestamptz not null default clock_timestamp(),
+  unique (project_id, name)
+);
+
+create table if not exists security_group_rule (
+  id uuid primary key,
+  group_id uuid not null references security_group (id) on delete cascade,
+  protocol text,
+  from_port integer,
+  to_port integer,
+  cidr text,
+  source_group uuid references security_group (id) on delete cascade,
+  created_at timestamptz not null default clock_timestamp(),
+  check (cidr is null or source_group is null)
+);
+create index if not exists security_group_rule_group on security_group_rule (group_id);
+create index if not exists security_group_rule_source on security_group_rule (source_group) where source_group is not null;
 
 create table if not exists host (
   name text primary key,
@@ -124,6 +162,8 @@ create table if not exists quota_limit (
   value bigint not null check (value >= -1),
   primary key (project_id, user_id, name)
 );
+
+create index if not exists quota_limit_fixed_ips on quota_limit (project_id) where name = 'fixed_ips' and value >= 0;
 
 create table if not exists quota_class (
   class text not null,

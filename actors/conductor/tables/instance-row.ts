@@ -27,6 +27,7 @@ export type InstanceRow = {
   readonly config_drive: boolean;
   readonly tags: readonly string[];
   readonly addresses: readonly string[];
+  readonly group_id: string | null;
   readonly record: InstanceRecord;
 };
 
@@ -35,7 +36,7 @@ export const INSTANCE_COLUMNS = `id uuid, project_id text, user_id text, name te
   task_state text, power_state text, host text, generation integer, zone text, flavor_id text, image_id text,
   key_name text, reservation_id text, launch_index integer, created_at timestamptz, updated_at timestamptz,
   launched_at timestamptz, terminated_at timestamptz, deleted boolean, locked boolean, config_drive boolean,
-  tags text[], addresses text[], record json`;
+  tags text[], addresses text[], group_id uuid, record json`;
 
 /** The same names alone, for `insert` and `select` lists. */
 export const INSTANCE_COLUMN_NAMES = INSTANCE_COLUMNS.split(',').map((column) => column.trim().split(' ')[0] ?? '');
@@ -67,6 +68,7 @@ export function toInstanceRow(record: InstanceRecord): InstanceRow {
     config_drive: record.configDrive,
     tags: record.tags,
     addresses: record.nics.map((nic) => nic.address),
+    group_id: record.group?.id ?? null,
     record,
   };
 }

@@ -6,7 +6,7 @@
  * broken constraint is an error, and then nothing of the batch has happened. Order of checks, fixed:
  *
  *   epoch and version (P1) → host epoch and counters (P4), proof that a host left behind is dead, both claims of a move (P3)
- *   → addresses → quota
+ *   → server group → addresses and how many a project may have → quota, server group members
  *
  * Quota comes last: what it grants is what is written, so it is exact. A claim that is refused later in the order for
  * another reason may make the batch refuse a neighbour's claim that would have fitted; that one bids again.
@@ -32,7 +32,9 @@
  */
 import { INSTANCE_COLUMNS, INSTANCE_COLUMN_NAMES } from '../tables/instance-row.ts';
 
-const SETS = INSTANCE_COLUMN_NAMES.filter((name) => name !== 'id')
+/** A server's group never changes, and a node of a former release does not know it. */
+const LASTING = ['id', 'group_id'];
+const SETS = INSTANCE_COLUMN_NAMES.filter((name) => !LASTING.includes(name))
   .map((name) => `${name} = c.${name}`)
   .join(', ');
 const NAMES = INSTANCE_COLUMN_NAMES.join(', ');
@@ -59,6 +61,10 @@ declare
   take_count bigint;
   changed boolean := false;
   numbers json := '{}';
+  placed json[] := '{}';
+  joined json[] := '{}';
+  room_ bigint;
+  group_project text;
 begin
   select revision + 1, last_number into rev, num from cell for update;
   refused := array_fill(null::text, array[items]);
@@ -123,6 +129,41 @@ begin
     end loop;
   end if;
 
+  -- Server groups, with what the batch has placed already. Anti-affinity counts every claim of other members: of a doomed
+  -- one the guest may still run. Affinity is bound by active claims on hosts that are not proved dead.
+  if position('"group_id"' in claims::text) > 0 then
+    for r in
+      select k.ord, k.instance_id, k.host, k.group_id, g.policy, coalesce(g.per_host, 1) as per_host
+      from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, host text, group_id uuid)
+      join server_group g on g.id = k.group_id
+      where k.op = 'add' and g.policy in ('affinity', 'anti-affinity') and refused[k.ord] is null
+      order by k.ord
+    loop
+      if r.policy = 'affinity' then
+        select count(*) into room_ from (
+          select 1 from instance i join claim c on c.instance_id = i.id join host h on h.name = c.host
+          where i.group_id = r.group_id and i.id <> r.instance_id and c.role = 'active' and c.host <> r.host
+            and (h.proof is not null and h.proof_epoch = h.epoch) is not true
+          union all
+          select 1 from unnest(placed) as p
+          where p->>'group' = r.group_id::text and p->>'host' <> r.host and p->>'instance' <> r.instance_id::text) x;
+        room_ := - room_;
+      else
+        select r.per_host - 1 - count(distinct x.id) into room_ from (
+          select i.id::text from instance i join claim c on c.instance_id = i.id
+          where i.group_id = r.group_id and i.id <> r.instance_id and c.host = r.host
+          union all
+          select p->>'instance' from unnest(placed) as p
+          where p->>'group' = r.group_id::text and p->>'host' = r.host and p->>'instance' <> r.instance_id::text) x(id);
+      end if;
+      if room_ < 0 then
+        refused[r.ord] := 'groupPolicy';
+      else
+        placed := placed || json_build_object('group', r.group_id, 'host', r.host, 'instance', r.instance_id);
+      end if;
+    end loop;
+  end if;
+
   -- Addresses: free in the table, and not twice in this batch.
   for r in
     select t.ord
@@ -133,6 +174,36 @@ begin
   loop
     refused[r.ord] := 'addressTaken';
   end loop;
+
+  -- How many addresses a project may have, where anything limits them. What the batch gives back counts in the next one.
+  if takes is not null and ((defaults->>'fixed_ips')::bigint >= 0
+    or exists (select from quota_class where class = 'default' and name = 'fixed_ips' and value >= 0)
+    or exists (select from quota_limit where name = 'fixed_ips' and value >= 0))
+  then
+    key := null;
+    for r in
+      select k.ord, i.project_id, count(*) as wanted
+      from json_to_recordset(takes) as k(ord integer, instance_id uuid) join instance i on i.id = k.instance_id
+      where refused[k.ord] is null
+      group by k.ord, i.project_id
+      order by i.project_id, k.ord
+    loop
+      if r.project_id is distinct from key then
+        key := r.project_id;
+        room_ := novact_limit(r.project_id, '', 'fixed_ips', defaults);
+        if room_ < 0 then
+          room_ := null;
+        else
+          room_ := room_ - (select count(*) from fixed_ip f join instance i on i.id = f.instance_id where i.project_id = r.project_id);
+        end if;
+      end if;
+      if r.wanted > room_ then
+        refused[r.ord] := 'quota';
+      else
+        room_ := room_ - r.wanted;
+      end if;
+    end loop;
+  end if;
 
   -- An order that came before, and whose answer got lost: the instances of then.
   for r in
@@ -167,19 +238,32 @@ begin
     end if;
   end loop;
 
+  -- Security groups that an order names, besides the one that every project has: deleted meanwhile, they take no server.
+  if position('"secured"' in orders::text) > 0 then
+    for r in
+      select o.ord from json_to_recordset(orders) as o(ord integer, project_id text, secured json)
+      where refused[o.ord] is null and exists (
+        select from json_array_elements_text(o.secured) as s(name)
+        where not exists (select from security_group g where g.project_id = o.project_id and g.name = s.name))
+    loop
+      refused[r.ord] := 'securityGroupGone';
+    end loop;
+  end if;
+
   -- Quota, exactly: project and user limits, with what the batch has granted already.
   key := null; key2 := null;
   for r in
-    select o.ord, o.project_id, o.user_id, o.count, o.min_count, o.is_order, o.instances, o.cores, o.ram,
+    select o.ord, o.project_id, o.user_id, o.count, o.min_count, o.is_order, o.instances, o.cores, o.ram, o.group_id,
            lp.instances as lp_i, lp.cores as lp_c, lp.ram as lp_r, lu.instances as lu_i, lu.cores as lu_c, lu.ram as lu_r,
            coalesce(up.instances, 0) as up_i, coalesce(up.cores, 0) as up_c, coalesce(up.ram, 0) as up_r,
            coalesce(uu.instances, 0) as uu_i, coalesce(uu.cores, 0) as uu_c, coalesce(uu.ram, 0) as uu_r
     from (
-      select w.ord, w.project_id, w.user_id, w.count, w.min_count, true as is_order, w.instances, w.cores, w.ram
-      from json_to_recordset(orders) as w(ord integer, project_id text, user_id text, count integer, min_count integer, instances bigint, cores bigint, ram bigint)
+      select w.ord, w.project_id, w.user_id, w.count, w.min_count, true as is_order, w.instances, w.cores, w.ram, w.group_id
+      from json_to_recordset(orders)
+        as w(ord integer, project_id text, user_id text, count integer, min_count integer, instances bigint, cores bigint, ram bigint, group_id uuid)
       union all
       -- A server that grows: what it gives back at the same time makes no room for others in this batch.
-      select k.ord, k.project_id, k.user_id, 1, 1, false, greatest(k.instances, 0), greatest(k.cores, 0), greatest(k.ram, 0)
+      select k.ord, k.project_id, k.user_id, 1, 1, false, greatest(k.instances, 0), greatest(k.cores, 0), greatest(k.ram, 0), null
       from json_to_recordset(uses) as k(ord integer, project_id text, user_id text, instances bigint, cores bigint, ram bigint)
       where greatest(k.instances, k.cores, k.ram) > 0) o
     left join quota_use up on up.project_id = o.project_id and up.user_id = ''
@@ -203,7 +287,25 @@ begin
       over_[r.ord] := json_build_object(
         'project', json_build_object('limit', json_build_array(r.lp_i, r.lp_c, r.lp_r), 'used', json_build_array(r.up_i + run_i, r.up_c + run_c, r.up_r + run_r)),
         'user', json_build_object('limit', json_build_array(r.lu_i, r.lu_c, r.lu_r), 'used', json_build_array(r.uu_i + urun_i, r.uu_c + urun_c, r.uu_r + urun_r)));
-    else
+      continue;
+    end if;
+    -- A group is full for its user, not for the order: so many as the rest lets be, or none.
+    if r.group_id is not null then
+      select g.project_id into group_project from server_group g where g.id = r.group_id;
+      if group_project is distinct from r.project_id then
+        refused[r.ord] := 'groupGone';
+      else
+        select novact_limit(r.project_id, r.user_id, 'server_group_members', defaults) into room_;
+        if room_ >= 0 and take_count + (select count(*) from instance i where i.group_id = r.group_id and i.user_id = r.user_id and not i.deleted)
+          + (select coalesce(sum((j->>'count')::bigint), 0) from unnest(joined) as j where j->>'group' = r.group_id::text and j->>'user' = r.user_id) > room_
+        then
+          refused[r.ord] := 'groupFull';
+        else
+          joined := joined || json_build_object('group', r.group_id, 'user', r.user_id, 'count', take_count);
+        end if;
+      end if;
+    end if;
+    if refused[r.ord] is null then
       if r.is_order then granted[r.ord] := take_count; end if;
       run_i := run_i + take_count * r.instances; run_c := run_c + take_count * r.cores; run_r := run_r + take_count * r.ram;
       urun_i := urun_i + take_count * r.instances; urun_c := urun_c + take_count * r.cores; urun_r := urun_r + take_count * r.ram;
@@ -353,6 +455,15 @@ language sql stable as $limits$
   from (select name, value from quota_limit q where q.project_id = project and q.user_id = who) l
   full join (select name, value from quota_class q where q.class = 'default' and defaults is not null) c on false
 $limits$;
+
+-- One limit in force: the user's own, the project's, the class's, the configured one.
+create or replace function novact_limit(project text, who text, what text, defaults json) returns bigint language sql stable as $limit$
+  select coalesce(
+    (select value from quota_limit where project_id = project and user_id = who and name = what),
+    (select value from quota_limit where project_id = project and user_id = '' and name = what),
+    (select value from quota_class where class = 'default' and name = what),
+    (defaults->>what)::bigint, -1)
+$limit$;
 
 create or replace function novact_room(allowed bigint, used bigint, each_ bigint) returns bigint language sql immutable as $room$
   select case when allowed < 0 or each_ = 0 then 2147483647 else greatest(0, (allowed - used) / each_) end

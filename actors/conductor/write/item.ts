@@ -27,6 +27,12 @@ export type OrderAnswer =
   /** The key came before with this body: the instances of then. */
   | { readonly is: 'seen'; readonly ids: readonly string[] }
   | { readonly is: 'keyReused' }
+  /** There is no such server group in the project any more. */
+  | { readonly is: 'groupGone' }
+  /** A security group that the order names is not there any more. */
+  | { readonly is: 'securityGroupGone' }
+  /** The user has as many servers in the group as the quota lets be. */
+  | { readonly is: 'groupFull' }
   | { readonly is: 'overQuota'; readonly over: QuotaState };
 
 export type QuotaState = { readonly [who in 'project' | 'user']: { readonly limit: readonly number[]; readonly used: readonly number[] } };

@@ -3,6 +3,7 @@ import { shardOf } from '../../../runtime/shard/ring.ts';
 import type { EventBatch, StatusEvent } from '../../model/event.ts';
 import { eventOf } from '../../model/events-of.ts';
 import type { InstanceRecord } from '../../model/instance.ts';
+import { DEFAULT_GROUP } from '../../model/security-group.ts';
 import type { RefusedWhy } from '../../model/commit.ts';
 import { toInstanceRow } from '../tables/instance-row.ts';
 import type { CommitItem, OrderItem, QuotaState, WriteAnswer, WriteItem } from './item.ts';
@@ -83,6 +84,7 @@ function packCommit(packed: Packed, item: CommitItem, ord: number): void {
         vcpus,
         memory_mib: memoryMiB,
         disk_gib: diskGiB,
+        ...memberOf(record),
       });
     }
   }
@@ -108,6 +110,8 @@ function packOrder(packed: Packed, item: OrderItem, ord: number): void {
     ...order.needEach,
     key: order.idempotency?.key ?? null,
     body_hash: order.idempotency?.bodyHash ?? null,
+    ...memberOf(order.instances[0]),
+    ...securedBy(order.instances[0]),
   });
   order.instances.forEach((record, idx) => {
     packed.rows.push({
@@ -127,10 +131,21 @@ function firstDueMs({ operation, createdAt }: InstanceRecord): number | null {
   return operation && Math.min(operation.stepDueMs, Date.parse(createdAt) + WAKE_HINT_MS);
 }
 
+/** Left out when there is no group: the function looks whether any item names one. */
+function memberOf(record: InstanceRecord | undefined): { group_id?: string } {
+  return record?.group ? { group_id: record.group.id } : {};
+}
+
+/** Left out when there are no others than the one that every project has. */
+function securedBy(record: InstanceRecord | undefined): { secured?: readonly string[] } {
+  const names = record?.securityGroups.filter((name) => name !== DEFAULT_GROUP) ?? [];
+  return names.length === 0 ? {} : { secured: names };
+}
+
 function orderAnswer(item: OrderItem, refused: string | null, i: number, reply: WriteReply, events: StatusEvent[]): WriteAnswer {
   if (refused === 'again') return { is: 'again' };
   if (refused === 'seen') return { is: 'seen', ids: reply.seen?.[i] ?? [] };
-  if (refused === 'keyReused') return { is: 'keyReused' };
+  if (refused === 'keyReused' || refused === 'groupGone' || refused === 'groupFull' || refused === 'securityGroupGone') return { is: refused };
   if (refused === 'quota') return { is: 'overQuota', over: reply.over?.[i] as QuotaState };
   const count = reply.granted?.[i] ?? 0;
   const instances = item.order.instances.slice(0, count).map((record: InstanceRecord) => {

@@ -13,12 +13,14 @@ import type { Effect, Outcome } from '../../../runtime/actor/effect.ts';
 import type { Facts, Next } from '../../../runtime/actor/kind.ts';
 import { toIso } from '../../../runtime/base/clock.ts';
 import { Fault, type FaultRecord, type Json } from '../../../runtime/base/fault.ts';
+import { CONDUCTOR } from '../../conductor/messages.ts';
 import { hostRef } from '../../host/messages.ts';
 import type { Nic } from '../../model/addressing.ts';
 import type { ClaimChange } from '../../model/commit.ts';
 import { nextGeneration } from '../../model/between.ts';
 import type { Bid, ClaimAnswer, Explanation, Placed, PlacementRequest } from '../../model/placement.ts';
 import { needOf } from '../../model/resources.ts';
+import type { GroupPlaces } from '../../model/server-group.ts';
 import { networkRef } from '../../network/messages.ts';
 import { schedulerRef } from '../../scheduler/messages.ts';
 import { toGuestSpec } from '../guest-spec.ts';
@@ -109,7 +111,7 @@ export function notProved(state: Working, facts: Facts, settings: InstanceSettin
   }
 }
 
-/** Asks all schedulers and networks at once. */
+/** Asks all schedulers and networks at once; of a server in a group first where the others are. */
 export function place(state: Working, settings: InstanceSettings): Next<InstanceState> {
   const { record } = state;
   const round = state.soft.round + 1;
@@ -117,17 +119,36 @@ export function place(state: Working, settings: InstanceSettings): Next<Instance
   const { noHostsMs } = state.soft;
   const begun = soften(state, { ...NO_SOFT, round, noHostsMs, slicesLeft: settings.schedulerSlices, nicsLeft: wanted.length, nics: [] });
   const tag = tagOf(begun as Working);
-  const request = requestOf(state);
-  const effects: Effect[] = [];
-  for (let slice = 0; slice < settings.schedulerSlices; slice++) {
-    const message = { type: 'place', request, wanted: BIDS_WANTED } as { type: string };
-    effects.push({ do: 'ask', to: schedulerRef(slice), message, as: 'placed', tag, timeoutMs: PLACE_ASK_MS });
-  }
+  const effects: Effect[] = record.group ? [askGroup(record, record.group.id, tag)] : askSchedulers(begun as Working, settings);
   for (const { networkId, address } of wanted) {
     const message = { type: 'propose', instanceId: record.id, wanted: address } as { type: string };
     effects.push({ do: 'ask', to: networkRef(networkId), message, as: 'addressed', tag, timeoutMs: PLACE_ASK_MS });
   }
   return next(begun, ...effects);
+}
+
+function askSchedulers(state: Working, settings: InstanceSettings): Effect[] {
+  const message = { type: 'place', request: requestOf(state), wanted: BIDS_WANTED } as { type: string };
+  return Array.from({ length: settings.schedulerSlices }, (_, slice): Effect => ({
+    do: 'ask',
+    to: schedulerRef(slice),
+    message,
+    as: 'placed',
+    tag: tagOf(state),
+    timeoutMs: PLACE_ASK_MS,
+  }));
+}
+
+function askGroup({ id }: Working['record'], groupId: string, tag: string): Effect {
+  const message = { type: 'groupPlaces', groupId, instanceId: id } as { type: string };
+  return { do: 'ask', to: CONDUCTOR, message, as: 'grouped', tag, timeoutMs: PLACE_ASK_MS };
+}
+
+/** Where the others of its group are: a hint for the schedulers, since the commit looks again. A group that is gone binds nobody. */
+export function grouped(state: Working, outcome: Outcome<GroupPlaces | null>, settings: InstanceSettings): Next<InstanceState> {
+  if (!outcome.ok) return later(state, outcome.fault);
+  const known = soften(state, { group: outcome.value });
+  return next(known, ...askSchedulers(known as Working, settings));
 }
 
 /** A server that has its addresses keeps them. */
@@ -149,6 +170,7 @@ function requestOf(state: Working): PlacementRequest {
     extraSpecs: record.flavor.extraSpecs,
     imageProperties: record.image.properties,
     hints: record.schedulerHints,
+    ...(state.soft.group && { group: state.soft.group }),
   };
 }
 
@@ -201,7 +223,9 @@ function hostFault(state: Working): FaultRecord | undefined {
 function askForClaim(state: Working, bid: Bid): Next<InstanceState> {
   const { record } = state;
   const asking = soften(state, { asked: bid, bids: state.soft.bids.slice(1) });
-  const message = { type: 'claim', instanceId: record.id, generation: nextGeneration(record), need: needOf(flavorWanted(record)) } as { type: string };
+  const message = { type: 'claim', instanceId: record.id, generation: nextGeneration(record), need: needOf(flavorWanted(record)), zone: bid.zone } as {
+    type: string;
+  };
   return next(asking, { do: 'ask', to: hostRef(bid.host), message, as: 'claimed', tag: tagOf(asking as Working), timeoutMs: CLAIM_ASK_MS });
 }
 
@@ -260,8 +284,8 @@ function isMoving({ operation }: Working['record']): boolean {
   return operation.name === 'evacuate';
 }
 
-/** The store refused the placement: the promise is given back and everything is asked anew in a moment, not at once. */
-export function placementRefused(state: Working, why: string, settings: InstanceSettings): Next<InstanceState> {
+/** The store refused the placement: the promise is given back and everything is asked anew in a moment, not at once. Addresses past the quota are not waited for. */
+export function placementRefused(state: Working, why: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   const { record, soft } = state;
   const effects: Effect[] = [];
   if (soft.asked) effects.push(releaseAt(soft.asked.host, record.id, nextGeneration(record)), ...unbid(soft.asked, record.id, settings));
@@ -269,6 +293,11 @@ export function placementRefused(state: Working, why: string, settings: Instance
   if (why === 'hostEpoch' && soft.asked) effects.push({ do: 'tell', to: hostRef(soft.asked.host), message: { type: 'rowChanged' } });
   // The network would propose the same address again to the same server.
   if (why === 'addressTaken') effects.push(...freeAddresses(record.id, soft.nics));
+  if (why === 'quota') {
+    const fault = new Fault('overQuota', 'quota.fixed_ips', 'Maximum number of fixed ips exceeded').toRecord();
+    const ended = giveUp(state, fault, facts, null);
+    return next(ended.state, ...effects, ...ended.effects);
+  }
   const again = later(soften(state, { asked: null }) as Working, new Fault('unavailable', `placement.${why}`, 'The placement was refused.').toRecord());
   return next(again.state, ...effects, ...again.effects);
 }

@@ -8,8 +8,8 @@ import type { Facts, Next } from '../../../runtime/actor/kind.ts';
 import { toIso } from '../../../runtime/base/clock.ts';
 import { CONDUCTOR } from '../../conductor/messages.ts';
 import type { RecoveryDoorProtocol } from '../../conductor/messages/recovery.ts';
-import { quotaNeed } from '../../model/quota.ts';
 import type { ClaimChange } from '../../model/commit.ts';
+import { quotaBack } from '../quota-change.ts';
 import type { InstanceSettings } from '../settings.ts';
 import { actionEnded, change, next, NO_SOFT, tagOf, type InstanceState, type Living, type Working } from '../state.ts';
 import { freeAddresses, lookAt, releaseAt } from './create.ts';
@@ -53,7 +53,6 @@ export function hostStood(state: Working, outcome: Outcome<Standing>, facts: Fac
 /** The end of an instance: nothing is left, or what is left is recorded as doomed. */
 export function gone(state: Working | Living, op: 'drop' | 'doom', facts: Facts): Next<InstanceState> {
   const { record } = state;
-  const need = quotaNeed(1, record.flavor);
   const claims: ClaimChange[] = record.host === null ? [] : [{ op, generation: record.generation }];
   const ended = change(
     state,
@@ -66,13 +65,14 @@ export function gone(state: Working | Living, op: 'drop' | 'doom', facts: Facts)
       host: null,
       nics: [],
       operation: null,
+      reclaimAtMs: null,
       actions: record.operation ? actionEnded(record, facts, { fault: null, host: record.host }) : record.actions,
     },
     facts,
     {
       claims,
       dropAddresses: record.nics.length > 0,
-      quota: { projectId: record.projectId, userId: record.userId, instances: -need.instances, cores: -need.cores, ram: -need.ram },
+      quota: quotaBack(record),
     },
   );
   // Hints: the host and the networks forget its share at once, and not only at their next look at the store.

@@ -24,13 +24,9 @@ export const REBOOT: OperationRules = {
   resume: (state, _facts, settings) => runVerb(state, hostOf(state), rebootOf(state, settings), settings),
   verbDone: (state, power, facts) => ended(state, 'active', power ?? 'running', facts),
   failed: (state, fault, facts) => {
-    const failed = unchanged(state, fault, facts);
     // A guest that is not up after a reboot is not what the user left: say so.
     const down = state.record.powerState !== 'running' || state.record.operation.args['kind'] === 'hard';
-    const { record } = failed.state;
-    if (!down || !record) return failed;
-    const broken = { ...record, vmState: 'error' as const, fault: { ...fault, at: toIso(facts.nowMs) } };
-    return next({ ...failed.state, record: broken }, ...failed.effects);
+    return down ? broken(state, fault, facts) : unchanged(state, fault, facts);
   },
 };
 
@@ -39,17 +35,26 @@ function rebootOf(state: Working, settings: InstanceSettings): GuestVerb {
   return { name: 'reboot', kind, graceMs: settings.rebootGraceMs };
 }
 
-function ended(state: Working, vmState: VmState, powerState: PowerState, facts: Facts): Next<InstanceState> {
+/** The end of an operation that left the server in these states. */
+export function ended(state: Working, vmState: VmState, powerState: PowerState, facts: Facts): Next<InstanceState> {
   const actions = actionEnded(state.record, facts, { fault: null, host: state.record.host });
   return next({ ...change(state, { vmState, powerState, taskState: null, operation: null, fault: null, actions }, facts), soft: NO_SOFT });
 }
 
-function unchanged(state: Working, fault: FaultRecord, facts: Facts): Next<InstanceState> {
+/** The end of an operation that failed and left the server as it was. */
+export function unchanged(state: Working, fault: FaultRecord, facts: Facts): Next<InstanceState> {
   const actions = actionEnded(state.record, facts, { fault, host: state.record.host });
   return next({ ...change(state, { taskState: null, operation: null, actions }, facts), soft: NO_SOFT });
 }
 
-function hostOf(state: Working): string {
+/** The end of an operation that failed and left what nobody wanted. */
+export function broken(state: Working, fault: FaultRecord, facts: Facts): Next<InstanceState> {
+  const actions = actionEnded(state.record, facts, { fault, host: state.record.host });
+  const changes = { vmState: 'error', taskState: null, operation: null, fault: { ...fault, at: toIso(facts.nowMs) }, actions } as const;
+  return next({ ...change(state, changes, facts), soft: NO_SOFT });
+}
+
+export function hostOf(state: Working): string {
   const { host } = state.record;
   if (host === null) throw new Error('a power operation without a host');
   return host;

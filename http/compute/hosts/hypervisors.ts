@@ -1,6 +1,7 @@
 /** `/os-hypervisors`: the hosts as administrators see them. Numbers are of what is claimed, not of what guests use. */
 import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { HostView } from '../../../actors/conductor/messages/read.ts';
+import { Fault } from '../../../runtime/base/fault.ts';
 import { isUuid } from '../../../runtime/base/ids.ts';
 import type { Call } from '../../kit/call.ts';
 import { invalid, notFound } from '../../kit/errors.ts';
@@ -11,8 +12,9 @@ import type { Reply } from '../../kit/route.ts';
 import { SINCE } from '../microversions.ts';
 import { hostsNow, route } from '../parts.ts';
 import type { ComputeParts } from '../parts.ts';
+import { uptimeOf, uptimesOf } from './uptime.ts';
 
-const PATTERN = { match: /^[a-zA-Z0-9-._]*$/, max: 255 };
+const PATTERN = { match: /^[a-zA-Z0-9-._]+$/, max: 255 };
 const LIST_QUERY: QueryTable = {
   strictFrom: SINCE.uuidServices,
   parameters: {
@@ -29,6 +31,7 @@ const SHOW_QUERY: QueryTable = {
 const BEFORE_LEAN = [1, SINCE.leanHypervisors - 1] as const;
 const BEFORE_UUIDS = [1, SINCE.uuidServices - 1] as const;
 const GIB_FREE_NONE = 0;
+const NO_UPTIMES: ReadonlyMap<string, string> = new Map();
 
 export const HYPERVISOR_ROUTES = [
   route({
@@ -117,7 +120,7 @@ function addServers(view: Record<string, unknown>, host: HostView, version: numb
   if (own.length > 0 || version >= SINCE.strictQueries) view['servers'] = own;
 }
 
-function fullView(host: HostView, version: number, servers: ServersOf | null): object {
+function fullView(host: HostView, version: number, servers: ServersOf | null, uptimes: ReadonlyMap<string, string>): object {
   const view: Record<string, unknown> = {
     ...briefView(host, version, servers),
     hypervisor_type: host.hypervisorType,
@@ -125,7 +128,7 @@ function fullView(host: HostView, version: number, servers: ServersOf | null): o
     host_ip: host.hostIp,
     service: { id: version >= SINCE.uuidServices ? host.uuid : host.id, host: host.host, disabled_reason: host.disabledReason },
   };
-  if (version >= SINCE.leanHypervisors) return { ...view, uptime: null };
+  if (version >= SINCE.leanHypervisors) return { ...view, uptime: uptimes.get(host.host) ?? null };
   return { ...view, ...numbersOf(host), cpu_info: version >= SINCE.cpuObject ? host.cpu : JSON.stringify(host.cpu) };
 }
 
@@ -174,19 +177,26 @@ async function serveList(call: Call, parts: ComputeParts, full: boolean): Promis
   const page = pageOf(query, parts.settings.pageMax);
   const { items, full: more } = paged ? cutPage(hosts, page, (host) => String(idOf(host, version))) : { items: hosts, full: false };
   const servers = wantsServers(call) ? await serversOf(parts, items) : null;
+  const uptimes = full && version >= SINCE.leanHypervisors ? await uptimesOf(parts, items) : NO_UPTIMES;
   const last = items.at(-1);
   const links = more && last !== undefined && query.has('limit') ? { hypervisors_links: call.links.next(call.path, query, String(idOf(last, version))) } : {};
-  return { body: { hypervisors: items.map((host) => (full ? fullView(host, version, servers) : briefView(host, version, servers))), ...links } };
+  return { body: { hypervisors: items.map((host) => (full ? fullView(host, version, servers, uptimes) : briefView(host, version, servers))), ...links } };
 }
 
 async function serveShow(call: Call, parts: ComputeParts, host: HostView): Promise<Reply> {
   const servers = wantsServers(call) ? await serversOf(parts, [host]) : null;
-  return { body: { hypervisor: fullView(host, call.version, servers) } };
+  const uptimes = call.version >= SINCE.leanHypervisors ? await uptimesOf(parts, [host]) : NO_UPTIMES;
+  return { body: { hypervisor: fullView(host, call.version, servers, uptimes) } };
 }
 
-/** No host tells its uptime yet: null, as for a hypervisor that has none. */
-function serveUptime(call: Call, _parts: ComputeParts, host: HostView): Reply {
-  return { body: { hypervisor: { ...briefView(host, call.version, null), uptime: null } } };
+/** One that is down cannot tell; one that does not know is 501, as for a hypervisor that lacks it. */
+async function serveUptime(call: Call, parts: ComputeParts, host: HostView): Promise<Reply> {
+  if (!host.up) throw invalid(`Compute service of ${host.host} is unavailable at this time.`);
+  const uptime = await uptimeOf(parts, host.host).catch((thrown: unknown) => {
+    throw Fault.is(thrown, 'unavailable') || Fault.is(thrown, 'timeout') ? invalid(`Compute service of ${host.host} is unavailable at this time.`) : thrown;
+  });
+  if (uptime === null) throw new Fault('unsupported', 'driver.uptime', 'The hypervisor does not tell its uptime.');
+  return { body: { hypervisor: { ...briefView(host, call.version, null), uptime } } };
 }
 
 async function serveSearch(call: Call, parts: ComputeParts, withServers: boolean): Promise<Reply> {

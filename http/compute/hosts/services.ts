@@ -58,7 +58,7 @@ export const SERVICE_ROUTES = [
   route({ method: 'DELETE', path: '/os-services/:id', policy: 'os-services:delete', ok: 204, serve: serveDelete }),
 ];
 
-async function allServices(parts: ComputeParts): Promise<ServiceView[]> {
+export async function allServices(parts: ComputeParts): Promise<ServiceView[]> {
   const [hosts, others] = await Promise.all([parts.actors.ask(CONDUCTOR, { type: 'listHosts' }), parts.actors.ask(CONDUCTOR, { type: 'listNodeServices' })]);
   return [...others, ...hosts];
 }
@@ -126,10 +126,10 @@ type Changes = { enabled?: boolean; disabledReason?: string | null; forcedDown?:
 async function update(parts: ComputeParts, host: string, binary: string, changes: Changes): Promise<void> {
   const service = (await allServices(parts)).find((one) => one.host === host && one.binary === binary);
   if (service === undefined) throw notFound(`Could not find binary ${binary} on host ${host}.`);
-  await change(parts, service, changes);
+  await updateService(parts, service, changes);
 }
 
-async function change(parts: ComputeParts, service: ServiceView, changes: Changes): Promise<void> {
+export async function updateService(parts: ComputeParts, service: ServiceView, changes: Changes): Promise<void> {
   if (service.binary !== COMPUTE) throw invalid(`Updating a ${service.binary} service is not supported. Only ${COMPUTE} services can be updated.`);
   await parts.actors.ask(CONDUCTOR, { type: 'updateService', uuid: service.uuid, host: service.host, ...changes });
   // A hint: the host looks by itself too, but later.
@@ -150,7 +150,7 @@ async function serveUpdate(call: Call, parts: ComputeParts): Promise<Reply> {
   }
   if (reason !== undefined && status !== 'disabled') throw invalid("Specifying 'disabled_reason' when status is not 'disabled' is invalid.");
   const service = await serviceByUuid(call, parts);
-  await change(parts, service, {
+  await updateService(parts, service, {
     ...(status === undefined ? {} : { enabled: status === 'enabled', disabledReason: typeof reason === 'string' ? reason : null }),
     ...(forcedDown === undefined ? {} : { forcedDown: toBoolean(forcedDown) }),
   });

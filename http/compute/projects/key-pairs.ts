@@ -3,14 +3,14 @@ import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { KeyPair } from '../../../actors/model/key-pair.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import type { Call } from '../../kit/call.ts';
-import { conflict, forbidden, invalid, notFound } from '../../kit/errors.ts';
+import { conflict, invalid, notFound } from '../../kit/errors.ts';
 import { isFull, markerUnknown, pageOf } from '../../kit/paging.ts';
 import type { QueryTable } from '../../kit/query.ts';
 import type { Reply } from '../../kit/route.ts';
 import type { BodySchema } from '../../kit/schema.ts';
 import { SINCE } from '../microversions.ts';
 import { members, text } from '../parameter-types.ts';
-import { limitsOf, route } from '../parts.ts';
+import { route } from '../parts.ts';
 import type { ComputeParts } from '../parts.ts';
 import type { Rule } from '../rules.ts';
 import { microTime } from '../servers/view.ts';
@@ -83,15 +83,15 @@ export const KEY_PAIR_ROUTES = [
 ];
 
 /** The user whose keys are meant: the caller, or for administrators whoever they name. */
-function ownerOf(call: Call, asked: string | undefined, rule: Rule): string {
+function ownerOf(call: Call, parts: ComputeParts, asked: string | undefined, rule: Rule): string {
   if (asked === undefined || call.version < SINCE.keyPairOwner || asked === call.caller.userId) return call.caller.userId;
-  if (!call.caller.isAdmin) throw forbidden(`Policy doesn't allow os_compute_api:${rule} to be performed.`, 'policy');
+  parts.policy.enforce(rule, call.caller, { userId: asked });
   return asked;
 }
 
 async function findKeyPair(call: Call, parts: ComputeParts): Promise<KeyPair> {
   const name = call.param('id');
-  const userId = ownerOf(call, call.query.one('user_id'), 'os-keypairs:show');
+  const userId = ownerOf(call, parts, call.query.one('user_id'), call.method === 'DELETE' ? 'os-keypairs:delete' : 'os-keypairs:show');
   const pair = await parts.actors.ask(CONDUCTOR, { type: 'showKeyPair', userId, name });
   if (pair === null) throw notFound(`Keypair ${name.slice(0, 255)} not found for user ${userId}`);
   return pair;
@@ -108,7 +108,7 @@ function showView(pair: KeyPair, call: Call): object {
 }
 
 async function serveList(call: Call, parts: ComputeParts): Promise<Reply> {
-  const userId = ownerOf(call, call.query.one('user_id'), 'os-keypairs:index');
+  const userId = ownerOf(call, parts, call.query.one('user_id'), 'os-keypairs:index');
   const paged = call.version >= SINCE.keyPairPages;
   const page = paged ? pageOf(call.query, parts.settings.pageMax) : { limit: Infinity, marker: null };
   if (page.limit === 0) return { body: { keypairs: [] } };
@@ -122,7 +122,7 @@ async function serveList(call: Call, parts: ComputeParts): Promise<Reply> {
 
 type Asked = { readonly name: string; readonly publicKey: string | null; readonly type: 'ssh' | 'x509'; readonly userId: string };
 
-function readCreate(call: Call): Asked {
+function readCreate(call: Call, parts: ComputeParts): Asked {
   const body = call.body !== null && typeof call.body === 'object' && 'keypair' in call.body ? call.body.keypair : {};
   const given: { [name: string]: unknown } = Object.fromEntries(Object.entries(body ?? {}));
   const name = String(given['name']).trim();
@@ -132,15 +132,14 @@ function readCreate(call: Call): Asked {
     name,
     publicKey: typeof given['public_key'] === 'string' ? given['public_key'] : null,
     type: call.version >= SINCE.keyPairTypes && given['type'] === 'x509' ? 'x509' : 'ssh',
-    userId: ownerOf(call, typeof asked === 'string' ? asked : undefined, 'os-keypairs:create'),
+    userId: ownerOf(call, parts, typeof asked === 'string' ? asked : undefined, 'os-keypairs:create'),
   };
 }
 
 async function serveCreate(call: Call, parts: ComputeParts): Promise<Reply> {
-  const asked = readCreate(call);
-  const { key_pairs: limit } = await limitsOf(parts, call.caller.projectId);
+  const asked = readCreate(call, parts);
   const made = await keyOf(asked, parts);
-  const pair = await store(call, parts, { ...asked, publicKey: made.publicKey, fingerprint: made.fingerprint }, limit < 0 ? Number.MAX_SAFE_INTEGER : limit);
+  const pair = await store(call, parts, { ...asked, publicKey: made.publicKey, fingerprint: made.fingerprint });
   const privateKey = 'privateKey' in made ? { private_key: made.privateKey } : {};
   return { body: { keypair: { ...listView(pair, call), user_id: pair.userId, ...privateKey } } };
 }
@@ -153,9 +152,9 @@ async function keyOf(
   return type === 'ssh' ? newSshKey(parts.settings.keyPairAlgorithm, parts.random) : newX509Key(userId, parts.clock.wallMs(), parts.random);
 }
 
-async function store(call: Call, parts: ComputeParts, keyPair: Omit<KeyPair, 'id' | 'createdAt'>, max: number): Promise<KeyPair> {
+async function store(call: Call, parts: ComputeParts, keyPair: Omit<KeyPair, 'id' | 'createdAt'>): Promise<KeyPair> {
   try {
-    return await parts.actors.ask(CONDUCTOR, { type: 'createKeyPair', keyPair, max }, { commandId: call.requestId });
+    return await parts.actors.ask(CONDUCTOR, { type: 'createKeyPair', keyPair, projectId: call.caller.projectId }, { commandId: call.requestId });
   } catch (thrown) {
     if (Fault.is(thrown, 'conflict')) throw conflict(`Key pair '${keyPair.name}' already exists.`);
     if (Fault.is(thrown, 'overQuota')) throw new Fault('overQuota', 'quota.key_pairs', 'Quota exceeded, too many key pairs.');

@@ -1,4 +1,4 @@
-/** `/limits`: what the caller's project may use and does. There are no rates in this version of the API. */
+/** `/limits`: what a project may use and does, and how often the caller's may ask, where that is limited. */
 import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { Call } from '../../kit/call.ts';
 import type { QueryTable } from '../../kit/query.ts';
@@ -18,7 +18,7 @@ async function serveLimits(call: Call, parts: ComputeParts): Promise<Reply> {
   const asked = call.query.one('tenant_id');
   const projectId = asked ?? call.caller.projectId;
   if (projectId !== call.caller.projectId) parts.policy.enforce('limits:other_project', call.caller);
-  const { limits, used } = await parts.actors.ask(CONDUCTOR, { type: 'showQuota', projectId, userId: null });
+  const { limits, used, serverGroups, securityGroups } = await parts.actors.ask(CONDUCTOR, { type: 'showQuota', projectId, userId: null });
   const { version } = call;
   const absolute: { [name: string]: number } = {
     maxServerMeta: limits.metadata_items,
@@ -31,7 +31,7 @@ async function serveLimits(call: Call, parts: ComputeParts): Promise<Reply> {
     totalCoresUsed: used.cores,
     totalInstancesUsed: used.instances,
     totalRAMUsed: used.ram,
-    totalServerGroupsUsed: 0,
+    totalServerGroupsUsed: serverGroups,
   };
   if (version < SINCE.noImageMetadata) absolute['maxImageMeta'] = limits.metadata_items;
   if (version < SINCE.noPersonality) {
@@ -42,8 +42,8 @@ async function serveLimits(call: Call, parts: ComputeParts): Promise<Reply> {
     absolute['maxSecurityGroups'] = limits.security_groups;
     absolute['maxSecurityGroupRules'] = limits.security_group_rules;
     absolute['maxTotalFloatingIps'] = limits.floating_ips;
-    absolute['totalSecurityGroupsUsed'] = 0;
+    absolute['totalSecurityGroupsUsed'] = securityGroups;
     absolute['totalFloatingIpsUsed'] = 0;
   }
-  return { body: { limits: { rate: [], absolute } } };
+  return { body: { limits: { rate: parts.rates.view(call.caller.projectId), absolute } } };
 }

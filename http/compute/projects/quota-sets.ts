@@ -2,9 +2,9 @@
 import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { QuotaView } from '../../../actors/conductor/messages/read.ts';
 import type { QuotaName } from '../../../actors/model/quota.ts';
-import { Fault } from '../../../runtime/base/fault.ts';
 import type { Call } from '../../kit/call.ts';
 import { invalid } from '../../kit/errors.ts';
+import type { Target } from '../../kit/policy.ts';
 import type { QueryTable } from '../../kit/query.ts';
 import type { Reply } from '../../kit/route.ts';
 import type { BodySchema, JsonSchema } from '../../kit/schema.ts';
@@ -25,19 +25,23 @@ const UPDATE: BodySchema = {
   },
 };
 
+/** By default the quotas of a project are for its own tokens and for administrators. */
+const target = (call: Call): Target => ({ projectId: call.param('id') });
+
 export const QUOTA_ROUTES = [
-  route({ method: 'GET', path: PATH, policy: 'os-quota-sets:show', query: QUERY, ok: 200, serve: serveShow }),
-  route({ method: 'GET', path: `${PATH}/detail`, policy: 'os-quota-sets:detail', query: QUERY, ok: 200, serve: serveDetail }),
-  route({ method: 'GET', path: `${PATH}/defaults`, policy: 'os-quota-sets:defaults', ok: 200, serve: serveDefaults }),
-  route({ method: 'PUT', path: PATH, policy: 'os-quota-sets:update', query: QUERY, body: UPDATE, ok: 200, serve: serveUpdate }),
-  route({ method: 'DELETE', path: PATH, policy: 'os-quota-sets:delete', query: QUERY, ok: 202, serve: serveDelete }),
+  route({ method: 'GET', path: PATH, policy: 'os-quota-sets:show', target, query: QUERY, ok: 200, serve: serveShow }),
+  route({ method: 'GET', path: `${PATH}/detail`, policy: 'os-quota-sets:detail', target, query: QUERY, ok: 200, serve: serveDetail }),
+  route({ method: 'GET', path: `${PATH}/defaults`, policy: 'os-quota-sets:defaults', target, ok: 200, serve: serveDefaults }),
+  route({ method: 'PUT', path: PATH, policy: 'os-quota-sets:update', target, query: QUERY, body: UPDATE, ok: 200, serve: serveUpdate }),
+  route({ method: 'DELETE', path: PATH, policy: 'os-quota-sets:delete', target, query: QUERY, ok: 202, serve: serveDelete }),
 ];
 
-/** The quotas of a project are for its own tokens and for administrators. */
-function ownOrAdmin(call: Call, rule: string): string {
+/** Asked of the Identity service, as the caller: one that cannot be asked, or will not tell, refuses nobody. */
+async function refuseUnknownProject(call: Call, parts: ComputeParts): Promise<string> {
   const projectId = call.param('id');
-  if (projectId !== call.caller.projectId && !call.caller.isAdmin)
-    throw new Fault('forbidden', 'policy', `Policy doesn't allow os_compute_api:${rule} to be performed.`);
+  if (projectId === call.caller.projectId) return projectId;
+  if ((await parts.projects?.exists(projectId, call.token, call.signal)) === false)
+    throw invalid(`Project ID ${projectId.slice(0, 255)} is not a valid project.`);
   return projectId;
 }
 
@@ -48,6 +52,9 @@ function ask(call: Call, parts: ComputeParts, projectId: string): Promise<QuotaV
 /** What is counted per project; the rest are limits per server, request or user. */
 function usedOf(quota: QuotaView, name: QuotaName): number {
   if (name === 'instances' || name === 'cores' || name === 'ram') return quota.used[name];
+  if (name === 'server_groups') return quota.serverGroups;
+  if (name === 'fixed_ips') return quota.fixedIps;
+  if (name === 'security_groups') return quota.securityGroups;
   return 0;
 }
 
@@ -56,25 +63,28 @@ function limitsView(limits: { readonly [name in QuotaName]: number }, version: n
 }
 
 async function serveShow(call: Call, parts: ComputeParts): Promise<Reply> {
-  const projectId = ownOrAdmin(call, 'os-quota-sets:show');
+  const projectId = call.param('id');
+  await refuseUnknownProject(call, parts);
   const { limits } = await ask(call, parts, projectId);
   return { body: { quota_set: { id: projectId, ...limitsView(limits, call.version) } } };
 }
 
 async function serveDetail(call: Call, parts: ComputeParts): Promise<Reply> {
-  const projectId = ownOrAdmin(call, 'os-quota-sets:detail');
+  const projectId = call.param('id');
+  await refuseUnknownProject(call, parts);
   const quota = await ask(call, parts, projectId);
   const sets = quotasIn(call.version).map((name) => [name, { limit: quota.limits[name], in_use: usedOf(quota, name), reserved: 0 }]);
   return { body: { quota_set: { id: projectId, ...Object.fromEntries(sets) } } };
 }
 
 async function serveDefaults(call: Call, parts: ComputeParts): Promise<Reply> {
+  const projectId = await refuseUnknownProject(call, parts);
   const changed = await parts.actors.ask(CONDUCTOR, { type: 'showQuotaClass', name: 'default' });
-  return { body: { quota_set: { id: call.param('id'), ...limitsView({ ...parts.settings.quotas, ...changed }, call.version) } } };
+  return { body: { quota_set: { id: projectId, ...limitsView({ ...parts.settings.quotas, ...changed }, call.version) } } };
 }
 
 async function serveUpdate(call: Call, parts: ComputeParts): Promise<Reply> {
-  const projectId = call.param('id');
+  const projectId = await refuseUnknownProject(call, parts);
   const userId = call.query.one('user_id') ?? null;
   const { limits, force } = readUpdate(call);
   if (!force) await refuseImpossible(call, parts, { projectId, userId, limits });
@@ -107,7 +117,7 @@ async function refuseImpossible(call: Call, parts: ComputeParts, asked: { projec
     if (!isQuotaName(name)) continue;
     const most = ofProject?.limits[name] ?? -1;
     if (most >= 0 && (limit < 0 || limit > most)) throw invalid(`Quota limit ${limit} for ${name} must be less than or equal to ${most}.`);
-    const used = usedOf(current, name);
+    const used = Math.max(usedOf(current, name), userId === null ? (current.ofUsers[name] ?? 0) : 0);
     if (limit >= 0 && limit < used) throw invalid(`Quota limit ${limit} for ${name} must be greater than or equal to already used and reserved ${used}.`);
   }
 }

@@ -195,7 +195,7 @@ function refuseForeign(call: Call, image: CatalogImage): void {
 
 async function change(call: Call, parts: ComputeParts, image: CatalogImage, set: { [key: string]: string }, drop: readonly string[]): Promise<CatalogImage> {
   refuseForeign(call, image);
-  const { metadata_items: limit } = await limitsOf(parts, call.caller.projectId);
+  const { metadata_items: limit } = await limitsOf(parts, call.caller);
   const count = new Set([...Object.keys(image.properties), ...Object.keys(set)]).size - drop.length;
   if (limit >= 0 && count > limit) throw forbidden('Image metadata limit exceeded', 'quota.metadata_items');
   try {

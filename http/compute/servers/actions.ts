@@ -18,7 +18,7 @@ import { EVACUATE_ROUTE } from './evacuate.ts';
 import { actorCaller, findServer, refuseIllegal } from './find.ts';
 import type { FoundServer } from './find.ts';
 
-const PATH = '/servers/:id/action';
+export const PATH = '/servers/:id/action';
 /** What a host keeps of a console is a ring; more than this is not asked of it. */
 const CONSOLE_MAX_BYTES = 102_400;
 const CONSOLE_ASK_MS = 10_000;
@@ -48,11 +48,12 @@ export const SERVER_ACTION_ROUTES = [
   EVACUATE_ROUTE,
 ];
 
-function actionBody(action: string, argument: JsonSchema) {
+export function actionBody(action: string, argument: JsonSchema) {
   return { breaks: [1], at: () => members({ [action]: argument }, [action]) };
 }
 
-function verbRoute(action: string, policy: Rule, argument: JsonSchema, verbOf: (argument: unknown) => Verb): ComputeRoute {
+/** An action that is one verb and answers with nothing. */
+export function verbRoute(action: string, policy: Rule, argument: JsonSchema, verbOf: (argument: unknown) => Verb): ComputeRoute {
   return route({
     method: 'POST',
     path: PATH,
@@ -63,18 +64,21 @@ function verbRoute(action: string, policy: Rule, argument: JsonSchema, verbOf: (
     find: findServer,
     serve: async (call: Call, parts: ComputeParts, found: FoundServer): Promise<Reply> => {
       const verb = verbOf(argumentOf(call, action));
-      refuseIllegal(legalVerb(verb), verb.name, found.record, call);
+      refuseIllegal(legalVerb(verb), SAID[verb.name] ?? action, found.record, call);
       await parts.actors.ask(instanceRef(found.record.id), { type: 'act', verb, caller: actorCaller(call) }, { commandId: call.requestId });
       return {};
     },
   });
 }
 
+/** Where refusals name the verb and not the action. */
+const SAID: { readonly [verb: string]: string } = { start: 'start', stop: 'stop' };
+
 function legalVerb(verb: Verb): LegalVerb {
   return verb.name === 'reboot' ? (verb.kind === 'soft' ? 'rebootSoft' : 'rebootHard') : verb.name;
 }
 
-function argumentOf(call: Call, action: string): { readonly [name: string]: unknown } {
+export function argumentOf(call: Call, action: string): { readonly [name: string]: unknown } {
   const body = call.body !== null && typeof call.body === 'object' ? Object.entries(call.body).find(([name]) => name === action)?.[1] : undefined;
   return body !== null && typeof body === 'object' ? Object.fromEntries(Object.entries(body)) : {};
 }

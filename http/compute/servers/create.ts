@@ -10,6 +10,7 @@ import type { InstanceRecord } from '../../../actors/model/instance.ts';
 import type { Call } from '../../kit/call.ts';
 import { conflict, invalid } from '../../kit/errors.ts';
 import { canonicalJson } from '../../kit/json.ts';
+import type { Target } from '../../kit/policy.ts';
 import type { Reply } from '../../kit/route.ts';
 import { SINCE } from '../microversions.ts';
 import { route } from '../parts.ts';
@@ -29,12 +30,20 @@ export const SERVER_CREATE_ROUTES = [
     method: 'POST',
     path: '/servers',
     policy: 'servers:create',
+    target: zoneAsked,
     body: CREATE_BODY,
     ok: 202,
     query: { parameters: {}, strictFrom: SINCE.strictQueries },
     serve: serveCreate,
   }),
 ];
+
+/** Rules may be about the zone that is asked for. */
+function zoneAsked({ body }: Call): Target {
+  const server = body !== null && typeof body === 'object' && 'server' in body ? body.server : null;
+  const zone = server !== null && typeof server === 'object' && 'availability_zone' in server ? server.availability_zone : null;
+  return typeof zone === 'string' ? { zone } : {};
+}
 
 async function serveCreate(call: Call, parts: ComputeParts): Promise<Reply> {
   const body = readCreateBody(call);

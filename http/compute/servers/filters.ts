@@ -115,6 +115,7 @@ const FOR_ALL: { readonly [name: string]: number } = {
   vm_state: SINCE.moreFilters,
   progress: SINCE.moreFilters,
   user_id: SINCE.moreFilters,
+  hostname: SINCE.hostname,
 };
 const NO_FILTERS = new Set(['block_device_mapping', 'services', 'metadata', 'system_metadata', 'info_cache', 'security_groups', 'pci_devices']);
 
@@ -141,7 +142,8 @@ export function selectServers(call: Call, parts: ComputeParts, rule: 'servers:in
 
   const filter: ServerFilter = {
     projectId: allTenants ? ((all ? (query.one('project_id') ?? query.one('tenant_id')) : undefined) ?? null) : caller.projectId,
-    deleted: deletedOf(query, all, states, since),
+    ...softDeletedOf(query, all, states, deletedOf(query, all, states, since), value('vm_state')),
+    deleted: deletedOf(query, all, states, since ?? before),
     changedSinceMs: since,
     changedBeforeMs: before,
     name: literal(value('name') ?? (all ? query.one('display_name') : undefined)),
@@ -201,12 +203,23 @@ function statesAsked(query: Query, version: number, isAdmin: boolean): States | 
   return { pairs, deleted };
 }
 
-/** Deleted servers show with `changes-since`, with `status=deleted`, and when an administrator asks for them. */
-function deletedOf(query: Query, all: boolean, states: States | null, since: number | null): boolean | null {
+/** Deleted servers show when changes are asked for, with `status=deleted`, and when an administrator asks for them. */
+function deletedOf(query: Query, all: boolean, states: States | null, changedMs: number | null): boolean | null {
   if (states?.deleted) return true;
   if (all && query.has('deleted')) return parseBool(query.one('deleted') ?? '') ?? false;
-  return since === null ? false : null;
+  return changedMs === null ? false : null;
 }
+
+/** A server that can still be restored is hidden as a deleted one is, unless its state is asked for. */
+function softDeletedOf(query: Query, all: boolean, states: States | null, deleted: boolean | null, vmState?: string): Pick<ServerFilter, 'softDeleted'> {
+  const isNamed = vmState === SOFT_DELETED || (states?.pairs.some((pair) => pair.vmState === SOFT_DELETED) ?? false);
+  const asked = all ? parseBool(query.one('soft_deleted') ?? '') : undefined;
+  if (deleted === null || isNamed) return {};
+  if (deleted) return asked === false ? {} : { softDeleted: 'asDeleted' };
+  return asked === true ? {} : { softDeleted: 'hidden' };
+}
+
+const SOFT_DELETED = 'soft-delete';
 
 function timeOf(text: string | undefined): number | null {
   if (text === undefined) return null;
@@ -268,7 +281,7 @@ function restOf(value: (name: string) => string | undefined): ((record: Instance
   return rest;
 }
 
-/** API names of sort keys; null: accepted and without effect. */
+/** API names of sort keys; null: the same for every server, so that it orders nothing. */
 const SORT_KEYS: { readonly [name: string]: ServerSortKey | null } = {
   availability_zone: 'zone',
   created_at: 'createdAt',
@@ -289,18 +302,18 @@ const SORT_KEYS: { readonly [name: string]: ServerSortKey | null } = {
   user_id: 'userId',
   uuid: 'id',
   vm_state: 'vmState',
-  access_ip_v4: null,
-  access_ip_v6: null,
-  auto_disk_config: null,
-  config_drive: null,
-  display_description: null,
-  kernel_id: null,
+  access_ip_v4: 'accessIpV4',
+  access_ip_v6: 'accessIpV6',
+  auto_disk_config: 'diskConfig',
+  config_drive: 'configDrive',
+  display_description: 'description',
+  kernel_id: 'kernelId',
   locked_by: null,
   progress: null,
-  ramdisk_id: null,
+  ramdisk_id: 'ramdiskId',
   root_device_name: null,
 };
-/** Columns of old that were sortable and never meant anything to users; refused since 2.75. */
+/** Columns of old that are taken and never meant anything to users. */
 const OLD_SORT_KEYS = new Set([
   'architecture',
   'cell_name',
@@ -347,7 +360,7 @@ function sortKeyOf(name: string, call: Call): ServerSortKey | null {
   if ((name === 'host' || name === 'node') && !call.caller.isAdmin) throw forbidden(`Only administrators can sort servers by ${name}`);
   const key = Object.hasOwn(SORT_KEYS, name) ? SORT_KEYS[name] : undefined;
   if (key !== undefined) return key;
-  if (name === 'locked' && (call.version >= SINCE.lockedReason || call.version < SINCE.strictQueries)) return null;
-  if (OLD_SORT_KEYS.has(name) && call.version < SINCE.strictQueries) return null;
+  if (name === 'locked') return call.version >= SINCE.lockedReason ? 'locked' : null;
+  if (OLD_SORT_KEYS.has(name)) return null;
   throw invalid(`Invalid input for query parameters sort_key. Value: ${name.slice(0, 60)}. It is not one of the sort keys.`);
 }

@@ -6,7 +6,7 @@ import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { Caller as ActorCaller } from '../../../actors/instance/messages.ts';
 import { instanceRef } from '../../../actors/instance/messages.ts';
 import type { InstanceRecord, Stored } from '../../../actors/model/instance.ts';
-import { refusal, refusalText } from '../../../actors/model/server-state.ts';
+import { ALLOWED, refusal, refusalText } from '../../../actors/model/server-state.ts';
 import type { Verb } from '../../../actors/model/server-state.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import { isUuid } from '../../../runtime/base/ids.ts';
@@ -60,7 +60,7 @@ export function actorCaller(call: Call): ActorCaller {
 
 /** Refuses early what the actor would refuse: the text names the action as clients know it. */
 export function refuseIllegal(verb: Verb, action: string, record: InstanceRecord, call: Call): void {
-  if (record.locked && !call.caller.isAdmin) throw conflict(`Instance ${record.id} is locked`, 'locked');
+  if (ALLOWED[verb].lock && record.locked && !call.caller.isAdmin) throw conflict(`Instance ${record.id} is locked`, 'locked');
   const why = refusal(verb, record);
   if (why !== null) throw conflict(refusalText(action, record.id, why), 'state');
 }

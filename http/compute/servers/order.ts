@@ -9,6 +9,7 @@ import type { ImageRef } from '../../../actors/model/image.ts';
 import type { InstanceRecord } from '../../../actors/model/instance.ts';
 import { beginAction, type Operation } from '../../../actors/model/operation.ts';
 import { quotaNeed } from '../../../actors/model/quota.ts';
+import { DEFAULT_GROUP } from '../../../actors/model/security-group.ts';
 import { toIso } from '../../../runtime/base/clock.ts';
 import { isUuid } from '../../../runtime/base/ids.ts';
 import type { Call } from '../../kit/call.ts';
@@ -16,6 +17,7 @@ import { forbidden, invalid } from '../../kit/errors.ts';
 import type { CatalogImage } from '../../kit/image-catalog.ts';
 import { flavorOf, hostsNow, imageOf, limitsOf, networksOf, zonesNow } from '../parts.ts';
 import type { ComputeParts } from '../parts.ts';
+import { namedGroup, securityGroupsOf } from '../networks/find-security-group.ts';
 import type { CreateBody } from './create-body.ts';
 import { hostnameFrom, reservationId } from './names.ts';
 import { addressWithin } from './networks.ts';
@@ -28,15 +30,16 @@ type Target = { readonly zone: string | null; readonly host: string | null; read
 export async function makeOrder(call: Call, parts: ComputeParts, body: CreateBody, idempotency: CreateOrder['idempotency']): Promise<CreateOrder> {
   const [flavor, image] = await Promise.all([flavorFor(call, parts, body), imageFor(call, parts, body)]);
   refuseMisfit(call, parts, flavor, image);
-  const [kernel, ramdisk, wantedNetworks, key, target] = await Promise.all([
+  const [kernel, ramdisk, wantedNetworks, key, target, securityGroups, group] = await Promise.all([
     bootImage(call, parts, image, 'kernel_id'),
     bootImage(call, parts, image, 'ramdisk_id'),
     networksFor(call, parts, body),
     keyFor(call, parts, body),
     targetOf(call, parts, body),
+    securityGroupsFor(call, parts, body),
+    serverGroupFor(call, parts, body),
     refuseOverLimits(call, parts, body),
   ]);
-  refuseUnknownGroups(call, body);
   const nowMs = parts.clock.wallMs();
   const now = toIso(nowMs);
   const { userId, projectId } = call.caller;
@@ -65,7 +68,8 @@ export async function makeOrder(call: Call, parts: ComputeParts, body: CreateBod
     diskConfig: body.diskConfig ?? diskConfigOf(image),
     metadata: body.metadata,
     tags: body.tags,
-    securityGroups: body.securityGroups,
+    securityGroups,
+    ...(group && { group }),
     accessIpV4: body.accessIpV4,
     accessIpV6: body.accessIpV6,
     schedulerHints: body.hints,
@@ -124,7 +128,7 @@ async function imageFor(call: Call, parts: ComputeParts, body: CreateBody): Prom
 }
 
 /** The image service decides by the token; ownership is checked again, so that a careless service opens nothing. */
-async function readableImage(call: Call, parts: ComputeParts, imageId: string): Promise<CatalogImage | null> {
+export async function readableImage(call: Call, parts: ComputeParts, imageId: string): Promise<CatalogImage | null> {
   if (!isUuid(imageId.toLowerCase())) return null;
   const image = await imageOf(parts, call, imageId);
   if (image === null) return null;
@@ -150,7 +154,7 @@ function refuseMisfit(call: Call, parts: ComputeParts, flavor: Flavor, image: Ca
   }
 }
 
-async function bootImage(call: Call, parts: ComputeParts, image: CatalogImage, property: 'kernel_id' | 'ramdisk_id'): Promise<ImageRef | null> {
+export async function bootImage(call: Call, parts: ComputeParts, image: CatalogImage, property: 'kernel_id' | 'ramdisk_id'): Promise<ImageRef | null> {
   const id = image.properties[property];
   if (id === undefined || id === '' || id === 'nokernel') return null;
   const found = await readableImage(call, parts, id);
@@ -158,7 +162,7 @@ async function bootImage(call: Call, parts: ComputeParts, image: CatalogImage, p
   return imageRef(found);
 }
 
-function imageRef(image: CatalogImage): ImageRef {
+export function imageRef(image: CatalogImage): ImageRef {
   const { id, name, diskFormat, containerFormat, sizeBytes, hash, minDiskGiB, minMemoryMiB, properties } = image;
   return { id, name, diskFormat, containerFormat, sizeBytes, hash, minDiskGiB, minMemoryMiB, properties };
 }
@@ -209,7 +213,7 @@ async function targetOf(call: Call, parts: ComputeParts, body: CreateBody): Prom
 async function refuseOverLimits(call: Call, parts: ComputeParts, body: CreateBody): Promise<void> {
   const items = Object.keys(body.metadata).length;
   if (items === 0 && body.personality.length === 0) return;
-  const limits = await limitsOf(parts, call.caller.projectId);
+  const limits = await limitsOf(parts, call.caller);
   const over = (limit: number, count: number): boolean => limit >= 0 && count > limit;
   if (over(limits.metadata_items, items)) throw forbidden(`Maximum number of metadata items exceeds ${limits.metadata_items}`, 'quota.metadata_items');
   if (over(limits.injected_files, body.personality.length)) throw forbidden('Personality file limit exceeded', 'quota.injected_files');
@@ -221,8 +225,24 @@ async function refuseOverLimits(call: Call, parts: ComputeParts, body: CreateBod
   }
 }
 
-function refuseUnknownGroups(call: Call, body: CreateBody): void {
-  const unknown = body.securityGroups.find((name) => name !== 'default');
-  if (unknown !== undefined) throw invalid(`Security group ${unknown.slice(0, 100)} not found for project ${call.caller.projectId}.`);
-  if (body.hints['group'] !== undefined) throw invalid(`Server group ${String(body.hints['group']).slice(0, 64)} could not be found.`);
+/** Groups by name, or by id, are the project's own; servers remember their names. */
+async function securityGroupsFor(call: Call, parts: ComputeParts, { securityGroups }: CreateBody): Promise<string[]> {
+  if (securityGroups.every((name) => name === DEFAULT_GROUP)) return [DEFAULT_GROUP];
+  const groups = await securityGroupsOf(parts, call.caller.projectId);
+  const names = securityGroups.map((asked) => {
+    const group = asked === DEFAULT_GROUP ? { name: asked } : namedGroup(groups, asked);
+    if (group === undefined) throw invalid(`Security group ${asked.slice(0, 100)} not found for project ${call.caller.projectId}.`);
+    return group.name;
+  });
+  return [...new Set(names)];
+}
+
+/** The hint names one group of the project. The order is refused when it is gone by then. */
+async function serverGroupFor(call: Call, parts: ComputeParts, { hints }: CreateBody): Promise<{ readonly id: string } | null> {
+  const asked: unknown = Array.isArray(hints['group']) ? hints['group'][0] : hints['group'];
+  if (asked === undefined) return null;
+  const id = String(asked).toLowerCase();
+  const group = isUuid(id) ? await parts.actors.ask(CONDUCTOR, { type: 'showServerGroup', id }) : null;
+  if (group === null || group.projectId !== call.caller.projectId) throw invalid(`Instance group ${id.slice(0, 64)} could not be found.`);
+  return { id };
 }

@@ -19,7 +19,7 @@ export const SERVER_ROUTES_OF_ONE = [
 ];
 
 async function serveShow(call: Call, parts: ComputeParts, found: FoundServer): Promise<Reply> {
-  const sight = await sightOf(call, parts);
+  const sight = await sightOf(call, parts, found.record);
   const shelf = parts.fragments.shelf(shelfName('show', sight));
   return { text: shelf.take(found.record.id, stampOf(found, sight), () => `{"server":${JSON.stringify(showView(found.record, sight))}}`) };
 }
@@ -31,7 +31,7 @@ async function serveUpdate(call: Call, parts: ComputeParts, found: FoundServer):
     Object.keys(changes).length === 0
       ? found
       : await parts.actors.ask(instanceRef(found.record.id), { type: 'update', changes, caller: actorCaller(call) }, { commandId: call.requestId });
-  return { body: { server: updatedView(after.record, await sightOf(call, parts)) } };
+  return { body: { server: updatedView(after.record, await sightOf(call, parts, after.record)) } };
 }
 
 function changesOf(call: Call, { record }: FoundServer): InstanceChanges {

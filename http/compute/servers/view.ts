@@ -4,6 +4,7 @@
  */
 import { hash } from 'node:crypto';
 import { isIPv6 } from 'node:net';
+import { CONDUCTOR } from '../../../actors/conductor/messages.ts';
 import type { HostView } from '../../../actors/conductor/messages/read.ts';
 import type { InstanceRecord, Stored } from '../../../actors/model/instance.ts';
 import { POWER_STATES, statusOf } from '../../../actors/model/server-state.ts';
@@ -25,6 +26,8 @@ export type ServerSight = {
   readonly hosts: ReadonlyMap<string, HostView> | null;
   /** Only hosts whose state nobody knows are shown. */
   readonly unknownHostsOnly: boolean;
+  /** Groups of the one server that is shown; undefined: as its record says. */
+  readonly groups: readonly string[] | undefined;
 };
 
 const PROGRESS_STATUSES = new Set(['ACTIVE', 'BUILD', 'REBUILD', 'RESIZE', 'VERIFY_RESIZE', 'MIGRATING']);
@@ -32,7 +35,8 @@ const FAULT_STATUSES = new Set(['ERROR', 'DELETED']);
 const ROOT_DEVICE = '/dev/vda';
 const FAULT_CODE = 500;
 
-export async function sightOf(call: Call, parts: ComputeParts): Promise<ServerSight> {
+/** `shown`: the one server, where its group is looked up: a group that was deleted is not shown any more. */
+export async function sightOf(call: Call, parts: ComputeParts, shown?: InstanceRecord): Promise<ServerSight> {
   const { policy } = parts;
   const full = call.version >= SINCE.hostStatus && policy.allows('servers:show:host_status', call.caller);
   const unknown = call.version >= SINCE.hostStatus && !full && policy.allows('servers:show:host_status:unknown-only', call.caller);
@@ -43,7 +47,12 @@ export async function sightOf(call: Call, parts: ComputeParts): Promise<ServerSi
     extraSpecs: policy.allows('servers:show:flavor-extra-specs', call.caller),
     hosts: full || unknown ? new Map((await hostsNow(parts)).map((host) => [host.host, host])) : null,
     unknownHostsOnly: unknown,
+    groups: shown?.group && call.version >= SINCE.serverGroups ? await groupsThere(parts, shown.group.id) : undefined,
   };
+}
+
+async function groupsThere(parts: ComputeParts, id: string): Promise<string[]> {
+  return (await parts.actors.ask(CONDUCTOR, { type: 'showServerGroup', id })) === null ? [] : [id];
 }
 
 /** Names the shelf of views that look alike. */
@@ -54,7 +63,8 @@ export function shelfName(kind: 'brief' | 'detail' | 'show', sight: ServerSight)
 
 /** What a kept view depends on: the row's version, which every change raises, and the state of the host if shown. */
 export function stampOf(stored: Stored<InstanceRecord>, sight: ServerSight): string | number {
-  return sight.hosts === null ? stored.version : `${stored.version} ${hostStatus(stored.record, sight.hosts)}`;
+  if (sight.hosts === null && sight.groups === undefined) return stored.version;
+  return `${stored.version} ${sight.hosts === null ? '' : hostStatus(stored.record, sight.hosts)} ${sight.groups?.join() ?? ''}`;
 }
 
 export function briefView(record: InstanceRecord, links: Links): object {
@@ -89,8 +99,12 @@ export function detailView(record: InstanceRecord, sight: ServerSight): Record<s
 /** Show has what lists leave out. */
 export function showView(record: InstanceRecord, sight: ServerSight): object {
   const view = detailView(record, sight);
-  if (sight.version >= SINCE.serverGroups) view['server_groups'] = [];
+  if (sight.version >= SINCE.serverGroups) view['server_groups'] = serverGroupsOf(record, sight);
   return view;
+}
+
+function serverGroupsOf({ group }: InstanceRecord, { groups }: ServerSight): readonly string[] {
+  return groups ?? (group ? [group.id] : []);
 }
 
 /** The answer to an update: before 2.75 a shorter view without extensions. */
@@ -98,7 +112,7 @@ export function updatedView(record: InstanceRecord, sight: ServerSight): object 
   if (sight.version >= SINCE.strictQueries) return showView(record, sight);
   const view = coreView(record, sight);
   view['addresses'] = addressesOf(record, false);
-  if (sight.version >= SINCE.serverGroups) view['server_groups'] = [];
+  if (sight.version >= SINCE.serverGroups) view['server_groups'] = serverGroupsOf(record, sight);
   return view;
 }
 

@@ -9,6 +9,7 @@ import { insertHost, insertInstances, instanceRecord, uuidOf } from './rows.ts';
 const CONTEXT = { signal: new AbortController().signal, commandId: undefined };
 const IMAGE = uuidOf(700);
 const KERNEL = uuidOf(701);
+const RESCUE = uuidOf(703);
 
 let postgres: TestPostgres;
 let pool: pg.Pool;
@@ -53,6 +54,18 @@ describe('a ticket for an image', () => {
       { id: IMAGE, again: false },
       { id: KERNEL, again: true },
     ]);
+  });
+
+  it('is given for what a rescue boots, as long as that runs', async () => {
+    const { image } = instanceRecord(1);
+    const boot = { image: { ...image, id: RESCUE, sizeBytes: 9 }, kernel: null, ramdisk: null };
+    const set = (operation: object | null) =>
+      pool.query(`update instance set record = jsonb_set(record::jsonb, '{operation}', $2::jsonb)::json where id = $1`, [uuidOf(1), JSON.stringify(operation)]);
+    await set({ name: 'rescue', args: boot });
+    expect(await ask('h1', RESCUE)).toMatchObject({ sizeBytes: 9 });
+    await set(null);
+    await expect(ask('h1', RESCUE)).rejects.toMatchObject({ code: 'forbidden' });
+    asked.pop();
   });
 
   it('is refused for any other image, to any other host, and when the claim is doomed', async () => {

@@ -42,6 +42,18 @@ describe('migrate', () => {
     expect(await state()).toEqual(before);
   });
 
+  it('lets servers of a cell from before belong to groups', async () => {
+    const url = await postgres.database();
+    await migrate({ url });
+    const client = await connected(url);
+    await client.query(`update schema_state set steps = array_remove(steps, '009-server-groups'); delete from schema_step where name = '009-server-groups';
+      drop table server_group, security_group_rule, security_group; alter table instance drop column group_id`);
+    expect((await migrate({ url })).applied).toEqual(['009-server-groups']);
+    expect((await client.query('select i.group_id, g.policy, s.name from instance i, server_group g, security_group s')).rows).toEqual([]);
+    const { rows } = await client.query("select indexdef from pg_indexes where indexname = 'instance_group'");
+    expect(rows).toHaveLength(1);
+  });
+
   it('lets endpoints that a start has made follow the node that is asked, and leaves what administrators made', async () => {
     const url = await postgres.database();
     await migrate({ url });

@@ -7,8 +7,8 @@ import { saidByHost } from '../senders.ts';
 import { EMBEDDED_MESSAGES } from './embedded-messages.ts';
 
 const LOOSE: Loose = {
-  maps: ['metadata', 'extraSpecs', 'properties', 'schedulerHints', 'args', 'limits', 'specs', 'filter', 'change'],
-  optional: ['enabled', 'disabledReason', 'forcedDown', 'withDeleted', 'passwordHash', 'abilities'],
+  maps: ['metadata', 'extraSpecs', 'properties', 'schedulerHints', 'args', 'limits', 'specs', 'filter', 'change', 'set'],
+  optional: ['enabled', 'disabledReason', 'forcedDown', 'withDeleted', 'passwordHash', 'abilities', 'group'],
 };
 /** Nobody asks for these through the Compute API alone. */
 const READS: readonly Message[] = [

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { migrate } from '../../../actors/conductor/migrations/migrate.ts';
+import { SERVER_SORT_KEYS } from '../../../actors/conductor/messages/read.ts';
 import type { ReadProtocol, ServerFilter, ServerSort } from '../../../actors/conductor/messages/read.ts';
 import { openQuery } from '../../../actors/conductor/reads/query.ts';
 import { RecordCache } from '../../../actors/conductor/reads/record-cache.ts';
@@ -79,6 +80,7 @@ describe('a list of servers', () => {
         { key: 'name', descending: true },
         { key: 'powerState', descending: false },
       ],
+      ...SERVER_SORT_KEYS.map((key): ServerSort[] => [{ key, descending: key.length % 2 === 0 }]),
       [
         { key: 'id', descending: true },
         { key: 'name', descending: false },
@@ -342,6 +344,46 @@ describe('hosts and services', () => {
   });
 });
 
+describe('use of servers', () => {
+  const at = (hour: number) => `2026-03-01T${String(hour).padStart(2, '0')}:00:00.500Z`;
+  const window = (from: number, to: number, more: object = {}) =>
+    ({ type: 'listServerUse', projectId: null, fromMs: Date.parse(at(from)), toMs: Date.parse(at(to)), marker: null, limit: 100, ...more }) as const;
+
+  it('is of those that ran in the window, deleted ones too, by project and id', async () => {
+    const { pool, ask } = await freshCell();
+    const gone = { deleted: true, vmState: 'deleted', operation: null } as const;
+    await insertInstances(
+      pool,
+      [
+        instanceRecord(1, { projectId: 'red', launchedAt: at(1) }),
+        instanceRecord(2, { launchedAt: at(2), terminatedAt: at(4), ...gone }),
+        instanceRecord(3, { launchedAt: at(4) }),
+        instanceRecord(4, { launchedAt: null }),
+      ],
+      1,
+    );
+    const ids = async (from: number, to: number, more: object = {}) => (await ask(window(from, to, more))).map(({ id }) => id);
+    expect(await ids(3, 5)).toEqual([uuidOf(2), uuidOf(3), uuidOf(1)]);
+    expect([await ids(4, 5), await ids(3, 4), await ids(0, 1)]).toEqual([[uuidOf(3), uuidOf(1)], [uuidOf(2), uuidOf(1)], []]);
+    expect(await ids(3, 5, { projectId: 'blue' })).toEqual([uuidOf(2), uuidOf(3)]);
+    expect([await ids(3, 5, { limit: 1 }), await ids(3, 5, { marker: uuidOf(2), limit: 1 })]).toEqual([[uuidOf(2)], [uuidOf(3)]]);
+    await expect(ask(window(3, 5, { marker: uuidOf(9) }))).rejects.toMatchObject({ reason: 'marker' });
+    await expect(ask(window(3, 5, { marker: 'x' }))).rejects.toMatchObject({ reason: 'marker' });
+    expect((await ask(window(3, 4, { projectId: 'blue' })))[0]).toEqual({
+      id: uuidOf(2),
+      projectId: 'blue',
+      name: 'server-2',
+      vmState: 'deleted',
+      flavorName: 'm1.tiny',
+      vcpus: 1,
+      memoryMiB: 512,
+      diskGiB: 1,
+      launchedAt: at(2),
+      terminatedAt: at(4),
+    });
+  });
+});
+
 describe('quota', () => {
   it('takes the limit of the user, then of the project, the class, the configuration', async () => {
     const { pool, ask } = await freshCell();
@@ -350,7 +392,15 @@ describe('quota', () => {
     await pool.query(`insert into quota_use values ('blue', '', 3, 6, 700), ('blue', 'ann', 1, 2, 300)`);
     await pool.query(`insert into key_pair (user_id, name, type, public_key, fingerprint) values ('ann', 'k', 'ssh', 'p', 'f')`);
     const project = await ask({ type: 'showQuota', projectId: 'blue', userId: null });
-    expect(project).toEqual({ limits: { ...QUOTA_DEFAULTS, cores: 40, ram: 2000, key_pairs: 5 }, used: { instances: 3, cores: 6, ram: 700 }, keyPairs: 0 });
+    expect(project).toEqual({
+      limits: { ...QUOTA_DEFAULTS, cores: 40, ram: 2000, key_pairs: 5 },
+      used: { instances: 3, cores: 6, ram: 700 },
+      keyPairs: 0,
+      serverGroups: 0,
+      securityGroups: 0,
+      fixedIps: 0,
+      ofUsers: { key_pairs: 6 },
+    });
     const user = await ask({ type: 'showQuota', projectId: 'blue', userId: 'ann' });
     expect(user).toMatchObject({ limits: { ram: 2000, key_pairs: 6 }, used: { instances: 1, cores: 2, ram: 300 }, keyPairs: 1 });
     expect((await ask({ type: 'showQuota', projectId: 'new', userId: 'bob' })).used).toEqual({ instances: 0, cores: 0, ram: 0 });

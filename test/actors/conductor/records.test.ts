@@ -2,6 +2,7 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { switchFlavor } from '../../../actors/conductor/flavor-switch.ts';
 import { migrate } from '../../../actors/conductor/migrations/migrate.ts';
 import { openOrm } from '../../../actors/conductor/migrations/orm.ts';
 import type { RecordProtocol } from '../../../actors/conductor/messages/record.ts';
@@ -12,6 +13,7 @@ import { recordServe } from '../../../actors/conductor/records/serve.ts';
 import { QUOTA_DEFAULTS } from '../../../actors/model/quota.ts';
 import type { Flavor } from '../../../actors/model/flavor.ts';
 import { systemClock } from '../../../runtime/base/clock.ts';
+import { silentLog } from '../../../runtime/base/log.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import type { MessageWith } from '../../../runtime/actor/protocol.ts';
 import { mayLackPostgres, startTestPostgres, type TestPostgres } from '../../doubles/postgres.ts';
@@ -211,11 +213,11 @@ describe('key pairs', () => {
 
   it('are one per user and name, listed by name', async () => {
     const { ask } = await freshCell();
-    for (const name of ['c', 'a', 'b']) await ask({ type: 'createKeyPair', keyPair: keyPair(name), max: 100 });
-    const made = await ask({ type: 'createKeyPair', keyPair: { ...keyPair('a'), userId: 'bob' }, max: 100 });
+    for (const name of ['c', 'a', 'b']) await ask({ type: 'createKeyPair', keyPair: keyPair(name), projectId: 'blue' });
+    const made = await ask({ type: 'createKeyPair', keyPair: { ...keyPair('a'), userId: 'bob' }, projectId: 'blue' });
     expect(made).toEqual({ ...keyPair('a'), userId: 'bob', id: expect.any(Number), createdAt: expect.stringMatching(/^\d{4}-.*Z$/) });
     expect(await ask({ type: 'showKeyPair', userId: 'bob', name: 'a' })).toEqual(made);
-    await expect(ask({ type: 'createKeyPair', keyPair: keyPair('a'), max: 100 })).rejects.toMatchObject({
+    await expect(ask({ type: 'createKeyPair', keyPair: keyPair('a'), projectId: 'blue' })).rejects.toMatchObject({
       code: 'conflict',
       message: `Key pair 'a' already exists.`,
     });
@@ -234,19 +236,22 @@ describe('key pairs', () => {
 
   it('are never more than the limit, whatever the concurrency', async () => {
     const { url, pool, ask } = await freshCell();
+    await ask({ type: 'setQuotaLimits', projectId: 'blue', userId: null, limits: { key_pairs: 9 } });
+    await ask({ type: 'setQuotaLimits', projectId: 'blue', userId: 'ann', limits: { key_pairs: 5 } });
     const other = await openOrm(url); // as another control node
     const elsewhere = recordServe({ pool, orm: other, clock: systemClock, settings: SETTINGS });
     const tries = Array.from({ length: 16 }, (_, i) =>
       i % 2 === 0
-        ? ask({ type: 'createKeyPair', keyPair: keyPair(`k${i}`), max: 5 })
-        : elsewhere.createKeyPair({ type: 'createKeyPair', keyPair: keyPair(`k${i}`), max: 5 }, CONTEXT),
+        ? ask({ type: 'createKeyPair', keyPair: keyPair(`k${i}`), projectId: 'blue' })
+        : elsewhere.createKeyPair({ type: 'createKeyPair', keyPair: keyPair(`k${i}`), projectId: 'blue' }, CONTEXT),
     );
     const ends = await Promise.allSettled(tries);
     await other.close(true);
     expect(ends.filter((end) => end.status === 'fulfilled')).toHaveLength(5);
     for (const end of ends)
       if (end.status === 'rejected') expect(end.reason).toMatchObject({ code: 'overQuota', message: 'Quota exceeded, too many key pairs.' });
-    expect(await ask({ type: 'createKeyPair', keyPair: keyPair('free'), max: -1 })).toMatchObject({ name: 'free' });
+    await ask({ type: 'setQuotaLimits', projectId: 'blue', userId: 'ann', limits: { key_pairs: -1 } });
+    expect(await ask({ type: 'createKeyPair', keyPair: keyPair('free'), projectId: 'blue' })).toMatchObject({ name: 'free' });
   });
 });
 
@@ -268,6 +273,111 @@ describe('quota limits', () => {
     expect(await ask({ type: 'showQuotaLimits', projectId: 'blue', userId: null })).toEqual({});
     await expect(ask({ type: 'setQuotaLimits', projectId: 'blue', userId: null, limits: { coffee: 1 } as never })).rejects.toMatchObject({ code: 'invalid' });
     await expect(ask({ type: 'setQuotaLimits', projectId: 'blue', userId: null, limits: { cores: -2 } })).rejects.toMatchObject({ code: 'invalid' });
+  });
+});
+
+describe('server groups', () => {
+  const group = (nth: number, more: object = {}) => ({
+    group: { id: uuidOf(nth), projectId: 'blue', userId: 'ann', name: `g${nth}`, policy: 'affinity', perHost: null, ...more } as const,
+  });
+
+  it('are listed oldest first with the servers that live in them, and leave their servers', async () => {
+    const { pool, ask } = await freshCell();
+    for (const nth of [2, 1]) await ask({ type: 'createServerGroup', ...group(nth) });
+    await ask({ type: 'createServerGroup', ...group(3, { projectId: 'red', policy: 'anti-affinity', perHost: 2 }) });
+    const inGroup = { group: { id: uuidOf(1) } };
+    await insertInstances(
+      pool,
+      [instanceRecord(12, inGroup), instanceRecord(11, inGroup), instanceRecord(13, { ...inGroup, deleted: true, vmState: 'deleted' })],
+      1,
+    );
+    expect(await ask({ type: 'showServerGroup', id: uuidOf(1) })).toEqual({ ...group(1).group, members: [uuidOf(11), uuidOf(12)] });
+    const names = async (projectId: string | null, offset: number, limit: number) =>
+      (await ask({ type: 'listServerGroups', projectId, offset, limit })).map(({ name }) => name);
+    expect([await names('blue', 0, 9), await names('blue', 1, 9), await names(null, 0, 9), await names(null, 1, 1)]).toEqual([
+      ['g2', 'g1'],
+      ['g1'],
+      ['g2', 'g1', 'g3'],
+      ['g1'],
+    ]);
+    await ask({ type: 'deleteServerGroup', id: uuidOf(1) });
+    expect(await ask({ type: 'showServerGroup', id: uuidOf(1) })).toBeNull();
+    await expect(ask({ type: 'deleteServerGroup', id: uuidOf(1) })).rejects.toMatchObject({ code: 'notFound' });
+    expect((await pool.query('select count(*)::int as n from instance')).rows).toEqual([{ n: 3 }]);
+  });
+
+  it('are never more than project and user may have, whatever the concurrency', async () => {
+    const { ask, reads } = await freshCell();
+    await ask({ type: 'setQuotaLimits', projectId: 'blue', userId: null, limits: { server_groups: 5 } });
+    await ask({ type: 'setQuotaLimits', projectId: 'blue', userId: 'ann', limits: { server_groups: 3 } });
+    const many = (from: number, userId: string) => Array.from({ length: 8 }, (_, i) => ask({ type: 'createServerGroup', ...group(from + i, { userId }) }));
+    const ends = await Promise.allSettled([...many(1, 'ann'), ...many(11, 'bob')]);
+    expect(ends.filter((end) => end.status === 'fulfilled')).toHaveLength(5);
+    for (const end of ends)
+      if (end.status === 'rejected') expect(end.reason).toMatchObject({ code: 'overQuota', message: 'Quota exceeded, too many server groups.' });
+    const { serverGroups, ofUsers } = await reads.showQuota({ type: 'showQuota', projectId: 'blue', userId: null }, CONTEXT);
+    expect([serverGroups, ofUsers]).toEqual([5, { server_groups: 3 }]);
+    expect((await reads.showQuota({ type: 'showQuota', projectId: 'blue', userId: 'ann' }, CONTEXT)).serverGroups).toBeLessThanOrEqual(3);
+  });
+});
+
+describe('security groups', () => {
+  const made = (nth: number, name: string) => ({ group: { id: uuidOf(nth), projectId: 'blue', userId: 'ann', name, description: 'd' } });
+  const rule = (nth: number, more: object = {}) => ({
+    rule: {
+      id: uuidOf(nth),
+      parentGroupId: uuidOf(1),
+      userId: 'ann',
+      protocol: 'tcp',
+      fromPort: 22,
+      toPort: 22,
+      cidr: '0.0.0.0/0',
+      sourceGroupId: null,
+      ...more,
+    },
+  });
+
+  it('of a project begin with its default, which stays', async () => {
+    const { ask } = await freshCell();
+    const list = () => ask({ type: 'listSecurityGroups', projectId: 'blue', offset: 0, limit: 100 });
+    const [[first]] = [await list()];
+    expect(first).toMatchObject({ name: 'default', projectId: 'blue', rules: [] });
+    await ask({ type: 'createSecurityGroup', ...made(1, 'web') });
+    expect((await list()).map(({ name }) => name)).toEqual(['default', 'web']);
+    await expect(ask({ type: 'deleteSecurityGroup', id: first?.id ?? '' })).rejects.toMatchObject({
+      code: 'invalid',
+      message: "Unable to delete system group 'default'",
+    });
+    await expect(ask({ type: 'createSecurityGroup', ...made(2, 'web') })).rejects.toMatchObject({ code: 'invalid' });
+  });
+
+  it('have rules, each once, up to the quota', async () => {
+    const { ask } = await freshCell();
+    await ask({ type: 'createSecurityGroup', ...made(1, 'web') });
+    await ask({ type: 'setQuotaLimits', projectId: 'blue', userId: null, limits: { security_group_rules: 2, security_groups: 2 } });
+    const first = await ask({ type: 'createSecurityRule', ...rule(11) });
+    expect(first).toEqual({ id: uuidOf(11), parentGroupId: uuidOf(1), protocol: 'tcp', fromPort: 22, toPort: 22, cidr: '0.0.0.0/0', group: null });
+    await expect(ask({ type: 'createSecurityRule', ...rule(12) })).rejects.toMatchObject({ code: 'invalid', reason: 'securityRule.same' });
+    const second = await ask({ type: 'createSecurityRule', ...rule(13, { cidr: null, sourceGroupId: uuidOf(1) }) });
+    expect(second.group).toEqual({ name: 'web', projectId: 'blue' });
+    await expect(ask({ type: 'createSecurityRule', ...rule(14, { toPort: 23 }) })).rejects.toMatchObject({ code: 'overQuota' });
+    await expect(ask({ type: 'createSecurityGroup', ...made(2, 'more') })).rejects.toMatchObject({ code: 'overQuota' });
+    expect((await ask({ type: 'showSecurityGroup', id: uuidOf(1) }))?.rules).toEqual([first, second]);
+    expect(await ask({ type: 'showSecurityRule', id: uuidOf(11) })).toEqual({ ...first, projectId: 'blue' });
+    await ask({ type: 'deleteSecurityRule', id: uuidOf(11) });
+    expect(await ask({ type: 'showSecurityRule', id: uuidOf(11) })).toBeNull();
+  });
+
+  it('that servers use keep their name and stay', async () => {
+    const { pool, ask } = await freshCell();
+    await ask({ type: 'createSecurityGroup', ...made(1, 'web') });
+    await insertInstances(pool, [instanceRecord(5, { securityGroups: ['default', 'web'] })], 1);
+    await expect(ask({ type: 'deleteSecurityGroup', id: uuidOf(1) })).rejects.toMatchObject({ reason: 'securityGroup.used' });
+    await expect(ask({ type: 'updateSecurityGroup', id: uuidOf(1), name: 'w', description: '' })).rejects.toMatchObject({ reason: 'securityGroup.used' });
+    expect(await ask({ type: 'updateSecurityGroup', id: uuidOf(1), name: 'web', description: 'new' })).toMatchObject({ description: 'new' });
+    await pool.query("update instance set deleted = true, vm_state = 'deleted', open = false");
+    await ask({ type: 'deleteSecurityGroup', id: uuidOf(1) });
+    await expect(ask({ type: 'deleteSecurityGroup', id: uuidOf(1) })).rejects.toMatchObject({ code: 'notFound' });
   });
 });
 
@@ -387,5 +497,20 @@ describe('the first records', () => {
       { id: uuidOf(1), label: 'red-net', cidr: '10.1.0.0/24', gateway: null, projectId: 'red' },
     ]);
     expect(await ask({ type: 'listNetworks', projectId: null })).toHaveLength(1);
+  });
+});
+
+describe('a flavor that an operator takes out of use', () => {
+  it('says so until it is taken back; one that is not there is none', async () => {
+    const { url, ask, revision } = await freshCell();
+    await ask({ type: 'createFlavor', flavor: flavorOf('a') });
+    const place = { url, clock: systemClock, log: silentLog };
+    expect(await switchFlavor(place, 'a', true)).toBe('f-a');
+    expect(await ask({ type: 'showFlavor', flavorId: 'a', projectId: null })).toMatchObject({ disabled: true });
+    expect(await switchFlavor(place, 'a', false)).toBe('f-a');
+    expect(await ask({ type: 'showFlavor', flavorId: 'a', projectId: null })).toMatchObject({ disabled: false });
+    expect(await revision()).toBe(3);
+    expect(await switchFlavor(place, 'none', true)).toBeUndefined();
+    expect(await revision()).toBe(3);
   });
 });

@@ -34,6 +34,12 @@ describe('a claim on a host', () => {
     expect(granted({ ...state, enabled: false }, 'a')).toMatchObject({ granted: false, why: 'disabled' });
   });
 
+  it('of a server that was bid to in another zone than the host is in by now is refused as stale', () => {
+    const { state } = ready();
+    expect(granted(state, 'a', { zone: 'nova' })).toMatchObject({ granted: true });
+    expect(granted(state, 'a', { zone: 'east' })).toMatchObject({ granted: false, why: 'stale' });
+  });
+
   it('F17 runs out by the monotonic clock, wherever the wall clock stands', () => {
     const hourMs = 3_600_000;
     const promised = say(ready().state, claimOf('a'), factsAt(NOW_MS + hourMs, { upMs: NOW_MS })).state;

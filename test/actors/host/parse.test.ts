@@ -5,8 +5,10 @@ import { expectAllNeeded, expectUnbreakable, expectUnchanged, faultOf, messagesF
 import { saidByDoors } from '../doors.ts';
 import { richInstance, saidByInstance } from '../senders.ts';
 
-const LOOSE: Loose = { maps: ['metadata', 'properties'], optional: ['kernel', 'ramdisk'] };
+const LOOSE: Loose = { maps: ['metadata', 'properties'], optional: ['kernel', 'ramdisk', 'zone'] };
 const GUEST = { instanceId: richInstance().id, generation: 1 };
+
+const IN_PLACE = ['pause', 'unpause', 'suspend', 'resume', 'rescue', 'unrescue', 'setPassword', 'crashDump'];
 
 let messages: Message[];
 beforeAll(async () => {
@@ -21,11 +23,11 @@ function spawn(changes: object = {}): object {
 describe('what other nodes say to a host', () => {
   it('arrives as instances and doors have sent it', () => {
     expect(new Set(messages.map(({ type }) => type))).toEqual(
-      new Set(['claim', 'release', 'run', 'consoleOutput', 'report', 'rowChanged', 'guestChanged', 'hurry']),
+      new Set(['claim', 'release', 'run', 'consoleOutput', 'hostUptime', 'diagnostics', 'report', 'rowChanged', 'guestChanged', 'hurry']),
     );
     const verbs = messages.flatMap((message) => ('verb' in message ? [(message.verb as { name: string }).name] : []));
     expect(new Set(verbs)).toEqual(
-      new Set(['spawn', 'destroy', 'start', 'stop', 'reboot', 'park', 'offer', 'receive', 'unpark', 'prepare', 'send', 'land', 'stay']),
+      new Set(['spawn', 'destroy', 'start', 'stop', 'reboot', 'park', 'offer', 'receive', 'unpark', 'prepare', 'send', 'land', 'stay', ...IN_PLACE]),
     );
     for (const message of messages) expectUnchanged(parseHostMessage, message);
   });
@@ -41,7 +43,7 @@ describe('what other nodes say to a host', () => {
   });
 
   it('is never the end of its own work, its timer, or an event of its driver', () => {
-    const types = ['started', 'listed', 'ended', 'claimRead', 'rowRead', 'consoleRead', 'waited', 'tick'];
+    const types = ['started', 'listed', 'ended', 'claimRead', 'rowRead', 'consoleRead', 'uptimeRead', 'imagesFetched', 'diagnosed', 'waited', 'tick'];
     for (const type of types) expect(faultOf(parseHostMessage, type, {}).reason).toBe('message.invalid');
     expect(faultOf(parseHostMessage, 'guestChanged', { event: { ...GUEST, power: 'crashed' } }).message).toContain('at event.');
   });

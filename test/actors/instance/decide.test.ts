@@ -39,7 +39,7 @@ describe('a server', () => {
           const illegal = refusal(ruleOf(verb), mustLive(state));
           const begun = mustLive(after).operation;
           if (illegal) expect([refusalOf(effects), after.record]).toEqual(['server.state', state.record]);
-          else expect([refusalOf(effects), begun?.name, begun?.requestId]).toEqual([undefined, verb.name, 'req-new']);
+          else expect([refusalOf(effects), begun?.name, begun?.requestId]).toEqual([undefined, verb.name === 'forceDelete' ? 'delete' : verb.name, 'req-new']);
         }
       }
     });
@@ -47,7 +47,7 @@ describe('a server', () => {
 
   it('that never ran can be deleted and nothing else', () => {
     const legal = VERBS.filter((verb) => refusalOf(act(living({ vmState: 'active', launchedAt: null }), verb).effects) === undefined);
-    expect(legal.map(named)).toEqual(['delete']);
+    expect(legal.map(named)).toEqual(['delete', 'forceDelete']);
     expect(ALLOWED.delete.launched).toBe(false);
   });
 
@@ -55,7 +55,7 @@ describe('a server', () => {
     const nowhere = living({ vmState: 'error', host: null });
     const evacuate: Verb = { name: 'evacuate', target: null, force: false, stopped: false };
     const legal = [...VERBS, evacuate].filter((verb) => refusalOf(act(nowhere, verb, ADMIN).effects) === undefined);
-    expect(legal.map(named)).toEqual(['delete', 'evacuate']);
+    expect(legal.map(named)).toEqual(['delete', 'forceDelete', 'evacuate']);
     expect(act(nowhere, { name: 'stop' }).effects).toMatchObject([{ do: 'refuse', fault: { message: `Instance ${nowhere.id} is not ready` } }]);
   });
 
@@ -244,10 +244,14 @@ describe('a verb of power', () => {
 
 describe('a server whose decisions crash', () => {
   it('gives its operation up with the fault, and ends a delete anyway', () => {
-    expect(giveUp(spawning(), fault('internal'), factsAt()).state.record).toMatchObject({ vmState: 'error', operation: null, fault: { code: 'internal' } });
-    const { state } = giveUp(working(operation('delete', 'destroy')), fault('internal'), factsAt());
+    expect(giveUp(spawning(), fault('internal'), factsAt(), SETTINGS).state.record).toMatchObject({
+      vmState: 'error',
+      operation: null,
+      fault: { code: 'internal' },
+    });
+    const { state } = giveUp(working(operation('delete', 'destroy')), fault('internal'), factsAt(), SETTINGS);
     expect([mustLive(state).deleted, state.parts.claims]).toEqual([true, [{ op: 'doom', generation: 1 }]]);
-    expect(giveUp(living(), fault('internal'), factsAt()).state).toEqual(living());
+    expect(giveUp(living(), fault('internal'), factsAt(), SETTINGS).state).toEqual(living());
   });
 
   it('takes a refused commit as one when it was no placement', () => {

@@ -30,7 +30,7 @@ describe('what other nodes say to an instance', () => {
   });
 
   it('is never an answer to its own asks, nor its timer', () => {
-    for (const type of ['placed', 'addressed', 'claimed', 'ran', 'retry', '__proto__', 'constructor']) {
+    for (const type of ['placed', 'grouped', 'addressed', 'claimed', 'ran', 'retry', '__proto__', 'constructor']) {
       expect(faultOf(parseInstanceMessage, type, { tag: '', outcome: { ok: true, value: null } })).toMatchObject({
         code: 'invalid',
         reason: 'message.invalid',

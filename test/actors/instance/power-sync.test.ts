@@ -13,6 +13,20 @@ describe('a power state that nobody asked for', () => {
     expect(mustLive(see(living(), power).state)).toMatchObject({ vmState: 'stopped', powerState: power, operation: null });
   });
 
+  it.each(['shutdown', 'crashed'] as const)('%s makes a paused server a stopped one', (power) => {
+    expect(mustLive(see(living({ vmState: 'paused', powerState: 'paused' }), power).state)).toMatchObject({ vmState: 'stopped', powerState: power });
+  });
+
+  it('suspended makes an active server stop: what was saved without us is not what its user left', () => {
+    const { state, effects } = see(living(), 'suspended');
+    expect([mustLive(state).taskState, verbOf(effects)]).toEqual(['powering-off', 'stop']);
+  });
+
+  it.each(['suspended', 'rescued', 'error', 'building'] as const)('of a %s server is only noted', (vmState) => {
+    const { state, effects } = see(living({ vmState, powerState: 'pending' }), 'shutdown');
+    expect([mustLive(state).vmState, mustLive(state).powerState, effects]).toEqual([vmState, 'shutdown', []]);
+  });
+
   it('running makes a stopped server stop again', () => {
     const { state, effects } = see(living({ vmState: 'stopped', powerState: 'shutdown' }), 'running');
     expect([mustLive(state).operation?.name, mustLive(state).taskState, verbOf(effects)]).toEqual(['stop', 'powering-off', 'stop']);

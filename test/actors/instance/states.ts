@@ -20,6 +20,16 @@ export const VERBS: readonly Verb[] = [
   { name: 'reboot', kind: 'soft' },
   { name: 'reboot', kind: 'hard' },
   { name: 'delete' },
+  { name: 'forceDelete' },
+  { name: 'pause' },
+  { name: 'unpause' },
+  { name: 'suspend' },
+  { name: 'resume' },
+  { name: 'rescue', boot: null },
+  { name: 'unrescue' },
+  { name: 'restore' },
+  { name: 'changePassword', password: 'secret' },
+  { name: 'crashDump' },
 ];
 export const NIC: Nic = { networkId: 'net', label: 'private', address: '10.20.0.5', prefix: 24, gateway: '10.20.0.1', mac: 'fa:16:0a:14:00:05' };
 

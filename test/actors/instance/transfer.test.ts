@@ -164,7 +164,7 @@ describe('a resize', () => {
 
   it('that the store refuses for the quota changes nothing', () => {
     const { state, effects } = refused(living(), 'quota', factsAt(), ALL);
-    expect([refusalOf(effects), mustLive(state).move]).toEqual(['quota.resize', undefined]);
+    expect([refusalOf(effects), mustLive(state).move]).toEqual(['quota.exceeded', undefined]);
   });
 
   it('goes to another host when it may not stay', () => {

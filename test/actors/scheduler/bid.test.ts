@@ -4,6 +4,7 @@ import { choiceOf } from '../../../actors/scheduler/kind.ts';
 import { decide } from '../../../actors/scheduler/decide.ts';
 import { NO_HOSTS, type SchedulerState } from '../../../actors/scheduler/state.ts';
 import type { Bid, Explanation, HostReport, PlacementRequest } from '../../../actors/model/placement.ts';
+import type { GroupPlaces } from '../../../actors/model/server-group.ts';
 import { factsAt, NOW_MS } from '../facts.ts';
 
 const CHOICE = choiceOf({ withoutFilters: [], weights: {} });
@@ -181,5 +182,32 @@ describe('a host that stops to report', () => {
     state = told(say(state, { type: 'tick' }), 'h1');
     expect(bids(state)).toEqual(['h1']);
     expect(bids(told(state, 'h2'))).toEqual(['h1', 'h2']);
+  });
+});
+
+describe('a server of a group', () => {
+  const hosts = knowing(report('h1'), report('h2', { used: { vcpus: 1, memoryMiB: 512, diskGiB: 1 } }), report('h3'));
+  const grouped = (policy: GroupPlaces['policy'], on: { [host: string]: number }, more: Partial<PlacementRequest> = {}, perHost = 1) =>
+    place(hosts, request('a', { group: { policy, perHost: policy === 'anti-affinity' ? perHost : 0, hosts: on }, ...more }));
+  const hostsOf = ({ bids }: { bids: readonly Bid[] }) => bids.map(({ host }) => host).sort();
+
+  it('goes where the others are, or where they are not', () => {
+    expect(hostsOf(grouped('affinity', {}))).toEqual(['h1', 'h2', 'h3']);
+    expect(hostsOf(grouped('affinity', { h2: 2 }))).toEqual(['h2']);
+    expect(hostsOf(grouped('anti-affinity', { h2: 1 }))).toEqual(['h1', 'h3']);
+    expect(hostsOf(grouped('anti-affinity', { h1: 2, h2: 1 }, {}, 2))).toEqual(['h2', 'h3']);
+    const none = grouped('anti-affinity', { h1: 1, h2: 1, h3: 1 });
+    expect([none.bids, none.explanation.removed]).toEqual([[], { ServerGroupAntiAffinityFilter: 3 }]);
+  });
+
+  it('is preferred where a soft policy wants it, before what is free', () => {
+    expect(grouped('soft-affinity', { h2: 1 }).bids[0]?.host).toBe('h2');
+    expect(grouped('soft-anti-affinity', { h1: 1, h3: 1 }).bids[0]?.host).toBe('h2');
+    expect(hostsOf(grouped('soft-anti-affinity', { h1: 1, h2: 1, h3: 1 }))).toEqual(['h1', 'h2', 'h3']);
+  });
+
+  it('is not forced by an administrator against the policy', () => {
+    expect(hostsOf(grouped('anti-affinity', { h2: 1 }, { onlyHost: 'h2', skipFilters: true }))).toEqual([]);
+    expect(hostsOf(grouped('anti-affinity', { h2: 1 }, { onlyHost: 'h1', skipFilters: true }))).toEqual(['h1']);
   });
 });

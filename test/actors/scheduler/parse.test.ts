@@ -3,7 +3,7 @@ import { parseSchedulerMessage } from '../../../actors/scheduler/parse.ts';
 import { expectAllNeeded, expectUnbreakable, expectUnchanged, faultOf, messagesFor, type Loose, type Message } from '../crossing.ts';
 import { saidByHost, saidByInstance } from '../senders.ts';
 
-const LOOSE: Loose = { maps: ['extraSpecs', 'imageProperties', 'hints', 'metadata'], optional: [] };
+const LOOSE: Loose = { maps: ['extraSpecs', 'imageProperties', 'hints', 'metadata', 'hosts'], optional: ['group'] };
 
 let messages: Message[];
 beforeAll(async () => {

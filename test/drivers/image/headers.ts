@@ -105,3 +105,62 @@ export function iso(): Buffer {
   disc.write('\x01CD001\x01', 32_768, 'latin1');
   return disc;
 }
+
+/** A VHD: the footer of a fixed disk at its end, or the copy of a growing one at its start. */
+export function vhd(lies: { type?: number; virtualBytes?: bigint } = {}): Buffer {
+  const type = lies.type ?? 2;
+  const disk = Buffer.alloc(1 << 20);
+  const at = type === 2 ? disk.length - 512 : 0;
+  disk.write('conectix', at, 'latin1');
+  disk.writeBigUInt64BE(lies.virtualBytes ?? 1n << 20n, at + 48);
+  disk.writeUInt32BE(type, at + 60);
+  return disk;
+}
+
+export function vdi(lies: { type?: number; virtualBytes?: bigint; link?: boolean; parent?: boolean } = {}): Buffer {
+  const disk = Buffer.alloc(1 << 20);
+  disk.writeUInt32LE(0xbeda107f, 64);
+  disk.writeUInt32LE(lies.type ?? 1, 76);
+  disk.writeBigUInt64LE(lies.virtualBytes ?? 1n << 20n, 368);
+  if (lies.link === true) disk.fill(0x11, 424, 440);
+  if (lies.parent === true) disk.fill(0x11, 440, 456);
+  return disk;
+}
+
+const VHDX_METADATA = Buffer.from('06a27c8b90479a4bb8fe575f050f886e', 'hex');
+const VHDX_PARAMETERS = Buffer.from('3767a1ca36fa434db3b633f0aa44e76b', 'hex');
+const VHDX_SIZE = Buffer.from('2442a52f1bcd7648b2115dbed83bf4b8', 'hex');
+
+/** A VHDX with one region and two items in its metadata. */
+export function vhdx(lies: { virtualBytes?: bigint; parent?: boolean; items?: number; place?: bigint } = {}): Buffer {
+  const disk = Buffer.alloc(1 << 20);
+  disk.write('vhdxfile', 0, 'latin1');
+  const table = 192 << 10;
+  disk.write('regi', table, 'latin1');
+  disk.writeUInt32LE(1, table + 8);
+  VHDX_METADATA.copy(disk, table + 16);
+  const place = 512 << 10;
+  disk.writeBigUInt64LE(lies.place ?? BigInt(place), table + 32);
+  disk.write('metadata', place, 'latin1');
+  disk.writeUInt16LE(lies.items ?? 2, place + 10);
+  VHDX_PARAMETERS.copy(disk, place + 32);
+  disk.writeUInt32LE(64 << 10, place + 48);
+  VHDX_SIZE.copy(disk, place + 64);
+  disk.writeUInt32LE((64 << 10) + 8, place + 80);
+  disk.writeUInt32LE(lies.parent === true ? 2 : 0, place + (64 << 10) + 4);
+  disk.writeBigUInt64LE(lies.virtualBytes ?? 1n << 20n, place + (64 << 10) + 8);
+  return disk;
+}
+
+/** The bytes of the second that are not zero, laid over the first; `atEnd`: so that both end together. */
+export function both(first: Buffer, second: Buffer, atEnd = false): Buffer {
+  const file = Buffer.alloc(Math.max(first.length, second.length));
+  first.copy(file);
+  const shift = atEnd ? file.length - second.length : 0;
+  for (const [at, byte] of second.entries()) if (byte !== 0) file[at + shift] = byte;
+  return file;
+}
+
+export function luks(): Buffer {
+  return Buffer.concat([Buffer.from('LUKS\xba\xbe\0\x02', 'latin1'), Buffer.alloc(1 << 20)]);
+}

@@ -41,6 +41,7 @@ async function openQemu(): Promise<DriverRig> {
     close: () => rig.close(),
     plantForeign: () => plant(rig),
     cutPower: ({ instanceId }) => rig.daemon.killGuest(instanceId),
+    pauseGuest: async ({ name }) => void (await rig.daemon.virsh('suspend', name)),
     leftovers: (guest) => rig.leftovers(guest),
     bootText: 'GUEST READY',
   };

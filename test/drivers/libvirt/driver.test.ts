@@ -58,6 +58,7 @@ beforeEach(async () => {
   fake.on('domainGetMetadata', () => encode(PROCEDURES.domainGetMetadata.ret, { metadata: '<instance generation="2"/>' }));
   fake.on('domainDefineXmlFlags', () => ((domain = { state: 5, reason: 0 }), encode(PROCEDURES.domainDefineXmlFlags.ret, { dom })));
   fake.on('domainGetState', () => encode(PROCEDURES.domainGetState.ret, domain ?? { state: 0, reason: 0 }));
+  fake.on('domainHasManagedSaveImage', () => encode(PROCEDURES.domainHasManagedSaveImage.ret, { result: 0 }));
   fake.on('domainDestroyFlags', () => ((domain = { state: 5, reason: 2 }), nothing));
   fake.on('domainUndefineFlags', () => ((domain = undefined), nothing));
   driver = await openLibvirtDriver({
@@ -197,5 +198,33 @@ describe('events', () => {
         [2, 'running'],
         [2, 'crashed'],
       ]);
+  });
+});
+
+describe('a password', () => {
+  const set = () => driver.setPassword?.(spec, 'secret', limit()) ?? Promise.reject(new Error('it cannot'));
+  const running = (): void => void (domain = { state: 1, reason: 1 });
+
+  it('is set for the administrator that stands on the domain', async () => {
+    running();
+    let seen: unknown;
+    fake.on('domainSetUserPassword', (args) => ((seen = args), nothing));
+    fake.on('domainGetMetadata', () => encode(PROCEDURES.domainGetMetadata.ret, { metadata: '<instance generation="2" admin="cloud-user"/>' }));
+    await set();
+    expect(seen).toMatchObject({ user: 'cloud-user', password: 'secret' });
+  });
+
+  it.each([
+    [74, 'conflict guest.noAgent'],
+    [86, 'conflict libvirt.agentSilent'],
+  ])('that libvirt refuses with %i is a %s', async (error, said) => {
+    running();
+    fake.on('domainSetUserPassword', () => ({ error, text: 'no agent' }));
+    expect(await faultOf(set())).toBe(said);
+  });
+
+  it('of a guest that is off is a conflict, and nobody is asked', async () => {
+    domain = { state: 5, reason: 0 };
+    expect(await faultOf(set())).toBe('conflict guest.power');
   });
 });

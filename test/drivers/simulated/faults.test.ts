@@ -57,11 +57,21 @@ describe('a fault script', () => {
       start: () => driver.start(spec, never),
       stop: () => driver.stop(spec, { graceMs: 0 }, never),
       reboot: () => driver.reboot(spec, { kind: 'hard', graceMs: 0 }, never),
+      pause: () => driver.pause!(spec, never),
+      unpause: () => driver.unpause!(spec, never),
+      suspend: () => driver.suspend(spec, never),
+      resume: () => driver.resume(spec, never),
+      rescue: () => driver.rescue(spec, { image: spec.image }, { graceMs: 0 }, never),
+      unrescue: () => driver.unrescue(spec, never),
+      setPassword: () => driver.setPassword!(spec, 'secret', never),
+      crashDump: () => driver.crashDump!(spec, never),
       consoleOutput: () => driver.consoleOutput(spec, { maxBytes: 1 }, never),
+      diagnostics: async () => driver.diagnostics?.(spec, never),
       list: () => driver.list(never),
       destroy: () => driver.destroy(spec, never),
     } satisfies { readonly [verb in Verb]?: () => Promise<unknown> };
-    const names = ['inventory', 'spawn', 'start', 'stop', 'reboot', 'consoleOutput', 'list', 'destroy'] as const;
+    const changing = ['pause', 'unpause', 'suspend', 'resume', 'rescue', 'unrescue', 'setPassword', 'crashDump'] as const;
+    const names = ['inventory', 'spawn', 'start', 'stop', 'reboot', ...changing, 'consoleOutput', 'diagnostics', 'list', 'destroy'] as const;
     for (const name of names) faults.fail(name, broken);
     for (const name of names) expect([name, ...(await outcomes(2, verbs[name]))]).toEqual([name, 'test.broken', 'done']);
   });

@@ -188,6 +188,49 @@ export function attemptsIn(world: World): Attempt[] {
     hidden('its tags', 'GET', `${foreign}/tags`),
     hidden('its history', 'GET', `${foreign}/os-instance-actions`),
     hidden('its security groups', 'GET', `${foreign}/os-security-groups`),
+    hidden('a security group added to it', 'POST', `${foreign}/action`, { addSecurityGroup: { name: 'default' } }),
+    hidden('its password', 'GET', `${foreign}/os-server-password`),
+    hidden('the end of its password', 'DELETE', `${foreign}/os-server-password`),
+    hidden('its interfaces', 'GET', `${foreign}/os-virtual-interfaces`),
+    get('counters for a user', `${own}/diagnostics`, { token: tokens.member }, 403, 'forbidden'),
+    get('use of all projects for a user', `${base}/os-simple-tenant-usage`, { token: tokens.member }, 403, 'forbidden'),
+    get('use of another project', `${base}/os-simple-tenant-usage/ffffffffffffffffffffffffffffffff`, { token: tokens.member }, 403, 'forbidden'),
+    get('use until before its beginning', `${base}/os-simple-tenant-usage?end=2000-01-01T00:00:00`, { token: tokens.admin }, 400, 'badRequest'),
+    get('use since a time that is none', `${base}/os-simple-tenant-usage?start=%27%20or%201=1`, { token: tokens.admin }, 400, 'badRequest'),
+    get('an unknown server group', `${base}/os-server-groups/00000000-0000-4000-8000-000000000000`, { token: tokens.member }, 404, 'itemNotFound'),
+    get('a server group id that is none', `${base}/os-server-groups/nonsense`, { token: tokens.member }, 404, 'itemNotFound'),
+    get('a negative offset', `${base}/os-server-groups?offset=-1`, { token: tokens.member }, 400, 'badRequest'),
+    get('a security group id that is none', `${base}/os-security-groups/nonsense`, { token: tokens.member }, 400, 'badRequest'),
+    get('security groups where they went', `${base}/os-security-groups`, { token: tokens.member, version: '2.36' }, 404, 'itemNotFound'),
+    ...[{}, { name: 'g' }, { name: 'g', policies: ['none'] }, { name: 'g', policies: 'affinity' }, { name: 'g', policies: ['affinity'], more: 1 }].map(
+      (server_group): Attempt => ({
+        name: `a server group of ${JSON.stringify(server_group)}`,
+        method: 'POST',
+        path: `${base}/os-server-groups`,
+        options: { token: tokens.member, body: { server_group } },
+        status: 400,
+        member: 'badRequest',
+      }),
+    ),
+    ...[{ name: 'g' }, { name: ' ', description: 'd' }, { name: 'n'.repeat(256), description: 'd' }, { name: 5, description: 'd' }].map(
+      (security_group): Attempt => ({
+        name: `a security group of ${JSON.stringify(security_group).slice(0, 60)}`,
+        method: 'POST',
+        path: `${base}/os-security-groups`,
+        options: { token: tokens.member, body: { security_group } },
+        status: 400,
+        member: 'badRequest',
+      }),
+    ),
+    {
+      name: 'a server in a group that is not there',
+      method: 'POST',
+      path: `${base}/servers`,
+      options: { token: tokens.member, body: { server: sound, 'os:scheduler_hints': { group: '00000000-0000-4000-8000-000000000000' } } },
+      status: 400,
+      member: 'badRequest',
+      says: /^Instance group 00000000-0000-4000-8000-000000000000 could not be found\.$/,
+    },
 
     {
       name: 'an unknown action',
@@ -224,6 +267,7 @@ export function attemptsIn(world: World): Attempt[] {
       member: 'conflictingRequest',
       says: new RegExp(`^Cannot 'start' instance ${world.ownServerId} while it is in vm_state active$`),
     },
+    ...refusedActions(own, tokens),
     {
       name: 'meta whose key is not the path’s',
       method: 'PUT',
@@ -288,6 +332,63 @@ export function attemptsIn(world: World): Attempt[] {
       options: { token: tokens.admin, body: { quota_set: { cores: -2 } } },
       status: 400,
       member: 'badRequest',
+    },
+    {
+      name: 'an aggregate made by a user',
+      method: 'POST',
+      path: `${base}/os-aggregates`,
+      options: { token: tokens.member, body: { aggregate: { name: 'mine' } } },
+      status: 403,
+      member: 'forbidden',
+      says: /os_compute_api:os-aggregates:create/,
+    },
+    {
+      name: 'a zone with a host in its name',
+      method: 'POST',
+      path: `${base}/os-aggregates`,
+      options: { token: tokens.admin, body: { aggregate: { name: 'a', availability_zone: 'nova:host1' } } },
+      status: 400,
+      member: 'badRequest',
+    },
+    {
+      name: 'an aggregate id that is none',
+      method: 'GET',
+      path: `${base}/os-aggregates/1%20or%201=1`,
+      options: { token: tokens.admin },
+      status: 400,
+      member: 'badRequest',
+    },
+    {
+      name: 'an event of another service from a user',
+      method: 'POST',
+      path: `${base}/os-server-external-events`,
+      options: { token: tokens.member, body: { events: [{ name: 'network-changed', server_uuid: world.ownServerId }] } },
+      status: 403,
+      member: 'forbidden',
+    },
+    {
+      name: 'an event that nobody knows',
+      method: 'POST',
+      path: `${base}/os-server-external-events`,
+      options: { token: tokens.admin, body: { events: [{ name: 'server-exploded', server_uuid: world.ownServerId }] } },
+      status: 400,
+      member: 'badRequest',
+    },
+    {
+      name: 'an audit before a time that is none',
+      method: 'GET',
+      path: `${base}/os-instance_usage_audit_log/2026-02-30%2000:00:00`,
+      options: { token: tokens.admin },
+      status: 400,
+      member: 'badRequest',
+    },
+    {
+      name: 'what the API has no more',
+      method: 'GET',
+      path: `${base}/os-cells`,
+      options: { token: tokens.member },
+      status: 410,
+      member: 'computeFault',
     },
     {
       name: 'hypervisors for a user',
@@ -359,5 +460,38 @@ export function attemptsIn(world: World): Attempt[] {
       member: 'badRequest',
     },
     { name: 'services for a user', method: 'GET', path: `${base}/os-services`, options: { token: tokens.member }, status: 403, member: 'forbidden' },
+  ];
+}
+
+/** Of a server that is active and not locked. */
+function refusedActions(own: string, tokens: World['tokens']): Attempt[] {
+  const refused = (name: string, body: object, more: Partial<Attempt> & { readonly version?: string; readonly token?: string } = {}): Attempt => {
+    const { version, token = tokens.member, ...rest } = more;
+    const options = { token, body, ...(version !== undefined && { version }) };
+    return { name, method: 'POST', path: `${own}/action`, options, status: 400, member: 'badRequest', ...rest };
+  };
+  const wrongState = { status: 409, member: 'conflictingRequest', says: /while it is in vm_state active$/ };
+  return [
+    refused('an unpause of what runs', { unpause: null }, wrongState),
+    refused('a resume of what runs', { resume: null }, wrongState),
+    refused('an unrescue of what is not rescued', { unrescue: null }, wrongState),
+    refused('a restore of what is not deleted', { restore: null }, wrongState),
+    refused('a rescue with a word', { rescue: 'now' }),
+    refused('a rescue with more than it takes', { rescue: { adminPass: 'a', volume: 'b' } }),
+    refused('a rescue from an image whose id is none', { rescue: { rescue_image_ref: 'tiny' } }),
+    refused(
+      'a rescue from an image that is not there',
+      { rescue: { rescue_image_ref: '99999999-9999-4999-8999-999999999999' } },
+      { says: /^Requested rescue image / },
+    ),
+    refused('a password that is none', { changePassword: { adminPass: 5 } }, { says: /is not of type 'string'/ }),
+    refused('no password', { changePassword: {} }),
+    refused('a crash dump with an argument', { trigger_crash_dump: {} }, { version: '2.17' }),
+    refused('a crash dump before its time', { trigger_crash_dump: null }, { version: '2.16', status: 404, member: 'itemNotFound' }),
+    refused('a lock with a word', { lock: 'mine' }, { version: '2.73' }),
+    refused('a lock for an empty reason', { lock: { locked_reason: '' } }, { version: '2.73' }),
+    refused('a lock for too long a reason', { lock: { locked_reason: 'x'.repeat(256) } }, { version: '2.73' }),
+    refused('a state that nobody may set', { 'os-resetState': { state: 'deleted' } }, { token: tokens.admin }),
+    refused('a state set by a user', { 'os-resetState': { state: 'error' } }, { status: 403, member: 'forbidden', says: /os-admin-actions:reset_state/ }),
   ];
 }

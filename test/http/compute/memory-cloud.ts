@@ -5,9 +5,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Actors } from '../../../runtime/actor/ask.ts';
 import { parseAddress } from '../../../runtime/actor/address.ts';
-import { Fault } from '../../../runtime/base/fault.ts';
+import { Fault, type FaultRecord } from '../../../runtime/base/fault.ts';
 import type { CreateOrder } from '../../../actors/conductor/messages/write.ts';
-import type { HostView, ServerFilter } from '../../../actors/conductor/messages/read.ts';
+import type { HostView, ServerFilter, ServerSort } from '../../../actors/conductor/messages/read.ts';
+import type { HostUptime } from '../../../drivers/driver.ts';
 import type { Flavor } from '../../../actors/model/flavor.ts';
 import type { HostStanding } from '../../../actors/model/host-standing.ts';
 import type { Migration, MigrationFilter } from '../../../actors/model/migration.ts';
@@ -16,35 +17,64 @@ import type { InstanceRecord, Stored } from '../../../actors/model/instance.ts';
 import type { KeyPair } from '../../../actors/model/key-pair.ts';
 import { QUOTA_DEFAULTS } from '../../../actors/model/quota.ts';
 import type { QuotaName } from '../../../actors/model/quota.ts';
-import { refusal, refusalText } from '../../../actors/model/server-state.ts';
+import type { ActionRecord } from '../../../actors/model/operation.ts';
+import type { SecurityGroup, SecurityRule } from '../../../actors/model/security-group.ts';
+import type { ServerGroup } from '../../../actors/model/server-group.ts';
+import { ALLOWED, refusal, refusalText, type Verb as LegalVerb } from '../../../actors/model/server-state.ts';
 import { applyChanges } from '../../../actors/instance/changes.ts';
-import type { InstanceChanges, Verb } from '../../../actors/instance/messages.ts';
+import type { Caller, InstanceChanges, Verb } from '../../../actors/instance/messages.ts';
+import { MemoryAggregates } from './memory-aggregates.ts';
 
 type Message = { readonly type: string; readonly [member: string]: unknown };
 
 export const NETWORK_ID = '11111111-1111-4111-8111-111111111111';
 export const HOST_ID = '22222222-2222-4222-8222-222222222222';
 
+const COUNTS = { octets: 10, packets: 1, errors: 0, drops: 0 };
+const DIAGNOSTICS = {
+  power: 'running',
+  uptimeS: 46_664,
+  cpus: [{ id: 0, timeNs: 17_300_000_000, utilisation: 15 }],
+  disks: [{ name: 'vda', readBytes: 262_144, readRequests: 112, writeBytes: 5_778_432, writeRequests: 488, errors: 1 }],
+  nics: [{ name: 'vnet0', mac: null, rx: COUNTS, tx: COUNTS }],
+  memory: { maximumMiB: 512, usedMiB: 256 },
+};
+
 export class MemoryCloud implements Actors {
   readonly servers = new Map<string, Stored<InstanceRecord>>();
   readonly flavors = new Map<string, Flavor>();
   readonly flavorAccess = new Map<string, Set<string>>();
   readonly keyPairs = new Map<string, KeyPair>();
+  readonly serverGroups = new Map<string, ServerGroup>();
+  readonly securityGroups = new Map<string, Omit<SecurityGroup, 'rules'>>();
+  readonly securityRules = new Map<string, SecurityRule>();
   readonly limits = new Map<string, { [name in QuotaName]?: number }>();
   readonly classLimits = new Map<string, { [name in QuotaName]?: number }>();
   readonly orders = new Map<string, { bodyHash: string; ids: string[] }>();
   readonly asked: { to: string; type: string }[] = [];
   readonly told: { to: string; type: string }[] = [];
+  /** Verbs that were accepted. */
+  readonly verbs: { id: string; verb: Verb }[] = [];
+  /** No quota is left for a server to be restored. */
+  full = false;
+  /** What the guest answers to what its callers wait for. */
+  guestFault: FaultRecord | null = null;
   console = 'one\ntwo\nthree\n';
   /** Set: every ask is refused with it. */
   down: Fault | undefined;
   hosts: HostView[] = [hostView('host1', 1)];
   /** Newest first. */
   migrations: Migration[] = [];
+  readonly aggregates = new MemoryAggregates(() => this.hosts.map(({ host }) => host));
+  uptime: HostUptime | null = { upMs: 93_784_000, load: [0.2, 0.12, 0.14] };
+  /** What was last counted. */
+  period: { beginMs: number; endMs: number } | undefined;
   #revision = 0;
   /** Of hosts that are asked for by name. */
   readonly standings = new Map<string, HostStanding & { readonly silentMs: number }>();
   #number = 0;
+  /** What lists of servers were asked for. */
+  readonly listed: { readonly filter: ServerFilter; readonly sort: readonly ServerSort[]; readonly marker: string | null; readonly limit: number }[] = [];
 
   constructor() {
     this.addFlavor({ flavorId: '1', name: 'm1.tiny', memoryMiB: 512, rootGiB: 1 });
@@ -124,30 +154,71 @@ export class MemoryCloud implements Actors {
     if (m.type === 'get') return found ?? null;
     if (found === undefined || found.record.deleted) throw new Fault('notFound', 'server.unknown', `Instance ${id} could not be found.`);
     const caller = m['caller'] as { isAdmin: boolean };
-    if (found.record.locked && !caller.isAdmin) throw new Fault('conflict', 'server.locked', `Instance ${id} is locked`);
+    const locked = (rule: LegalVerb): void => {
+      if (ALLOWED[rule].lock && found.record.locked && !caller.isAdmin) throw new Fault('conflict', 'server.locked', `Instance ${id} is locked`);
+    };
     if (m.type === 'update') {
+      locked((m['changes'] as InstanceChanges).tags ? 'tags' : 'update');
       const changed = applyChanges(found.record, m['changes'] as InstanceChanges);
       if (changed instanceof Fault) throw changed;
       return this.change(id, changed);
     }
     const verb = m['verb'] as Verb;
-    const why = refusal(verb.name === 'reboot' ? (verb.kind === 'hard' ? 'rebootHard' : 'rebootSoft') : verb.name, found.record);
+    const rule = verb.name === 'reboot' ? (verb.kind === 'hard' ? 'rebootHard' : 'rebootSoft') : verb.name;
+    locked(rule);
+    const why = refusal(rule, found.record);
     if (why) throw new Fault('conflict', 'server.state', refusalText(verb.name, id, why));
-    if (verb.name === 'delete') return this.change(id, { deleted: true, vmState: 'deleted', terminatedAt: '2026-11-22T11:00:00.000Z' });
-    if (verb.name === 'resize')
-      return this.change(id, { vmState: 'resized', flavor: verb.flavor, move: moveOf(found.record, 'resize', { newFlavor: verb.flavor }) });
-    if (verb.name === 'migrate') return this.change(id, { vmState: 'resized', move: moveOf(found.record, 'migration') });
-    if (verb.name === 'live-migration') return this.change(id, { taskState: 'migrating', move: moveOf(found.record, 'live-migration', { hasSwapped: false }) });
-    if (verb.name === 'confirmResize' || verb.name === 'revertResize') return this.change(id, { vmState: 'active', move: null });
-    if (verb.name === 'abortMigration' || verb.name === 'forceMigration')
-      return this.change(id, verb.name === 'abortMigration' ? { taskState: null, move: null } : {});
-    if (verb.name === 'evacuate') return this.change(id, { taskState: 'rebuilding' });
-    if (verb.name === 'stop') return this.change(id, { vmState: 'stopped', powerState: 'shutdown' });
-    if (verb.name === 'start') return this.change(id, { vmState: 'active', powerState: 'running' });
-    return this.change(id, { taskState: verb.kind === 'hard' ? 'rebooting_hard' : 'rebooting' });
+    this.verbs.push({ id, verb });
+    return this.change(id, this.#done(verb, found.record, m['caller'] as Caller));
+  }
+
+  /** What the server is at once when its actor accepts the verb, or after it where callers wait for the end. */
+  #done(verb: Verb, record: InstanceRecord, caller: Caller): Partial<InstanceRecord> {
+    switch (verb.name) {
+      case 'delete':
+      case 'forceDelete':
+        return { deleted: true, vmState: 'deleted', terminatedAt: '2026-11-22T11:00:00.000Z' };
+      case 'resize':
+        return { vmState: 'resized', flavor: verb.flavor, move: moveOf(record, 'resize', { newFlavor: verb.flavor }) };
+      case 'migrate':
+        return { vmState: 'resized', move: moveOf(record, 'migration') };
+      case 'live-migration':
+        return { taskState: 'migrating', move: moveOf(record, 'live-migration', { hasSwapped: false }) };
+      case 'confirmResize':
+      case 'revertResize':
+        return { vmState: 'active', move: null };
+      case 'abortMigration':
+        return { taskState: null, move: null };
+      case 'forceMigration':
+        return {};
+      case 'evacuate':
+        return { taskState: 'rebuilding' };
+      case 'stop':
+        return { vmState: 'stopped', powerState: 'shutdown' };
+      case 'start':
+        return { vmState: 'active', powerState: 'running' };
+      case 'reboot':
+        return { taskState: verb.kind === 'hard' ? 'rebooting_hard' : 'rebooting' };
+      case 'lock':
+        return { locked: true, lockedReason: verb.reason, lockedBy: record.projectId === caller.projectId ? 'owner' : 'admin' };
+      case 'unlock':
+        return { locked: false, lockedReason: null, lockedBy: null };
+      case 'resetState':
+        return { vmState: verb.to, taskState: null };
+      case 'restore':
+        if (this.full) throw new Fault('overQuota', 'quota.exceeded', 'Quota exceeded for the resources of the server.');
+        return { taskState: 'restoring' };
+      case 'changePassword':
+      case 'crashDump':
+        return { actions: [ended(verb.name, caller, this.guestFault)] };
+      default:
+        return { taskState: TASKS[verb.name] };
+    }
   }
 
   #host(m: Message): unknown {
+    if (m.type === 'hostUptime') return this.uptime;
+    if (m.type === 'diagnostics') return DIAGNOSTICS;
     if (m.type !== 'consoleOutput') throw new Fault('internal', 'double', m.type);
     return { base64: Buffer.from(this.console).toString('base64') };
   }
@@ -157,6 +228,7 @@ export class MemoryCloud implements Actors {
       case 'accept':
         return this.#accept(m['order'] as CreateOrder);
       case 'listServers':
+        this.listed.push(m as never);
         return this.#list(m as never);
       case 'showServer':
         return this.servers.get(String(m['id'])) ?? null;
@@ -180,6 +252,34 @@ export class MemoryCloud implements Actors {
         return this.#quota(String(m['projectId']), m['userId'] as string | null);
       case 'showQuotaClass':
         return this.classLimits.get(String(m['name'])) ?? {};
+      case 'listServerUse': {
+        const { projectId, fromMs, toMs, marker, limit } = m as never as {
+          projectId: string | null;
+          fromMs: number;
+          toMs: number;
+          marker: string | null;
+          limit: number;
+        };
+        const ran = [...this.servers.values()]
+          .map(({ record }) => record)
+          .filter((one) => (projectId === null || one.projectId === projectId) && one.launchedAt !== null && Date.parse(one.launchedAt) < toMs)
+          .filter(({ terminatedAt }) => terminatedAt === null || Date.parse(terminatedAt) > fromMs)
+          .sort((a, b) => (`${a.projectId} ${a.id}` < `${b.projectId} ${b.id}` ? -1 : 1));
+        const start = marker === null ? 0 : ran.findIndex(({ id }) => id === marker) + 1;
+        if (marker !== null && start === 0) throw new Fault('invalid', 'marker', `marker [${marker}] not found`);
+        return ran.slice(start, start + limit).map(({ id, projectId: project, name, vmState, flavor, launchedAt, terminatedAt }) => ({
+          id,
+          projectId: project,
+          name,
+          vmState,
+          flavorName: flavor.name,
+          vcpus: flavor.vcpus,
+          memoryMiB: flavor.memoryMiB,
+          diskGiB: flavor.rootGiB + flavor.ephemeralGiB,
+          launchedAt,
+          terminatedAt,
+        }));
+      }
       case 'setQuotaClass':
         this.classLimits.set(String(m['name']), { ...this.classLimits.get(String(m['name'])), ...(m['limits'] as object) });
         return undefined;
@@ -195,7 +295,15 @@ export class MemoryCloud implements Actors {
       case 'deleteService':
         this.hosts = this.hosts.filter((host) => host.uuid !== m['uuid']);
         return undefined;
+      case 'hostUse':
+        return [{ projectId: 'blue', promised: { vcpus: 1, memoryMiB: 512, diskGiB: 1 } }];
+      case 'serversInPeriod':
+        this.period = m as never;
+        return this.hosts.slice(0, 1).map(({ host }) => ({ host, servers: 3 }));
       default:
+        if (/Aggregate|wantImages/.test(m.type)) return this.aggregates.ask(m);
+        if (m.type.includes('ServerGroup')) return this.#serverGroup(m);
+        if (m.type.includes('Security')) return this.#securityGroup(m);
         return m.type.includes('KeyPair') ? this.#keyPair(m) : this.#flavor(m);
     }
   }
@@ -223,7 +331,18 @@ export class MemoryCloud implements Actors {
       ...this.limits.get(`${projectId}/`),
       ...(userId === null ? {} : this.limits.get(`${projectId}/${userId}`)),
     };
-    return { limits, used, keyPairs: this.keyPairs.size };
+    const own = (all: Iterable<{ projectId: string }>): number => [...all].filter((one) => one.projectId === projectId).length;
+    const ofUsers: { [name: string]: number } = {};
+    for (const [key, set] of this.limits) {
+      if (!key.startsWith(`${projectId}/`) || key === `${projectId}/`) continue;
+      for (const [name, value] of Object.entries(set)) ofUsers[name] = (ofUsers[name] ?? 0) + Math.max(0, value);
+    }
+    const counts = {
+      fixedIps: sum(live, (one) => one.nics.length),
+      serverGroups: own(this.serverGroups.values()),
+      securityGroups: own(this.securityGroups.values()),
+    };
+    return { limits, used, keyPairs: this.keyPairs.size, ...counts, ofUsers };
   }
 
   #accept(order: CreateOrder) {
@@ -259,6 +378,91 @@ export class MemoryCloud implements Actors {
     return { servers: found.slice(start, start + limit), revision: this.#revision };
   }
 
+  #serverGroup(m: Message): unknown {
+    const view = (group: ServerGroup) => ({
+      ...group,
+      members: [...this.servers.values()].filter(({ record }) => record.group?.id === group.id && !record.deleted).map(({ record }) => record.id),
+    });
+    const id = String(m['id']);
+    switch (m.type) {
+      case 'listServerGroups': {
+        const { projectId, offset, limit } = m as never as { projectId: string | null; offset: number; limit: number };
+        const own = [...this.serverGroups.values()].filter((one) => projectId === null || one.projectId === projectId);
+        return own.slice(offset, offset + limit).map(view);
+      }
+      case 'showServerGroup': {
+        const group = this.serverGroups.get(id);
+        return group === undefined ? null : view(group);
+      }
+      case 'createServerGroup': {
+        const group = m['group'] as ServerGroup;
+        const { limits, serverGroups } = this.#quota(group.projectId, group.userId);
+        if (limits.server_groups >= 0 && serverGroups >= limits.server_groups)
+          throw new Fault('overQuota', 'quota.server_groups', 'Quota exceeded, too many server groups.');
+        this.serverGroups.set(group.id, group);
+        return group;
+      }
+      default:
+        this.serverGroups.delete(id);
+        return undefined;
+    }
+  }
+
+  #securityGroup(m: Message): unknown {
+    const view = (group: Omit<SecurityGroup, 'rules'>): SecurityGroup => ({
+      ...group,
+      rules: [...this.securityRules.values()].filter(({ parentGroupId }) => parentGroupId === group.id),
+    });
+    const id = String(m['id']);
+    switch (m.type) {
+      case 'listSecurityGroups': {
+        const { projectId, offset, limit } = m as never as { projectId: string | null; offset: number; limit: number };
+        const own = () => [...this.securityGroups.values()].filter((one) => projectId === null || one.projectId === projectId);
+        if (projectId !== null && own().length === 0) {
+          const made = randomUUID();
+          this.securityGroups.set(made, { id: made, projectId, name: 'default', description: 'default' });
+        }
+        return own()
+          .slice(offset, offset + limit)
+          .map(view);
+      }
+      case 'showSecurityGroup': {
+        const group = this.securityGroups.get(id);
+        return group === undefined ? null : view(group);
+      }
+      case 'createSecurityGroup': {
+        const { userId: _, ...group } = m['group'] as SecurityGroup & { userId: string };
+        this.securityGroups.set(group.id, group);
+        return view(group);
+      }
+      case 'updateSecurityGroup': {
+        const group = this.securityGroups.get(id);
+        if (group === undefined) throw new Fault('notFound', 'securityGroup', `Security group ${id} not found.`);
+        const changed = { ...group, name: String(m['name']), description: String(m['description']) };
+        this.securityGroups.set(id, changed);
+        return view(changed);
+      }
+      case 'deleteSecurityGroup':
+        this.securityGroups.delete(id);
+        return undefined;
+      case 'createSecurityRule': {
+        const { userId: _, sourceGroupId, ...rule } = m['rule'] as Omit<SecurityRule, 'group'> & { userId: string; sourceGroupId: string | null };
+        const source = sourceGroupId === null ? undefined : this.securityGroups.get(sourceGroupId);
+        const made = { ...rule, group: source === undefined ? null : { name: source.name, projectId: source.projectId } };
+        this.securityRules.set(made.id, made);
+        return made;
+      }
+      case 'showSecurityRule': {
+        const rule = this.securityRules.get(id);
+        const group = this.securityGroups.get(rule?.parentGroupId ?? '');
+        return rule === undefined || group === undefined ? null : { ...rule, projectId: group.projectId };
+      }
+      default:
+        this.securityRules.delete(id);
+        return undefined;
+    }
+  }
+
   #keyPair(m: Message): unknown {
     const { userId } = m as never as { userId: string };
     const own = [...this.keyPairs.values()].filter((pair) => pair.userId === userId).sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -274,7 +478,8 @@ export class MemoryCloud implements Actors {
         const key = `${pair.userId}/${pair.name}`;
         const count = [...this.keyPairs.values()].filter((one) => one.userId === pair.userId).length;
         if (this.keyPairs.has(key)) throw new Fault('conflict', 'keyPair.name', 'used');
-        if (count >= Number(m['max'])) throw new Fault('overQuota', 'quota.key_pairs', 'too many');
+        const { key_pairs: max } = this.#quota(String(m['projectId']), pair.userId).limits;
+        if (max >= 0 && count >= max) throw new Fault('overQuota', 'quota.key_pairs', 'too many');
         const made = { ...pair, id: this.keyPairs.size + 1, createdAt: '2026-11-22T10:00:00.000Z' };
         this.keyPairs.set(key, made);
         return made;
@@ -412,7 +617,9 @@ function matches(record: InstanceRecord, filter: ServerFilter): boolean {
   const equal = (wanted: unknown, value: unknown): boolean => wanted === null || wanted === value;
   return (
     equal(filter.projectId, record.projectId) &&
-    equal(filter.deleted, record.deleted) &&
+    equal(filter.deleted, record.deleted || (filter.softDeleted === 'asDeleted' && record.vmState === 'soft-delete')) &&
+    (filter.softDeleted !== 'hidden' || record.vmState !== 'soft-delete') &&
+    (filter.ids === null || filter.ids.includes(record.id)) &&
     equal(filter.vmState, record.vmState) &&
     equal(filter.taskState, record.taskState) &&
     equal(filter.powerState, record.powerState) &&
@@ -426,6 +633,21 @@ function matches(record: InstanceRecord, filter: ServerFilter): boolean {
       filter.states.some((state) => state.vmState === record.vmState && (state.taskStates === null || state.taskStates.includes(record.taskState ?? '')))) &&
     (filter.tags === null || filter.tags.every((tag) => record.tags.includes(tag)))
   );
+}
+
+const TASKS = {
+  pause: 'pausing',
+  unpause: 'unpausing',
+  suspend: 'suspending',
+  resume: 'resuming',
+  rescue: 'rescuing',
+  unrescue: 'unrescuing',
+} as const;
+
+function ended(action: string, { requestId, userId, projectId }: Caller, fault: FaultRecord | null): ActionRecord {
+  const at = '2026-11-22T10:00:00.000Z';
+  const event = { event: 'any', startedAt: at, finishedAt: at, result: fault ? ('Error' as const) : ('Success' as const), host: 'host1', fault };
+  return { requestId, action, userId, projectId, startedAt: at, updatedAt: at, message: fault ? 'Error' : null, events: [event] };
 }
 
 function serviceView(binary: string, host: string, id: number) {

@@ -12,6 +12,7 @@ import { systemRandom } from '../../../runtime/base/random.ts';
 import { hashToken } from '../../../http/kit/auth.ts';
 import type { Caller, TokenChecker } from '../../../http/kit/auth.ts';
 import type { CatalogImage, ImageCatalog } from '../../../http/kit/image-catalog.ts';
+import type { ProjectCatalog } from '../../../http/kit/keystone-projects.ts';
 import { COMPUTE_DEFAULTS } from '../../../http/compute/parts.ts';
 import type { ComputeSettings } from '../../../http/compute/parts.ts';
 import { computeApi } from '../../../http/compute/router.ts';
@@ -118,13 +119,15 @@ export type Rig = {
   readonly tokens: TokenTable;
   readonly images: ImageTable;
   readonly url: string;
+  /** Where it listens, for bytes that no client would send. */
+  readonly socketPath: string;
   ask(method: string, path: string, options?: AskOptions): Promise<Answer>;
   /** Creates a server of the member and returns its id; it is active unless said otherwise. */
   server(some?: object, options?: { readonly building?: boolean; readonly token?: string }): Promise<string>;
   close(): Promise<void>;
 };
 
-export async function openRig(settings: Partial<ComputeSettings> = {}): Promise<Rig> {
+export async function openRig(settings: Partial<ComputeSettings> = {}, projects?: ProjectCatalog): Promise<Rig> {
   const cloud = new MemoryCloud();
   const tokens = new TokenTable()
     .add('member', {})
@@ -142,6 +145,7 @@ export async function openRig(settings: Partial<ComputeSettings> = {}): Promise<
     random: systemRandom,
     log: silentLog,
     settings: { ...COMPUTE_DEFAULTS, ...settings },
+    ...(projects && { projects }),
   });
   const directory = mkdtempSync(join(tmpdir(), 'door-'));
   const socketPath = join(directory, 'socket');
@@ -174,6 +178,7 @@ export async function openRig(settings: Partial<ComputeSettings> = {}): Promise<
     tokens,
     images,
     url,
+    socketPath,
     ask,
     async server(some = {}, { building = false, token = 'member' } = {}) {
       const made = await ask('POST', '/v2.1/servers', { token, body: { server: { name: 'test', imageRef: IMAGE_ID, flavorRef: '1', ...some } } });

@@ -116,6 +116,8 @@ describe('answers', () => {
   });
 });
 
+const NAMED = '33333333-3333-4333-8333-333333333333';
+
 /** Least role per route: reviewed by hand. */
 const MATRIX: readonly (readonly [
   method: string,
@@ -142,6 +144,32 @@ const MATRIX: readonly (readonly [
   ['GET', '/servers/:id/os-security-groups', 'reader'],
   ['GET', '/servers/:id/tags', 'reader', undefined, '2.26'],
   ['GET', '/os-networks', 'reader'],
+  ['GET', '/os-server-groups', 'reader'],
+  ['GET', '/os-server-groups/:group', 'reader'],
+  ['POST', '/os-server-groups', 'member', { server_group: { name: 'g', policies: ['affinity'] } }],
+  ['DELETE', '/os-server-groups/:group', 'member'],
+  ['GET', '/os-simple-tenant-usage', 'admin'],
+  ['GET', `/os-simple-tenant-usage/${PROJECT}`, 'reader'],
+  ['GET', '/os-security-groups', 'reader'],
+  ['GET', '/os-security-groups/:secured', 'reader'],
+  ['POST', '/os-security-groups', 'member', { security_group: { name: 'g', description: 'd' } }],
+  ['PUT', '/os-security-groups/:secured', 'member', { security_group: { name: 'g', description: 'd' } }],
+  ['POST', '/os-security-group-rules', 'member', { security_group_rule: { parent_group_id: ':secured', ip_protocol: 'tcp', from_port: 1, to_port: 2 } }],
+  ['DELETE', '/os-security-group-rules/:rule', 'member'],
+  ['DELETE', '/os-security-groups/:secured', 'member'],
+  ['POST', '/servers/:id/action', 'member', { addSecurityGroup: { name: 'web' } }],
+  ['POST', '/servers/:id/action', 'member', { removeSecurityGroup: { name: 'web' } }],
+  ['GET', '/servers/:id/diagnostics', 'admin'],
+  ['GET', '/servers/:id/topology', 'reader', undefined, '2.78'],
+  ['GET', '/servers/:id/os-server-password', 'reader'],
+  ['DELETE', '/servers/:id/os-server-password', 'member'],
+  ['GET', '/servers/:id/os-virtual-interfaces', 'reader'],
+  ['GET', '/os-volumes_boot', 'reader'],
+  ['GET', '/os-volumes_boot/detail', 'reader'],
+  ['GET', '/os-volumes_boot/:id', 'reader'],
+  ['POST', '/os-volumes_boot', 'member', { server: { name: 'a', imageRef: IMAGE_ID, flavorRef: '1' } }],
+  ['POST', '/os-volumes_boot/:id/action', 'member', { 'os-stop': null }],
+  ['DELETE', '/os-volumes_boot/:id', 'member'],
   ['GET', `/os-networks/${NETWORK_ID}`, 'reader'],
   ['GET', '/os-tenant-networks', 'reader'],
   ['GET', `/os-tenant-networks/${NETWORK_ID}`, 'reader'],
@@ -155,6 +183,21 @@ const MATRIX: readonly (readonly [
   ['POST', '/servers/:id/action', 'member', { 'os-start': null }],
   ['POST', '/servers/:id/action', 'member', { reboot: { type: 'HARD' } }],
   ['POST', '/servers/:id/action', 'member', { 'os-getConsoleOutput': {} }],
+  ['POST', '/servers/:id/action', 'member', { pause: null }],
+  ['POST', '/servers/:id/action', 'member', { unpause: null }],
+  ['POST', '/servers/:id/action', 'member', { suspend: null }],
+  ['POST', '/servers/:id/action', 'member', { resume: null }],
+  ['POST', '/servers/:id/action', 'member', { rescue: null }],
+  ['POST', '/servers/:id/action', 'member', { unrescue: null }],
+  ['POST', '/servers/:id/action', 'member', { lock: null }],
+  ['POST', '/servers/:id/action', 'member', { unlock: null }],
+  ['POST', '/servers/:id/action', 'member', { restore: null }],
+  ['POST', '/servers/:id/action', 'member', { forceDelete: null }],
+  ['POST', '/servers/:id/action', 'member', { changePassword: { adminPass: 'new' } }],
+  ['POST', '/servers/:id/action', 'member', { trigger_crash_dump: null }, '2.17'],
+  ['POST', '/servers/:id/action', 'admin', { 'os-resetState': { state: 'active' } }],
+  ['POST', '/servers/:id/action', 'admin', { resetNetwork: null }],
+  ['POST', '/servers/:id/action', 'admin', { injectNetworkInfo: null }],
   ['POST', '/servers/:id/action', 'member', { resize: { flavorRef: '2' } }],
   ['POST', '/servers/:id/action', 'member', { confirmResize: null }],
   ['POST', '/servers/:id/action', 'member', { revertResize: null }],
@@ -183,6 +226,22 @@ const MATRIX: readonly (readonly [
   ['GET', '/os-hypervisors/host1/search', 'admin'],
   ['GET', '/os-hypervisors/host1/servers', 'admin'],
   ['GET', '/os-services', 'admin'],
+  ['GET', '/os-aggregates', 'admin'],
+  ['POST', '/os-aggregates', 'admin', { aggregate: { name: 'a' } }],
+  ['GET', '/os-aggregates/1', 'admin'],
+  ['PUT', '/os-aggregates/1', 'admin', { aggregate: { name: 'b' } }],
+  ['POST', '/os-aggregates/1/action', 'admin', { add_host: { host: 'host1' } }],
+  ['POST', '/os-aggregates/1/images', 'admin', { cache: [{ id: IMAGE_ID }] }, '2.81'],
+  ['POST', '/os-aggregates/1/action', 'admin', { remove_host: { host: 'host1' } }],
+  ['POST', '/os-aggregates/1/action', 'admin', { set_metadata: { metadata: { a: 'b' } } }],
+  ['DELETE', '/os-aggregates/1', 'admin'],
+  ['GET', '/os-hosts', 'admin'],
+  ['GET', '/os-hosts/host1', 'admin'],
+  ['PUT', '/os-hosts/host1', 'admin', { status: 'enable' }],
+  ['GET', '/os-instance_usage_audit_log', 'admin'],
+  ['GET', '/os-instance_usage_audit_log/2026-01-01%2000:00:00', 'admin'],
+  ['GET', '/os-floating-ips', 'reader'],
+  ['GET', '/os-floating-ip-pools', 'any'],
   ['PUT', '/os-services/enable', 'admin', { host: 'host1', binary: 'nova-compute' }],
   ['GET', '/os-availability-zone/detail', 'admin'],
   ['GET', '/os-quota-class-sets/default', 'admin'],
@@ -201,6 +260,9 @@ function migratingAt(id: string): void {
   rig.cloud.migrations = [migrationView(id, { type: 'live-migration', status: 'running' })];
 }
 
+/** The state that a server must be in for an action, when it is not active. */
+const NEEDED = { 'os-start': 'stopped', unpause: 'paused', resume: 'suspended', unrescue: 'rescued', restore: 'soft-delete' } as const;
+
 describe('who may', () => {
   const roles = ['none', 'reader', 'member', 'manager', 'admin'] as const;
   const level = { any: 0, reader: 1, member: 2, manager: 3, admin: 4 } as const;
@@ -214,10 +276,17 @@ describe('who may', () => {
         const id = path.includes(':id') ? await rig.server() : '';
         if (body !== undefined && ('confirmResize' in body || 'revertResize' in body)) resizedAt(id);
         if (path.includes('/migrations')) migratingAt(id);
-        if (body !== undefined && 'os-start' in body) rig.cloud.change(id, { vmState: 'stopped' });
-        const answer = await rig.ask(method, `/v2.1${path.replace(':id', id)}`, {
+        const needed = Object.entries(NEEDED).find(([action]) => body !== undefined && action in body)?.[1];
+        if (needed !== undefined) rig.cloud.change(id, { vmState: needed });
+        if (body !== undefined && 'removeSecurityGroup' in body) rig.cloud.change(id, { securityGroups: ['web'] });
+        rig.cloud.serverGroups.set(NAMED, { id: NAMED, projectId: PROJECT, userId: 'u', name: 'g', policy: 'affinity', perHost: null });
+        rig.cloud.securityGroups.set(NAMED, { id: NAMED, projectId: PROJECT, name: 'web', description: 'd' });
+        const rule = { protocol: 'tcp', fromPort: 22, toPort: 22, cidr: '0.0.0.0/0', group: null };
+        rig.cloud.securityRules.set(NAMED, { id: NAMED, parentGroupId: NAMED, ...rule });
+        const named = (text: string): string => text.replace(/:(group|secured|rule)/, NAMED);
+        const answer = await rig.ask(method, `/v2.1${named(path.replace(':id', id))}`, {
           token: role,
-          ...(body === undefined ? {} : { body }),
+          ...(body === undefined ? {} : { body: JSON.parse(named(JSON.stringify(body))) }),
           ...(version === undefined ? {} : { version }),
         });
         if (answer.status === 403)

@@ -6,6 +6,7 @@ import { systemClock, toIso } from '../../../runtime/base/clock.ts';
 import type { Clock } from '../../../runtime/base/clock.ts';
 import { silentLog } from '../../../runtime/base/log.ts';
 import { openGlanceImages } from '../../../http/kit/glance-images.ts';
+import { openKeystoneProjects } from '../../../http/kit/keystone-projects.ts';
 import { openKeystoneTokens } from '../../../http/kit/keystone-tokens.ts';
 import { ServiceSession } from '../../../drivers/services/keystone.ts';
 
@@ -190,5 +191,18 @@ describe('images of an Image service', () => {
     answer = () => ({ status: 403 });
     await expect(images.remove('i', 't', NEVER)).rejects.toMatchObject({ code: 'forbidden' });
     expect(asked[0]).toBe('GET /v2/images?limit=2&marker=m&name=a+b t');
+  });
+});
+
+describe('whether a project exists', () => {
+  it('is what Identity says to the caller; who may not ask, or gets no answer, does not know', async () => {
+    const projects = openKeystoneProjects(`${url}/v3`);
+    const said = async (status: number): Promise<boolean | null> => {
+      answer = () => ({ status });
+      return projects.exists('a/b', 'mine', NEVER);
+    };
+    expect([await said(200), await said(404), await said(403), await said(500)]).toEqual([true, false, null, null]);
+    expect(asked[0]).toBe('GET /v3/projects/a%2Fb mine');
+    expect(await openKeystoneProjects('http://127.0.0.1:1/v3').exists('p', 't', NEVER)).toBeNull();
   });
 });

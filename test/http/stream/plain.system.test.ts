@@ -55,6 +55,19 @@ class Source {
   }
 }
 
+describe('what the rules refuse', () => {
+  it('is refused in each form, and what they allow is not', async () => {
+    rig = await openRig({}, { rights: (caller) => (caller.roles.includes('watcher') ? caller : null) });
+    rig.callers.set('watcher', callerOf('watcher', { roles: ['watcher'] }));
+    for (const form of [{ Accept: 'text/event-stream' }, {}]) {
+      const refused = await ask('?wait=0&after=0', form);
+      expect([refused.status, await refused.text()]).toEqual([403, expect.stringContaining('os_compute_api:servers:detail')]);
+    }
+    expect((await ask('?wait=0&after=0', { 'X-Auth-Token': 'watcher' })).status).toBe(200);
+    expect((await ask('?wait=0&after=0', { 'X-Auth-Token': 'nobody' })).status).toBe(401);
+  });
+});
+
 describe('server-sent events', () => {
   it('tell snapshot, changes and bookmarks with the revisions of a socket, and go on from the last id', async () => {
     rig = await openRig();

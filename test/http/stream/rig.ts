@@ -25,7 +25,10 @@ export type Rig = {
   close(): Promise<void>;
 };
 
-export async function openRig(more: Partial<StreamSettings> = {}, options: { ringMaxEvents?: number; log?: Log } = {}): Promise<Rig> {
+export async function openRig(
+  more: Partial<StreamSettings> = {},
+  options: { ringMaxEvents?: number; log?: Log; rights?: (caller: Caller) => Caller | null } = {},
+): Promise<Rig> {
   const cell = new Cell();
   const callers = new Map(['blue', 'green', 'admin'].map((name) => [name, callerOf(name)]));
   const checks = { count: 0 };

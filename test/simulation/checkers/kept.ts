@@ -22,9 +22,11 @@ export const KEPT: Checker = {
       const row = instances.get(id);
       const record = row && toLoaded(row).record;
       if (!record) continue;
-      if (verb === 'delete') {
-        if (!record.deleted) problems.push(`${id}: delete was acknowledged, it is not deleted`);
-      } else if (!record.actions.some((action) => action.requestId === requestId))
+      if (verb === 'delete' || verb === 'forceDelete') {
+        const isRestored = verb === 'delete' && record.actions.some((action) => action.action === 'restore');
+        if (!record.deleted && !isRestored) problems.push(`${id}: ${verb} was acknowledged, it is not deleted`);
+        // A lock of what is locked changes nothing, and is not told.
+      } else if (!record.actions.some((action) => action.requestId === requestId || (verb === 'lock' && action.action === 'lock')))
         problems.push(`${id}: ${verb} ${requestId} was acknowledged and is not in its history`);
     }
     for (const row of instances.values()) {

@@ -32,9 +32,19 @@ export const ONE_PLACE: Checker = {
       if (record.vmState === 'active' && guest?.power !== 'running') problems.push(`${row.id} is active, its guest is ${guest?.power ?? 'nowhere'}`);
       if (record.vmState === 'stopped' && (!guest || guest.power === 'running'))
         problems.push(`${row.id} is stopped, its guest is ${guest?.power ?? 'nowhere'}`);
+      const wanted = HELD[record.vmState];
+      if (wanted !== undefined && !wanted.includes(guest?.power ?? 'nowhere'))
+        problems.push(`${row.id} is ${record.vmState}, its guest is ${guest?.power ?? 'nowhere'}`);
     }
     return problems;
   },
+};
+
+/** What the guest may be in, of servers that are neither running nor off. */
+const HELD: { readonly [vmState: string]: readonly string[] } = {
+  paused: ['paused'],
+  suspended: ['suspended'],
+  'soft-delete': ['shutdown', 'crashed'],
 };
 
 /** What a server that has just left a dead host behind may be at. */
@@ -50,7 +60,7 @@ function twice(world: World): string[] {
   const running = new Map<string, string>();
   const problems: string[] = [];
   for (const { host, instanceId, power } of world.guests.values()) {
-    if (power !== 'running') continue;
+    if (power !== 'running' && power !== 'paused') continue;
     const other = running.get(instanceId);
     if (other !== undefined) problems.push(`${instanceId} runs on ${other} and on ${host}`);
     running.set(instanceId, host);

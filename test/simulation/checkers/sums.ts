@@ -34,7 +34,9 @@ function hosts(world: World): string[] {
 
 function quota(world: World): string[] {
   const problems: string[] = [];
-  const living = [...world.tables.instances.values()].map((row) => toLoaded(row).record).filter((record) => !record.deleted);
+  const living = [...world.tables.instances.values()]
+    .map((row) => toLoaded(row).record)
+    .filter((record) => !record.deleted && (record.reclaimAtMs ?? null) === null);
   for (const [key, use] of world.tables.quotaUse) {
     const [project, user] = key.split(' ');
     const needs = living.filter((record) => record.projectId === project && (user === '' || record.userId === user)).map((record) => quotaHeld(record));

@@ -23,6 +23,14 @@ const LONGEST_MS: { readonly [action: string]: number } = {
   start: powerLimitMs,
   stop: stopGraceMs + powerLimitMs,
   reboot: rebootGraceMs + powerLimitMs,
+  pause: powerLimitMs,
+  unpause: powerLimitMs,
+  suspend: spawnLimitMs,
+  resume: spawnLimitMs,
+  rescue: spawnLimitMs,
+  unrescue: spawnLimitMs,
+  restore: powerLimitMs,
+  changePassword: powerLimitMs,
 };
 
 /** Of records of migrations. */
@@ -41,7 +49,9 @@ export const WORK_ENDS: Checker = {
     for (const row of instances.values()) {
       const { record } = toLoaded(row);
       const { operation, taskState, vmState, deleted, fault, actions } = record;
-      if (operation || row.open || (row.dueAtMs !== null && vmState !== 'resized'))
+      // What can be restored is deleted for good in its time; a clock that jumped may take it far away.
+      const waits = (record.reclaimAtMs ?? null) !== null && world.faults.plan.jump > 0;
+      if (operation || row.open || ((row.dueAtMs ?? record.reclaimAtMs ?? null) !== null && vmState !== 'resized' && !waits))
         problems.push(`${row.id}: ${operation?.name}/${operation?.step} is still open`);
       if (taskState !== null || vmState === 'building') problems.push(`${row.id} stays in ${statusOf(record)} (${vmState}, ${taskState})`);
       if (vmState === 'error' && fault === null) problems.push(`${row.id} is in error without a fault`);

@@ -73,7 +73,7 @@ async function serveDrop(call: Call, parts: ComputeParts, found: FoundServer): P
 /** Made by the server's own actor of what is there then: two changes side by side both count. */
 async function change(call: Call, parts: ComputeParts, found: FoundServer, metadata: MapChange): Promise<Metadata> {
   refuseIllegal('metadata', 'update metadata', found.record, call);
-  const { metadata_items: max } = await limitsOf(parts, found.record.projectId);
+  const { metadata_items: max } = await limitsOf(parts, found.record);
   const changes = { metadata: { ...metadata, max } };
   const after = await parts.actors.ask(instanceRef(found.record.id), { type: 'update', changes, caller: actorCaller(call) }, { commandId: call.requestId });
   return after.record.metadata;

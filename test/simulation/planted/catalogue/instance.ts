@@ -5,6 +5,7 @@ const DECIDE = 'actors/instance/decide.ts';
 const STATE = 'actors/instance/state.ts';
 const CREATE = 'actors/instance/operations/create.ts';
 const DELETE = 'actors/instance/operations/delete.ts';
+const QUOTA = 'actors/instance/quota-change.ts';
 const RULES = 'actors/instance/operations/rules.ts';
 const TRANSFER = 'actors/instance/operations/transfer.ts';
 
@@ -29,7 +30,7 @@ export const INSTANCE_BUGS: readonly PlantedBug[] = [
     name: 'delete-refused-while-it-runs',
     promise: 'P6',
     file: DECIDE,
-    find: "  if (verb.name === 'delete' && record.operation?.name === 'delete') return next(state, { do: 'replyStored' });",
+    find: "  if (name === 'nothing') return next(state, { do: 'replyStored' });",
     replace: "  if (record.operation) return next(state, { do: 'replyStored' });",
     why: 'a command that comes while another one runs is acknowledged and not done',
   },
@@ -118,17 +119,33 @@ export const INSTANCE_BUGS: readonly PlantedBug[] = [
     name: 'quota-never-given-back',
     promise: 'P4',
     file: DELETE,
-    find: '      quota: { projectId: record.projectId, userId: record.userId, instances: -need.instances, cores: -need.cores, ram: -need.ram },',
+    find: '      quota: quotaBack(record),',
     replace: '      quota: null,',
     why: 'a deleted server counts in the quota for ever',
   },
   {
     name: 'quota-given-back-twice',
     promise: 'P4',
-    file: DELETE,
-    find: 'instances: -need.instances, cores: -need.cores, ram: -need.ram }',
-    replace: 'instances: -need.instances, cores: record.host === null ? -2 * need.cores : -need.cores, ram: -need.ram }',
+    file: QUOTA,
+    find: '? quotaOf(record, -1) : null;',
+    replace: '? { ...quotaOf(record, -1), cores: (record.host === null ? -2 : -1) * record.flavor.vcpus } : null;',
     why: 'a server that has no host gives its cores back twice',
+  },
+  {
+    name: 'soft-deleted-gives-quota-back-twice',
+    promise: 'P4',
+    file: QUOTA,
+    find: '  return (record.reclaimAtMs ?? null) === null ? quotaOf(record, -1) : null;',
+    replace: '  return quotaOf(record, -1);',
+    why: 'a server that was soft-deleted gives its quota back again when it is deleted for good',
+  },
+  {
+    name: 'nothing-is-reclaimed',
+    promise: 'P2',
+    file: 'actors/instance/kind.ts',
+    find: 'after.operation?.stepDueMs ?? after.reclaimAtMs ?? null',
+    replace: 'after.operation?.stepDueMs ?? null',
+    why: 'nobody deletes a soft-deleted server for good',
   },
   {
     name: 'addresses-never-given-back',

@@ -40,6 +40,14 @@ export const STORE_BUGS: readonly PlantedBug[] = [
     why: 'a server leaves a silent host without proof that nothing of it runs there',
   },
   {
+    name: 'group-not-checked',
+    promise: 'P4',
+    file: WRITE,
+    find: "here.size >= places.perHost) this.#refuse(claim.ord, 'groupPolicy');",
+    replace: "here.size > 1_000) this.#refuse(claim.ord, 'groupPolicy');",
+    why: 'two servers that are to be apart land on one host, since each was placed before it knew of the other',
+  },
+  {
     name: 'address-not-checked',
     promise: 'P4',
     file: WRITE,
