@@ -12,6 +12,7 @@ import {
   bounded,
   COUNT,
   DISK_COPY,
+  FLAVOR,
   GENERATION,
   GUEST_IMAGE,
   HOST_INVENTORY,
@@ -31,8 +32,8 @@ import {
   type Bodies,
   type Shape,
 } from '../model/parse.ts';
-import type { Flavor } from '../model/flavor.ts';
 import type { InstanceRecord } from '../model/instance.ts';
+import type { MigrationFilter } from '../model/migration.ts';
 import type { KeyPair } from '../model/key-pair.ts';
 import type { ActionEvent, ActionRecord, Operation } from '../model/operation.ts';
 import { QUOTA_DEFAULTS, type QuotaName, type QuotaNeed } from '../model/quota.ts';
@@ -114,21 +115,6 @@ export const NODE_DOOR = {
   hostNodes: KNOWN,
 } satisfies Bodies<NodeDoorProtocol, keyof NodeDoorProtocol>;
 
-const FLAVOR = z.strictObject({
-  flavorId: NAME,
-  name: NAME,
-  vcpus: SMALL_COUNT.min(1),
-  memoryMiB: SMALL_COUNT.min(1),
-  rootGiB: SMALL_COUNT,
-  ephemeralGiB: SMALL_COUNT,
-  swapMiB: SMALL_COUNT,
-  rxtxFactor: z.number().min(0),
-  isPublic: FLAG,
-  disabled: FLAG,
-  description: LONG_TEXT.nullable(),
-  extraSpecs: TEXT_MAP,
-} satisfies Shape<Flavor>);
-
 const CREATE_OPERATION = z.strictObject({
   name: z.literal('create'),
   id: WORD,
@@ -200,6 +186,8 @@ const NEW_INSTANCE = z.strictObject({
   zone: NOBODY_YET,
   host: NOBODY_YET,
   generation: z.literal(0),
+  generationTop: z.literal(0).exactOptional(),
+  move: NOBODY_YET.exactOptional(),
   group: z.strictObject({ id: UUID_TEXT }).nullable().exactOptional(),
   guestPassword: NOBODY_YET.exactOptional(),
   wantedNetworks: listUpTo(ITEMS_MAX, z.strictObject({ networkId: UUID_TEXT, address: ADDRESS.nullable() })),
@@ -267,6 +255,20 @@ const SERVER_FILTER = z.strictObject({
 const SERVER_SORT = z.strictObject({ key: z.enum(SERVER_SORT_KEYS), descending: FLAG } satisfies Shape<ServerSort>);
 const OF_PROJECT = { projectId: QUERY, userId: QUERY.nullable() };
 
+const MIGRATION_FILTER = z.strictObject({
+  instanceId: QUERY.exactOptional(),
+  host: QUERY.exactOptional(),
+  source: QUERY.exactOptional(),
+  status: QUERY.exactOptional(),
+  type: QUERY.exactOptional(),
+  userId: QUERY.exactOptional(),
+  projectId: QUERY.exactOptional(),
+  ofProject: QUERY.exactOptional(),
+  number: COUNT.exactOptional(),
+  changedSinceMs: MS.exactOptional(),
+  changedBeforeMs: MS.exactOptional(),
+} satisfies Shape<MigrationFilter>);
+
 const READS = {
   listServers: z.strictObject({ filter: SERVER_FILTER, sort: listUpTo(ITEMS_MAX, SERVER_SORT), ...MARKED }),
   showServer: z.strictObject({ id: UUID_TEXT }),
@@ -276,6 +278,7 @@ const READS = {
   showQuota: z.strictObject(OF_PROJECT),
   listServerUse: z.strictObject({ projectId: QUERY.nullable(), fromMs: MS, toMs: MS, ...MARKED }),
   listServersOfHosts: z.strictObject({ hosts: listUpTo(HOSTS_MAX, QUERY) }),
+  listMigrations: z.strictObject({ filter: MIGRATION_FILTER, ...MARKED }),
   history: z.strictObject({ after: INTEGER, limit: LIMIT }),
   revision: NO_BODY,
 } satisfies Bodies<ReadProtocol, keyof ReadProtocol>;

@@ -3,21 +3,15 @@ import { defineKind, type ActorKind } from '../../runtime/actor/kind.ts';
 import type { InstanceParts } from '../model/commit.ts';
 import { eventOf } from '../model/events-of.ts';
 import type { InstanceRecord } from '../model/instance.ts';
+import { dueAtMs } from './due.ts';
 import { decide, giveUp, recover, refused } from './decide.ts';
 import type { InstanceProtocol } from './messages.ts';
-import { offloadDueMs } from './operations/shelve.ts';
 import { parseInstanceMessage } from './parse.ts';
 import type { InstanceSettings } from './settings.ts';
 import { NO_PARTS, NO_SOFT, type InstanceState } from './state.ts';
 
 const MAILBOX_MAX = 64;
 const PASSIVATE_AFTER_MS = 60_000;
-
-/** When a server at rest is to be looked at: deleted for good, or sent from its host. */
-function restDueMs(record: InstanceRecord): number | null {
-  const dues = [record.reclaimAtMs ?? null, offloadDueMs(record)].filter((due) => due !== null);
-  return dues.length === 0 ? null : Math.min(...dues);
-}
 
 export function instanceKind(settings: InstanceSettings): ActorKind {
   return defineKind<InstanceProtocol, InstanceState, InstanceRecord>({
@@ -37,7 +31,7 @@ export function instanceKind(settings: InstanceSettings): ActorKind {
     isIdle: (state) => !state.record?.operation,
     commitOf: (before, after, state) => {
       const parts: InstanceParts = { ...state.parts, event: eventOf(before, after) };
-      return { parts, open: after.operation !== null, dueAtMs: after.operation?.stepDueMs ?? restDueMs(after) };
+      return { parts, open: after.operation !== null, dueAtMs: dueAtMs(after) };
     },
   });
 }

@@ -6,6 +6,7 @@ import type { Answer } from '../../runtime/actor/effect.ts';
 import type { Ref } from '../../runtime/actor/address.ts';
 import { refTo } from '../../runtime/actor/address.ts';
 import type { InstanceRecord, Stored } from '../model/instance.ts';
+import type { Flavor } from '../model/flavor.ts';
 import type { ImageDraft, ImageRef } from '../model/image.ts';
 import type { PowerState } from '../model/server-state.ts';
 
@@ -54,7 +55,15 @@ export type Verb =
   | { readonly name: 'shelve'; readonly image: ImageDraft }
   | { readonly name: 'shelveOffload' }
   /** `zone`: from now on it is pinned there, null: nowhere; left out: as before. `host`: only there. */
-  | { readonly name: 'unshelve'; readonly zone?: string | null; readonly host: string | null };
+  | { readonly name: 'unshelve'; readonly zone?: string | null; readonly host: string | null }
+  | { readonly name: 'resize'; readonly flavor: Flavor; readonly diskConfig: 'AUTO' | 'MANUAL' | null }
+  | { readonly name: 'migrate'; readonly target: string | null }
+  | { readonly name: 'live-migration'; readonly target: string | null; readonly force: boolean }
+  | { readonly name: 'confirmResize' }
+  | { readonly name: 'revertResize' }
+  /** Of the live migration that runs, and of no other. */
+  | { readonly name: 'abortMigration'; readonly migrationId: string }
+  | { readonly name: 'forceMigration'; readonly migrationId: string };
 
 /** Members left out stay as they are. */
 export type RebuildChanges = {

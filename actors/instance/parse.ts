@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { ActorKind } from '../../runtime/actor/kind.ts';
 import {
+  FLAVOR,
   listUpTo,
   IMAGE_REF,
   COUNT,
@@ -82,6 +83,13 @@ const VERB = z.discriminatedUnion('name', [
   z.strictObject({ name: z.literal('shelve'), image: DRAFT }),
   z.strictObject({ name: z.literal('shelveOffload') }),
   z.strictObject({ name: z.literal('unshelve'), zone: NAME.nullable().exactOptional(), host: WORD.nullable() }),
+  z.strictObject({ name: z.literal('resize'), flavor: FLAVOR, diskConfig: z.enum(['AUTO', 'MANUAL']).nullable() }),
+  z.strictObject({ name: z.literal('migrate'), target: WORD.nullable() }),
+  z.strictObject({ name: z.literal('live-migration'), target: WORD.nullable(), force: z.boolean() }),
+  z.strictObject({ name: z.literal('confirmResize') }),
+  z.strictObject({ name: z.literal('revertResize') }),
+  z.strictObject({ name: z.literal('abortMigration'), migrationId: UUID_TEXT }),
+  z.strictObject({ name: z.literal('forceMigration'), migrationId: UUID_TEXT }),
 ]) satisfies z.ZodType<Verb>;
 
 const names = listUpTo(CHANGES_MAX, NAME);

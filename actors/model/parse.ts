@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { DiskCopy, GuestImage, GuestNic, GuestSpec, HostInventory, RescueDisk } from '../../drivers/driver.ts';
 import { Fault, type Json } from '../../runtime/base/fault.ts';
 import { UUID } from '../../runtime/base/ids.ts';
+import type { Flavor } from './flavor.ts';
 import type { ImageRef } from './image.ts';
 import type { HostReport, PlacementRequest } from './placement.ts';
 import type { Resources } from './resources.ts';
@@ -32,6 +33,7 @@ const MAP_ENTRIES_MAX = 1_024;
 const ADDRESSES_MAX = 64;
 const HOSTS_MAX = 1_024;
 const AGGREGATES_MAX = 256;
+const ABILITIES_MAX = 16;
 const FEATURES_MAX = 4_096;
 /** As deep as the doors for users let JSON be. */
 const DEPTH_MAX = 32;
@@ -216,6 +218,21 @@ export const GUEST_SPEC = z.strictObject({
   metadata: TEXT_MAP,
 } satisfies Shape<GuestSpec>);
 
+export const FLAVOR = z.strictObject({
+  flavorId: NAME,
+  name: NAME,
+  vcpus: SMALL_COUNT.min(1),
+  memoryMiB: SMALL_COUNT.min(1),
+  rootGiB: SMALL_COUNT,
+  ephemeralGiB: SMALL_COUNT,
+  swapMiB: SMALL_COUNT,
+  rxtxFactor: z.number().min(0),
+  isPublic: z.boolean(),
+  disabled: z.boolean(),
+  description: LONG_TEXT.nullable(),
+  extraSpecs: TEXT_MAP,
+} satisfies Shape<Flavor>);
+
 const GROUP_PLACES = z.strictObject({
   policy: z.enum(GROUP_POLICIES),
   perHost: COUNT,
@@ -268,6 +285,7 @@ export const HOST_INVENTORY = z.strictObject({
   diskGiB: COUNT,
   hypervisorType: NAME,
   hypervisorVersion: COUNT,
+  abilities: listUpTo(ABILITIES_MAX, z.enum(['moves', 'live'])).exactOptional(),
   hostIp: NAME,
   cpu: z.strictObject({
     arch: NAME,

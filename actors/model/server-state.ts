@@ -32,6 +32,13 @@ export const TASK_STATES = [
   'rebooting_hard',
   'reboot_pending_hard',
   'reboot_started_hard',
+  'resize_prep',
+  'resize_migrating',
+  'resize_migrated',
+  'resize_finish',
+  'resize_reverting',
+  'resize_confirming',
+  'migrating',
   'rebuilding',
   'rebuild_block_device_mapping',
   'rebuild_spawning',
@@ -142,7 +149,7 @@ export type Rule = {
   readonly lock: boolean;
 };
 
-const TASKS_OF_A_HOST = TASK_STATES.filter((task) => !/delet|rebuild/.test(task));
+const TASKS_OF_A_HOST = TASK_STATES.filter((task) => !/delet|rebuild|resize|migrat/.test(task));
 
 export const ALLOWED = {
   start: { vm: ['stopped'], task: 'none', launched: true, lock: true },
@@ -176,6 +183,14 @@ export const ALLOWED = {
   shelve: { vm: ['active', 'stopped', 'paused', 'suspended'], task: 'none', launched: true, lock: true },
   shelveOffload: { vm: ['shelved'], task: 'none', launched: true, lock: true },
   unshelve: { vm: ['shelved', 'shelved_offloaded'], task: 'none', launched: true, hostless: true, lock: true },
+  resize: { vm: ['active', 'stopped'], task: 'none', launched: true, lock: true },
+  migrate: { vm: ['active', 'stopped'], task: 'none', launched: true, lock: true },
+  // A move that could not be taken back leaves an error, and both claims: it may be tried again.
+  confirmResize: { vm: ['resized'], task: 'none', launched: true, lock: true },
+  revertResize: { vm: ['resized', 'error'], task: 'none', launched: true, lock: true },
+  'live-migration': { vm: ['active', 'paused'], task: 'none', launched: true, lock: true },
+  abortMigration: { vm: 'any', task: ['migrating'], launched: true, lock: true },
+  forceMigration: { vm: ['active'], task: ['migrating'], launched: true, lock: true },
   delete: { vm: 'any', task: 'any', launched: false, lock: true },
   update: { vm: 'any', task: 'any', launched: false, lock: true },
   metadata: { vm: ['active', 'paused', 'suspended', 'stopped'], task: 'any', launched: false, lock: true },

@@ -26,7 +26,15 @@ export type Verb =
   | 'dropSnapshot'
   | 'consoleOutput'
   | 'diagnostics'
-  | 'list';
+  | 'list'
+  | 'park'
+  | 'unpark'
+  | 'readDisk'
+  | 'receive'
+  | 'prepare'
+  | 'send'
+  | 'stay'
+  | 'land';
 
 export type When = {
   /** Only calls for this instance count. */

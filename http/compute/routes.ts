@@ -9,6 +9,7 @@ import { AGGREGATE_ROUTES } from './hosts/aggregates.ts';
 import { AUDIT_ROUTES } from './hosts/audit.ts';
 import { HOST_ROUTES } from './hosts/hosts.ts';
 import { HYPERVISOR_ROUTES } from './hosts/hypervisors.ts';
+import { MIGRATION_ROUTES } from './hosts/migrations.ts';
 import { SERVICE_ROUTES } from './hosts/services.ts';
 import { ZONE_ROUTES } from './hosts/zones.ts';
 import { NETWORK_ROUTES } from './networks/networks.ts';
@@ -46,6 +47,7 @@ export const ROUTES: readonly ComputeRoute[] = [
   ...AUDIT_ROUTES,
   ...HYPERVISOR_ROUTES,
   ...SERVICE_ROUTES,
+  ...MIGRATION_ROUTES,
   ...NETWORK_ROUTES,
   ...FLOATING_IP_ROUTES,
   ...BAREMETAL_ROUTES,

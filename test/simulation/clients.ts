@@ -64,7 +64,9 @@ export type Action =
   | 'shelve'
   | 'offload'
   | 'unshelve'
+  | Moving
   | InPlace;
+export type Moving = 'resize' | 'migrate' | 'live' | 'confirm' | 'revert' | 'keep' | 'abort' | 'force';
 
 export class Client {
   readonly #world: World;
@@ -110,6 +112,24 @@ export class Client {
           (id) => this.evacuate(id),
           ['active', 'stopped', 'error'],
           (host) => this.#world.isDown(host),
+        );
+      case 'resize':
+      case 'migrate':
+        return this.#onSome((id) => this.move(id, action), ['active', 'stopped']);
+      case 'live':
+        return this.#onSome((id) => this.move(id, action), ['active', 'paused']);
+      case 'confirm':
+        return this.#onSome((id) => this.act(id, { name: 'confirmResize' }), ['resized']);
+      case 'revert':
+        return this.#onSome((id) => this.act(id, { name: 'revertResize' }), ['resized', 'error']);
+      case 'keep':
+        return this.#onSome((id) => this.act(id, { name: 'resetState', to: 'active' }, true), ['resized']);
+      case 'abort':
+      case 'force':
+        return this.#onSome(
+          (id) => this.interfere(id, action),
+          ['active'],
+          (_host, task) => task === 'migrating',
         );
       case 'soft':
       case 'hard':
@@ -215,6 +235,27 @@ export class Client {
     await this.act(id, { name: 'evacuate', target, force, stopped }, true);
   }
 
+  /** To a larger or a smaller size, or to another host; sometimes to one that is named. */
+  async move(id: string, how: 'resize' | 'migrate' | 'live'): Promise<void> {
+    const row = this.#world.tables.instances.get(id);
+    if (!row) return;
+    const { flavor, host } = toLoaded(row).record;
+    if (how === 'resize') {
+      const vcpus = flavor.vcpus === 1 ? 2 : 1;
+      const size = { vcpus, memoryMiB: 512 * vcpus, rootGiB: Math.max(flavor.rootGiB, vcpus) };
+      return this.act(id, { name: 'resize', flavor: { ...flavor, ...size, flavorId: String(vcpus), name: `size ${vcpus}` }, diskConfig: null });
+    }
+    const others = this.#world.hosts.map(({ name }) => name).filter((name) => name !== host);
+    const target = this.#random.next() < 0.2 && others.length > 0 ? pick(this.#random, others) : null;
+    await this.act(id, how === 'migrate' ? { name: 'migrate', target } : { name: 'live-migration', target, force: false }, true);
+  }
+
+  async interfere(id: string, how: 'abort' | 'force'): Promise<void> {
+    const row = this.#world.tables.instances.get(id);
+    const migrationId = row && toLoaded(row).record.move?.migrationId;
+    if (migrationId !== undefined) await this.act(id, { name: how === 'abort' ? 'abortMigration' : 'forceMigration', migrationId }, true);
+  }
+
   async act(id: string, verb: Verb, isAdmin = false): Promise<void> {
     const requestId = this.#newRequest();
     const caller = { userId: this.#user, projectId: 'blue', isAdmin, requestId };
@@ -234,10 +275,14 @@ export class Client {
   }
 
   /** On one of the servers, most times on one in such a state when there is one. */
-  async #onSome(run: (id: string) => Promise<void>, states: readonly VmState[] = [], fits: (host: string | null) => boolean = () => true): Promise<void> {
+  async #onSome(
+    run: (id: string) => Promise<void>,
+    states: readonly VmState[] = [],
+    fits: (host: string | null, task: string | null) => boolean = () => true,
+  ): Promise<void> {
     const ids = this.#world.acks.created.flatMap((ack) => ack.ids);
     const inState = ids.filter((id) => states.some((state) => state === this.#world.tables.instances.get(id)?.row.vm_state));
-    const fitting = inState.filter((id) => fits(this.#hostOf(id)));
+    const fitting = inState.filter((id) => fits(this.#hostOf(id), this.#world.tables.instances.get(id)?.row.task_state ?? null));
     const from = fitting.length > 0 && this.#random.next() < 0.8 ? fitting : ids;
     if (from.length > 0) await run(pick(this.#random, from));
   }

@@ -5,6 +5,7 @@
  */
 import type { HostGuard } from '../../actors/host/lease.ts';
 import type { HypervisorDriver } from '../../drivers/driver.ts';
+import { must } from '../../runtime/base/check.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Random } from '../../runtime/base/random.ts';
 import type { VirtualWorld } from '../doubles/virtual-clock.ts';
@@ -87,6 +88,19 @@ export class SimGuard {
       return answer;
     };
     return {
+      moves: {
+        park: (guest, options, signal) => through((driver) => movesOf(driver).park(guest, options, signal)),
+        unpark: (guest, signal) => through((driver) => movesOf(driver).unpark(guest, signal)),
+        readDisk: (guest, signal) => through((driver) => movesOf(driver).readDisk(guest, signal)),
+        receive: (spec, disk, options, signal) => through((driver) => movesOf(driver).receive(spec, disk, options, signal)),
+      },
+      live: {
+        prepare: (spec, signal) => through((driver) => liveOf(driver).prepare(spec, signal)),
+        send: (guest, options, onProgress, signal) => through((driver) => liveOf(driver).send(guest, options, onProgress, signal)),
+        hurry: (guest) => void opened.then((driver) => driver.live?.hurry(guest)),
+        stay: (guest, options, signal) => through((driver) => liveOf(driver).stay(guest, options, signal)),
+        land: (guest, options, signal) => through((driver) => liveOf(driver).land(guest, options, signal)),
+      },
       spawn: (spec, signal) => through((driver) => driver.spawn(spec, signal)),
       inventory: async (signal) => (await opened).inventory(signal), // reads nothing of guests
       destroy: (guest, signal) => through((driver) => driver.destroy(guest, signal)),
@@ -149,6 +163,14 @@ export class SimGuard {
       this.#lookLater();
     });
   }
+}
+
+function movesOf({ moves }: HypervisorDriver): NonNullable<HypervisorDriver['moves']> {
+  return must(moves, 'the simulated driver moves guests');
+}
+
+function liveOf({ live }: HypervisorDriver): NonNullable<HypervisorDriver['live']> {
+  return must(live, 'the simulated driver moves guests while they run');
 }
 
 function fenced(): Fault {

@@ -41,6 +41,7 @@ import { Shards } from '../../runtime/shard/shards.ts';
 import type { MemoryNetwork } from '../doubles/memory-mesh.ts';
 import { simulatedReads, type HistoryReads } from './reads.ts';
 import type { Life } from './life.ts';
+import type { Roads } from './roads.ts';
 import { CONTROL_MESH, driverLatency, HOST_LEASE_MS, hostSettings, INSTANCE_SETTINGS, LEASE, sliceOf } from './settings.ts';
 import type { SimHost } from './machine.ts';
 
@@ -63,6 +64,7 @@ export type NodeParts = {
   readonly shelvedOffloadMs: number;
   readonly reclaimAfterMs: number;
   readonly hosts: readonly SimHost[];
+  readonly roads: Roads;
   /** Of the watch over silent hosts; undefined: there is none. */
   readonly recovery: RecoverySettings | undefined;
 };
@@ -327,7 +329,15 @@ export class SimNode {
     const lease = new HostLease({ host, leaseMs: HOST_LEASE_MS, clock: life.clock, actors: this.actors, ...(guard && { guard: guard.forLease }) });
     this.#leases.set(host, lease);
     const kind = hostKind(
-      { driver: throughLife(driver, life), actors: this.actors, images: this.#store.sinkOf(host, this.actors, life.clock), log, failpoint: life.reach, lease },
+      {
+        driver: throughLife(driver, life),
+        actors: this.actors,
+        images: this.#store.sinkOf(host, this.actors, life.clock),
+        log,
+        failpoint: life.reach,
+        lease,
+        disks: this.#parts.roads.of(life),
+      },
       hostSettings(node, slices),
     );
     this.#system.register(kind);
@@ -360,8 +370,8 @@ export function keyOf(node: NodeName | string): string {
 }
 
 /** Ports within ports. */
-const PORTS: ReadonlySet<string> = new Set(['nodes', 'shards', 'snapshots', 'rows', 'desk']);
-const LISTENERS: ReadonlySet<string> = new Set(['onWritten', 'watch', 'sinkOf']);
+const PORTS: ReadonlySet<string> = new Set(['nodes', 'shards', 'snapshots', 'rows', 'desk', 'moves', 'live']);
+const LISTENERS: ReadonlySet<string> = new Set(['onWritten', 'watch', 'sinkOf', 'hurry']);
 
 /** Every verb of a port through the life: it may end before and after each. Of a port within a port, too. */
 function throughLife<T extends object>(port: T, life: Life, prefix = ''): T {

@@ -24,6 +24,8 @@ export const INSTANCE_SETTINGS: InstanceSettings = {
   verbWaitMs: 4_000,
   snapshotLimitMs: 20_000,
   uploadLimitMs: 30_000,
+  moveLimitMs: 40_000,
+  resizeConfirmMs: 25_000,
 };
 
 /** Nobody here counts beats of event loops: fewer make a run faster. */
@@ -68,6 +70,13 @@ export function driverLatency(): Partial<Latencies> {
     shutdownMs: { fromMs: 100, toMs: 12_000 },
     listMs: 5,
     inventoryMs: 5,
+    parkMs: 20,
+    unparkMs: 20,
+    receiveMs: 1_500,
+    prepareMs: 50,
+    sendMs: 3_000,
+    stayMs: 20,
+    landMs: 20,
   };
 }
 

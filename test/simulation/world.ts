@@ -25,6 +25,7 @@ import { Misfortunes } from './misfortunes.ts';
 import { keyOf, SimNode } from './node.ts';
 import { Operator } from './operator.ts';
 import { NETWORK } from './records.ts';
+import { Roads } from './roads.ts';
 import { INSTANCE_SETTINGS, recoverySettings } from './settings.ts';
 import { openStoreLine } from './store-line.ts';
 import { StreamReader } from './stream-reader.ts';
@@ -73,6 +74,7 @@ export class World {
   readonly tables: MemoryTables = memoryTables();
   /** Of the image service. */
   readonly images: SimImages = new Map();
+  readonly roads = new Roads();
   readonly faults: Faults;
   readonly acks = new Acks();
   readonly random: Random;
@@ -231,6 +233,7 @@ export class World {
       slices: this.machines.length === 1 ? 1 : SLICES,
       shelvedOffloadMs: this.options.shelvedOffloadMs ?? INSTANCE_SETTINGS.shelvedOffloadMs,
       hosts: machine.hosts,
+      roads: this.roads,
       reclaimAfterMs: this.options.reclaimAfterMs ?? 0,
       recovery: this.options.losses && recoverySettings(this.options.losses),
     });
@@ -376,7 +379,7 @@ export class World {
 
   #seen(seen: SeenGuest | { readonly host: string; readonly gone: string }): void {
     if ('gone' in seen) this.guests.delete(`${seen.host} ${seen.gone}`);
-    else this.guests.set(`${seen.host} ${seen.instanceId}`, seen);
+    else this.guests.set(`${seen.host} ${seen.stem}`, seen);
     this.#check((checker) => checker.atGuest?.(this));
   }
 

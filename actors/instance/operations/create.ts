@@ -17,6 +17,7 @@ import { CONDUCTOR } from '../../conductor/messages.ts';
 import { hostRef } from '../../host/messages.ts';
 import type { Nic } from '../../model/addressing.ts';
 import type { ClaimChange } from '../../model/commit.ts';
+import { nextGeneration } from '../../model/between.ts';
 import type { Bid, ClaimAnswer, Explanation, Placed, PlacementRequest } from '../../model/placement.ts';
 import { needOf } from '../../model/resources.ts';
 import type { GroupPlaces } from '../../model/server-group.ts';
@@ -25,7 +26,9 @@ import { schedulerRef } from '../../scheduler/messages.ts';
 import { toGuestSpec } from '../guest-spec.ts';
 import type { InstanceSettings } from '../settings.ts';
 import { actionEnded, atStep, change, next, soften, tagOf, NO_SOFT, type InstanceState, type Parts, type Working } from '../state.ts';
+import { evacuationOf } from '../migrations.ts';
 import { later, runVerb, type OperationRules } from './rules.ts';
+import { granted, unplaced } from './move-ends.ts';
 
 const BIDS_WANTED = 3;
 const PLACE_ASK_MS = 5_000;
@@ -95,8 +98,9 @@ export function notProved(state: Working, facts: Facts, settings: InstanceSettin
       const text = `Nothing proves any more that the servers of host ${record.host ?? ''} do not run there.`;
       const fault = new Fault('conflict', 'host.notProved', text).toRecord();
       const actions = actionEnded(record, facts, { fault, host: record.host });
-      const released = state.soft.asked ? [releaseAt(state.soft.asked.host, record.id, record.generation + 1)] : [];
-      return next({ ...change(state, { taskState: null, operation: null, actions }, facts), soft: NO_SOFT }, ...released);
+      const released = state.soft.asked ? [releaseAt(state.soft.asked.host, record.id, nextGeneration(record))] : [];
+      const migration = evacuationOf(state, 'error', null, facts);
+      return next({ ...change(state, { taskState: null, operation: null, actions }, facts, { migration }), soft: NO_SOFT }, ...released);
     }
     case 'unspawn': {
       // What is left there is recorded as doomed, and the host has to confirm its end.
@@ -108,7 +112,7 @@ export function notProved(state: Working, facts: Facts, settings: InstanceSettin
 }
 
 /** Asks all schedulers and networks at once; of a server in a group first where the others are. */
-function place(state: Working, settings: InstanceSettings): Next<InstanceState> {
+export function place(state: Working, settings: InstanceSettings): Next<InstanceState> {
   const { record } = state;
   const round = state.soft.round + 1;
   const wanted = addressesWanted(record);
@@ -158,9 +162,10 @@ function requestOf(state: Working): PlacementRequest {
     instanceId: record.id,
     projectId: record.projectId,
     count: 1,
-    need: needOf(record.flavor),
+    need: needOf(flavorWanted(record)),
     zone: record.requestedZone,
-    onlyHost: isMoving(record) || isComing(record) ? ((record.operation.args['target'] as string | undefined) ?? null) : record.requestedHost,
+    onlyHost:
+      isMoving(record) || isComing(record) || isTransfer(record) ? ((record.operation.args['target'] as string | undefined) ?? null) : record.requestedHost,
     skipFilters: record.operation.args['forcedHost'] === true,
     excludedHosts: record.operation.excludedHosts,
     extraSpecs: record.flavor.extraSpecs,
@@ -219,7 +224,9 @@ function hostFault(state: Working): FaultRecord | undefined {
 function askForClaim(state: Working, bid: Bid): Next<InstanceState> {
   const { record } = state;
   const asking = soften(state, { asked: bid, bids: state.soft.bids.slice(1) });
-  const message = { type: 'claim', instanceId: record.id, generation: record.generation + 1, need: needOf(record.flavor), zone: bid.zone } as { type: string };
+  const message = { type: 'claim', instanceId: record.id, generation: nextGeneration(record), need: needOf(flavorWanted(record)), zone: bid.zone } as {
+    type: string;
+  };
   return next(asking, { do: 'ask', to: hostRef(bid.host), message, as: 'claimed', tag: tagOf(asking as Working), timeoutMs: CLAIM_ASK_MS });
 }
 
@@ -233,10 +240,12 @@ export function claimed(state: Working, outcome: Outcome<ClaimAnswer>, facts: Fa
     const refused = soften(state, { asked: null, refusals: [...soft.refusals, { host: asked.host, why }] }) as Working;
     const onward = proceed(refused, facts);
     // The bid was counted as used by its scheduler; a silent host may still have granted it.
-    return next(onward.state, ...unbid(asked, record.id, settings), releaseAt(asked.host, record.id, record.generation + 1), ...onward.effects);
+    return next(onward.state, ...unbid(asked, record.id, settings), releaseAt(asked.host, record.id, nextGeneration(record)), ...onward.effects);
   }
-  const need = needOf(record.flavor);
-  const generation = record.generation + 1;
+  const need = needOf(flavorWanted(record));
+  const generation = nextGeneration(record);
+  const { hostEpoch } = outcome.value;
+  if (isTransfer(record)) return granted(state, asked, { op: 'add', generation, host: asked.host, hostEpoch, need }, facts, settings);
   const spawning = change(
     state,
     {
@@ -250,7 +259,8 @@ export function claimed(state: Working, outcome: Outcome<ClaimAnswer>, facts: Fa
     },
     facts,
     {
-      claims: [...leftBehind(record), { op: 'add', generation, host: asked.host, hostEpoch: outcome.value.hostEpoch, need }],
+      claims: [...leftBehind(record), { op: 'add', generation, host: asked.host, hostEpoch, need }],
+      migration: isMoving(record) ? evacuationOf(state, 'pre-migrating', asked.host, facts) : null,
       takeAddresses: soft.nics.map(({ networkId, address, mac }) => ({ networkId, address, mac })),
     },
   ) as Working;
@@ -260,6 +270,15 @@ export function claimed(state: Working, outcome: Outcome<ClaimAnswer>, facts: Fa
 /** What a server that goes elsewhere leaves: nothing, or a guest that something must prove dead. */
 function leftBehind({ host, generation, operation }: Working['record']): ClaimChange[] {
   return host === null || operation.name !== 'evacuate' ? [] : [{ op: 'evacuate', generation, host }];
+}
+
+/** Lives on where it is until the other place is ready: see transfer.ts. */
+function isTransfer({ operation: { name } }: Working['record']): boolean {
+  return name === 'resize' || name === 'migrate' || name === 'live-migration';
+}
+
+function flavorWanted(record: Working['record']): Working['record']['flavor'] {
+  return (isTransfer(record) && record.move?.newFlavor) || record.flavor;
 }
 
 function isMoving({ operation }: Working['record']): boolean {
@@ -279,7 +298,7 @@ function keepsAddresses(record: Working['record']): boolean {
 export function placementRefused(state: Working, why: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   const { record, soft } = state;
   const effects: Effect[] = [];
-  if (soft.asked) effects.push(releaseAt(soft.asked.host, record.id, record.generation + 1), ...unbid(soft.asked, record.id, settings));
+  if (soft.asked) effects.push(releaseAt(soft.asked.host, record.id, nextGeneration(record)), ...unbid(soft.asked, record.id, settings));
   // It promised under an epoch that is over: its row says so, which it may not have heard.
   if (why === 'hostEpoch' && soft.asked) effects.push({ do: 'tell', to: hostRef(soft.asked.host), message: { type: 'rowChanged' } });
   // The network would propose the same address again to the same server.
@@ -340,6 +359,7 @@ function giveUp(
   undone?: { freed: { host: null; nics?: readonly Nic[] }; parts: Partial<Parts> },
 ): Next<InstanceState> {
   const { record } = state;
+  if (isTransfer(record)) return unplaced(state, fault, explanation as Json | null, facts);
   const ended = change(
     state,
     {
@@ -352,7 +372,7 @@ function giveUp(
       actions: actionEnded(record, facts, { fault, ...(explanation && { explanation: explanation as unknown as Json }) }),
     },
     facts,
-    undone?.parts,
+    { ...undone?.parts, migration: isMoving(record) ? evacuationOf(state, 'error', record.host, facts) : null },
   );
   const unused = keepsAddresses(record) ? [] : record.nics.length > 0 ? record.nics : state.soft.nics;
   return next({ ...ended, soft: NO_SOFT }, ...freeAddresses(record.id, unused));

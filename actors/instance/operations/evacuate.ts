@@ -13,6 +13,7 @@ import { toIso } from '../../../runtime/base/clock.ts';
 import type { PowerState } from '../../model/server-state.ts';
 import type { InstanceSettings } from '../settings.ts';
 import { actionEnded, atStep, change, next, NO_SOFT, type InstanceState, type Working } from '../state.ts';
+import { evacuationOf } from '../migrations.ts';
 import { CREATE } from './create.ts';
 import { runVerb, type OperationRules } from './rules.ts';
 import { imageLeft } from './snapshot.ts';
@@ -56,6 +57,7 @@ function ended(state: Working, powerState: PowerState, facts: Facts): Next<Insta
   const launchedAt = record.launchedAt ?? toIso(facts.nowMs);
   // One that came from the image of a shelved server has its disk again.
   const left = record.shelved ? { shelved: null } : {};
-  const after = change(state, { vmState, powerState, taskState: null, operation: null, fault: null, launchedAt, actions, ...left }, facts);
-  return next({ ...after, soft: NO_SOFT }, ...imageLeft(record));
+  const migration = evacuationOf(state, 'done', record.host, facts);
+  const changes = { vmState, powerState, taskState: null, operation: null, fault: null, launchedAt, actions, ...left } as const;
+  return next({ ...change(state, changes, facts, { migration }), soft: NO_SOFT }, ...imageLeft(record));
 }

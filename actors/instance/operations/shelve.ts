@@ -23,12 +23,12 @@ const AGAIN_MS = 60_000;
 export const SHELVE: OperationRules = {
   resume: (state, facts, settings) => (state.record.operation.step === 'offload' ? offload(state, settings) : resumeSnapshot(state, facts, settings)),
 
-  verbDone(state, power, facts, settings, disk) {
+  verbDone(state, power, facts, settings, answer) {
     switch (state.record.operation.step) {
       case 'quiet':
         return goTo(change(state, { powerState: power ?? 'shutdown' }, facts) as Working, 'snapshot', facts, settings);
       case 'snapshot':
-        return disk ? goTo(state, 'describe', facts, settings, { disk }) : noCopy(state, facts, settings);
+        return answer?.disk ? goTo(state, 'describe', facts, settings, { disk: answer.disk }) : noCopy(state, facts, settings);
       case 'upload':
         return goTo(state, 'settle', facts, settings);
       case 'discard':

@@ -21,8 +21,7 @@ import type { ImageDraft, ImageRef } from '../../model/image.ts';
 import type { InstanceRecord } from '../../model/instance.ts';
 import type { OperationName } from '../../model/operation.ts';
 import type { TaskState } from '../../model/server-state.ts';
-import { COPY_SLACK_MS } from '../due.ts';
-import type { InstanceSettings } from '../settings.ts';
+import { COPY_SLACK_MS, type InstanceSettings } from '../settings.ts';
 import { actionEnded, atStep, change, next, NO_SOFT, soften, tagOf, type InstanceState, type Working } from '../state.ts';
 import { later, runVerb, type OperationRules } from './rules.ts';
 
@@ -43,10 +42,10 @@ export function firstTask(name: Maker): TaskState {
 
 export const SNAPSHOT: OperationRules = {
   resume: resumeSnapshot,
-  verbDone: (state, _power, facts, settings, disk) => {
+  verbDone: (state, _power, facts, settings, answer) => {
     const step = state.record.operation.step;
     if (step === 'discard') return ended(state, faultOf(state), facts);
-    if (step === 'snapshot') return disk ? goTo(state, 'describe', facts, settings, { disk }) : noCopy(state, facts, settings);
+    if (step === 'snapshot') return answer?.disk ? goTo(state, 'describe', facts, settings, { disk: answer.disk }) : noCopy(state, facts, settings);
     return goTo(state, 'settle', facts, settings);
   },
   imaged: (state, _value, facts, settings) => {

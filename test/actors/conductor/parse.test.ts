@@ -8,10 +8,11 @@ import { EMBEDDED_MESSAGES } from './embedded-messages.ts';
 
 const LOOSE: Loose = {
   maps: ['metadata', 'extraSpecs', 'properties', 'schedulerHints', 'args', 'limits', 'specs', 'filter', 'change', 'set'],
-  optional: ['enabled', 'disabledReason', 'forcedDown', 'withDeleted', 'passwordHash', 'group'],
+  optional: ['enabled', 'disabledReason', 'forcedDown', 'withDeleted', 'passwordHash', 'abilities', 'group'],
 };
 /** Nobody asks for these through the Compute API alone. */
 const READS: readonly Message[] = [
+  { type: 'listMigrations', filter: { instanceId: '0b6b2a6e-3c0e-4a35-9c3e-2f1e0b2d9a11', number: 3, changedSinceMs: 1 }, marker: null, limit: 10 },
   { type: 'history', after: 7, limit: 100 },
   { type: 'revision' },
   { type: 'secrets' },

@@ -52,7 +52,7 @@ describe('a fault script', () => {
     const spec = simulatedSpec();
     const imageId = spec.image.id;
     await driver.spawn(spec, never);
-    const verbs: Record<Verb, () => Promise<unknown>> = {
+    const verbs = {
       inventory: () => driver.inventory(never),
       spawn: () => driver.spawn(spec, never),
       start: () => driver.start(spec, never),
@@ -73,9 +73,9 @@ describe('a fault script', () => {
       diagnostics: async () => driver.diagnostics?.(spec, never),
       list: () => driver.list(never),
       destroy: () => driver.destroy(spec, never),
-    };
-    const changing: Verb[] = ['pause', 'unpause', 'suspend', 'resume', 'rescue', 'unrescue', 'setPassword', 'crashDump'];
-    const names: Verb[] = [
+    } satisfies { readonly [verb in Verb]?: () => Promise<unknown> };
+    const changing = ['pause', 'unpause', 'suspend', 'resume', 'rescue', 'unrescue', 'setPassword', 'crashDump'] as const;
+    const names = [
       'inventory',
       'spawn',
       'start',
@@ -89,7 +89,7 @@ describe('a fault script', () => {
       'diagnostics',
       'list',
       'destroy',
-    ];
+    ] as const;
     await driver.snapshot(spec, { imageId, quiesce: false }, never);
     for (const name of names) faults.fail(name, broken);
     for (const name of names) expect([name, ...(await outcomes(2, verbs[name]))]).toEqual([name, 'test.broken', 'done']);

@@ -17,9 +17,18 @@ export const ONE_PLACE: Checker = {
       const { record } = toLoaded(row);
       const guests = [...world.guests.values()].filter((guest) => guest.instanceId === row.id);
       if (record.host !== null && world.isLost(record.host)) continue; // nobody can look there
-      const [guest] = guests.filter(({ host }) => !world.isLost(host));
-      if (guests.filter(({ host }) => !world.isLost(host)).length > 1) problems.push(`${row.id} has guests on ${guests.map(({ host }) => host).join(' and ')}`);
+      const [guest] = guests.filter(
+        ({ host, generation }) => !world.isLost(host) && !(record.move?.standby?.host === host && record.move.standby.generation === generation),
+      );
+      const standby = record.move?.standby ?? null;
+      const beside = guests.filter(({ host, generation }) => standby?.host === host && standby.generation === generation);
+      if (beside.some(({ power }) => power === 'running')) problems.push(`${row.id} runs beside its place`);
+      if (record.vmState === 'resized' && standby && !world.isLost(standby.host) && beside.length !== 1)
+        problems.push(`${row.id} kept ${beside.length} guests on ${standby.host}`);
+      if (guests.filter((one) => !world.isLost(one.host) && !beside.includes(one)).length > 1)
+        problems.push(`${row.id} has guests on ${guests.map(({ host }) => host).join(' and ')}`);
       if (guest && guest.host !== record.host) problems.push(`the guest of ${row.id} is on ${guest.host}, the record says ${record.host}`);
+      if (guest && guest.asleep !== undefined && record.vmState !== 'error') problems.push(`the guest of ${row.id} is ${guest.asleep} on ${guest.host}`);
       if (record.vmState === 'active' && guest?.power !== 'running') problems.push(`${row.id} is active, its guest is ${guest?.power ?? 'nowhere'}`);
       if (record.vmState === 'stopped' && (!guest || guest.power === 'running'))
         problems.push(`${row.id} is stopped, its guest is ${guest?.power ?? 'nowhere'}`);

@@ -9,6 +9,7 @@ const QUOTA = 'actors/instance/quota-change.ts';
 const RULES = 'actors/instance/operations/rules.ts';
 const SHELVE = 'actors/instance/operations/shelve.ts';
 const IMAGES = 'actors/conductor/snapshot-images.ts';
+const TRANSFER = 'actors/instance/operations/transfer.ts';
 
 export const INSTANCE_BUGS: readonly PlantedBug[] = [
   {
@@ -204,5 +205,13 @@ export const INSTANCE_BUGS: readonly PlantedBug[] = [
     find: '    await desk.drop(id);\n',
     replace: '',
     why: 'the image of an operation that was called off is never removed',
+  },
+  {
+    name: 'silent-destination-left-without-proof',
+    promise: 'P3',
+    file: TRANSFER,
+    find: "cleared(now, now.record.move.hasSwapped ? 'evacuate' : 'doom', facts, settings)",
+    replace: "cleared(now, 'doom', facts, settings)",
+    why: 'a server that moved goes back while its other guest may still run',
   },
 ];
