@@ -48,7 +48,7 @@ export const IN_PLACE_ROUTES = [
 ];
 
 /** Of clouds whose guests had an agent for it. No hypervisor here has one: there is nothing to do, and so it is done. */
-function networkRoute(name: string, policy: 'os-admin-actions:reset_network' | 'os-admin-actions:inject_network_info') {
+function networkRoute(name: string, policy: 'os-admin-actions:inject_network_info') {
   return route({
     ...action,
     action: name,

@@ -191,7 +191,6 @@ export function attemptsIn(world: World): Attempt[] {
     hidden('a security group added to it', 'POST', `${foreign}/action`, { addSecurityGroup: { name: 'default' } }),
     hidden('its password', 'GET', `${foreign}/os-server-password`),
     hidden('the end of its password', 'DELETE', `${foreign}/os-server-password`),
-    hidden('its interfaces', 'GET', `${foreign}/os-virtual-interfaces`),
     get('counters for a user', `${own}/diagnostics`, { token: tokens.member }, 403, 'forbidden'),
     get('use of all projects for a user', `${base}/os-simple-tenant-usage`, { token: tokens.member }, 403, 'forbidden'),
     get('use of another project', `${base}/os-simple-tenant-usage/ffffffffffffffffffffffffffffffff`, { token: tokens.member }, 403, 'forbidden'),

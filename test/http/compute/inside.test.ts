@@ -70,14 +70,6 @@ describe('what else is inside', () => {
     expect((await rig.ask('DELETE', `/v2.1/servers/${id}/os-server-password`)).status).toBe(204);
     expect(await password()).toEqual({ password: '' });
   });
-
-  it('are interfaces, until 2.43', async () => {
-    const id = await rig.server();
-    const list = (version: string) => rig.ask('GET', `/v2.1/servers/${id}/os-virtual-interfaces`, { version });
-    expect((await list('2.11')).body).toEqual({ virtual_interfaces: [{ id: expect.stringMatching(/^[0-9a-f-]{36}$/), mac_address: 'fa:16:3e:00:00:05' }] });
-    expect((await list('2.12')).at('virtual_interfaces', 0)).toHaveProperty('net_id');
-    expect((await list('2.44')).status).toBe(404);
-  });
 });
 
 describe('the old name of servers', () => {
