@@ -26,7 +26,7 @@ const COPY_SHARE = 0.4;
 /** Where machines are lost: longer lives, and servers that go elsewhere. */
 const LOST_ACTIONS: readonly Action[] = ['create', 'multi', 'start', 'stop', 'soft', 'delete', 'get', 'evacuate', 'evacuate', 'evacuate', 'evacuate'];
 /** Beside the others, where servers move. */
-const MOVES: readonly Action[] = ['resize', 'resize', 'migrate', 'live', 'live', 'confirm', 'revert', 'revert', 'keep', 'abort', 'force'];
+const MOVES: readonly Action[] = ['resize', 'resize', 'migrate', 'live', 'live', 'confirm', 'revert', 'revert', 'abort', 'force'];
 const MOVE_PAUSE_MS = 8_000;
 const MOVES_SHARE = 0.35;
 /** In half of the runs clients do these, too; in some of them what was deleted can be restored for a while. */
@@ -133,6 +133,7 @@ export const SCENARIOS = {
   resize: ['resize'],
   confirm: ['resize', 'confirm'],
   revert: ['resize', 'revert'],
+  keep: ['resize', 'keep'],
   migrate: ['migrate'],
   live: ['live'],
   'delete resized': ['resize', 'delete'],

@@ -47,7 +47,7 @@ class Life {
   act(verb: Verb): this {
     return this.say({ type: 'act', verb, caller: ADMIN });
   }
-  hear(type: 'placed' | 'claimed' | 'ran', outcome: Outcome): this {
+  hear(type: 'placed' | 'grouped' | 'claimed' | 'ran', outcome: Outcome): this {
     return this.say({ type, tag: tag(this.state as Working), outcome });
   }
   retry(): this {
@@ -227,6 +227,59 @@ describe('a resized server', () => {
       expect(life.record).toMatchObject({ move: null, operation: { name: 'delete' } });
       expect(life.effects.some((effect) => effect.do === 'tell' && effect.to === `host/${standby?.host}`)).toBe(true);
     }
+  });
+});
+
+describe('what else is said of a server that moves', () => {
+  const after = (life: Life, verb: Verb, settings = ALL) => decide(life.state, { type: 'act', verb, caller: ADMIN }, factsAt(life.nowMs), settings);
+
+  it('ends with its state set: active keeps it where it is, in error it may still go back', () => {
+    const kept = resized().act({ name: 'resetState', to: 'active' });
+    expect([kept.step, kept.parts]).toEqual(['- active -', { claims: ['doom 1'], status: 'confirmed' }]);
+    expect([kept.record.move, kept.record.host, quotaHeld(kept.record).cores]).toEqual([null, 'h2', 4]);
+    const wrong = resized().act({ name: 'resetState', to: 'error' });
+    expect([wrong.step, wrong.parts, wrong.record.move?.standby?.host]).toEqual(['- error -', { claims: [], status: 'error' }, 'h1']);
+    expect(wrong.act({ name: 'revertResize' }).asked).toBe('host/h1 park 1');
+  });
+
+  it('is no word about the state while its guest is asleep in between', () => {
+    for (const life of [new Life().act(RESIZE), resizing(), received(), new Life().placed(LIVE), resized().act({ name: 'revertResize' })]) {
+      const { state, effects } = after(life, { name: 'resetState', to: 'active' });
+      expect([refusalOf(effects), state.record]).toEqual(['server.moves', life.record]);
+    }
+  });
+
+  it('is no delete that can be undone, neither at work nor waiting, and the quota that goes is that of its size', () => {
+    const undone = { ...ALL, reclaimAfterMs: 60_000 };
+    for (const life of [resizing(), received(), resized(), resized().act({ name: 'resetState', to: 'error' })]) {
+      for (const verb of [{ name: 'delete' }, { name: 'forceDelete' }] as const) {
+        const { state } = after(life, verb, undone);
+        expect([mustLive(state).operation?.name, mustLive(state).move, state.parts.claims.map(({ op }) => op)]).toEqual(['delete', null, ['doom']]);
+      }
+    }
+    const gone = resized().act({ name: 'forceDelete' }).hear('ran', done(null));
+    expect(gone.state.parts).toMatchObject({ claims: [{ op: 'drop', generation: 2 }], quota: { instances: -1, cores: -4 } });
+  });
+
+  it('may be a lock, and a crash dump of what runs, while it waits', () => {
+    expect(resized().act({ name: 'lock', reason: null }).record).toMatchObject({ locked: true, vmState: 'resized', move: { hasSwapped: true } });
+    const dumping = resized().act({ name: 'crashDump' });
+    expect(dumping.asked).toBe('host/h2 crashDump 2');
+    expect(dumping.hear('ran', done(null)).record).toMatchObject({ vmState: 'resized', operation: null, move: { hasSwapped: true } });
+  });
+
+  it('asks where the others of its group are, and is placed anew when the commit says no', () => {
+    const life = new Life({ group: { id: 'g1' } }).act(RESIZE);
+    expect(life.asked).toBe('conductor/any groupPlaces');
+    life.hear('grouped', ok({ policy: 'anti-affinity', perHost: 1, hosts: { h3: 1 } }));
+    expect(asks(life.effects)[0]?.message).toMatchObject({ request: { need: { vcpus: 4 }, group: { hosts: { h3: 1 } } } });
+    const asked = life.hear('placed', ok({ bids: [bid('h2')], explanation: explanation(2), isLearning: false })).state;
+    const { state, effects } = refused(asked, 'groupPolicy', factsAt(), ALL);
+    expect([mustLive(state).operation?.step, mustLive(state).move?.standby, effects[0]]).toMatchObject([
+      'place',
+      null,
+      { message: { type: 'release', generation: 2 } },
+    ]);
   });
 });
 

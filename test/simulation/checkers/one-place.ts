@@ -52,15 +52,21 @@ const LEFT: ReadonlySet<string> = new Set(['evacuate', 'delete', 'rebuild']);
 
 function tooEarly(world: World, commits: readonly CommitItem[]): string[] {
   return commits.flatMap(({ record: { id, host, vmState, operation } }) =>
-    vmState === 'active' && !LEFT.has(operation?.name ?? '') && !world.guests.has(`${host} ${id}`) ? [`${id} is active before it is on ${host}`] : [],
+    vmState === 'active' && !LEFT.has(operation?.name ?? '') && !isOn(world, id, host) ? [`${id} is active before it is on ${host}`] : [],
   );
+}
+
+/** In its place there, or set aside. */
+function isOn(world: World, id: string, host: string | null): boolean {
+  return [...world.guests.values()].some((guest) => guest.instanceId === id && guest.host === host);
 }
 
 function twice(world: World): string[] {
   const running = new Map<string, string>();
   const problems: string[] = [];
-  for (const { host, instanceId, power } of world.guests.values()) {
-    if (power !== 'running' && power !== 'paused') continue;
+  for (const { host, instanceId, power, asleep } of world.guests.values()) {
+    // One that sleeps for a move has memory, but nothing of it runs until a commit says where.
+    if (power !== 'running' && (power !== 'paused' || asleep !== undefined)) continue;
     const other = running.get(instanceId);
     if (other !== undefined) problems.push(`${instanceId} runs on ${other} and on ${host}`);
     running.set(instanceId, host);
