@@ -6,9 +6,10 @@
  */
 import { constants } from 'node:fs';
 import { chmod, chown, copyFile, mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import * as z from 'zod';
 import type { GuestImage, GuestSpec, ImageSource, RescueDisk } from '../driver.ts';
+import { backingOf } from '../image/backing.ts';
 import { acceptDisk, inspectImage } from '../image/inspect.ts';
 import { createDisk, type DiskFormat } from '../image/qemu-img.ts';
 import { check } from '../../runtime/base/check.ts';
@@ -88,7 +89,7 @@ export class Storage {
   /** Everything a guest needs to start. Done again, it keeps the disks that are there. */
   async prepare(spec: GuestSpec, signal: AbortSignal): Promise<GuestFiles> {
     const rootBytes = spec.rootGiB === 0 ? undefined : spec.rootGiB * GIB;
-    const { base, format, virtualBytes } = await this.#base(spec.image, rootBytes, signal);
+    const { base, format, virtualBytes } = (await this.#madeFrom(spec)) ?? (await this.#base(spec.image, rootBytes, signal));
     const kernelBase = spec.kernel === undefined ? undefined : await this.#bases.path(spec.kernel, signal);
     const ramdiskBase = spec.ramdisk === undefined ? undefined : await this.#bases.path(spec.ramdisk, signal);
     const folder = await this.#folder(spec);
@@ -203,6 +204,16 @@ export class Storage {
     const base = await this.#bases.path(image, signal);
     const inspection = await inspectImage(base);
     acceptDisk(inspection, image.diskFormat, rootBytes);
+    return { base, format: diskFormat(inspection.format), virtualBytes: inspection.virtualBytes };
+  }
+
+  /** What stands below a root disk that is there: of a server that was shelved it is not its image. Undefined: there is no disk yet. */
+  async #madeFrom(spec: GuestSpec): Promise<{ base: string; format: DiskFormat; virtualBytes: number } | undefined> {
+    if ((await this.find(spec.instanceId))?.generation !== spec.generation) return undefined;
+    const named = await backingOf(this.rootDisk(spec.instanceId));
+    const base = named === undefined ? undefined : join(this.#bases.folder, basename(named));
+    if (base === undefined || (await stat(base).catch(() => undefined)) === undefined) return undefined;
+    const inspection = await inspectImage(base);
     return { base, format: diskFormat(inspection.format), virtualBytes: inspection.virtualBytes };
   }
 

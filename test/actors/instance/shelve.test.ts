@@ -137,6 +137,27 @@ describe('an unshelve', () => {
     working(operation('unshelve', step, more), { ...offloaded().record, taskState: 'unshelving', ...record }, { round: 1, ...soft });
   const on = { host: 'h2', generation: 2, taskState: 'spawning' };
 
+  it('of a group asks where the others are, before it asks schedulers', () => {
+    const asked = act(offloaded({ group: { id: DRAFT.id } }), { name: 'unshelve', host: null });
+    expect(said(asked.effects)).toEqual(['conductor/any groupPlaces']);
+    const { effects } = decide(asked.state, { type: 'grouped', tag: tag(asked.state as Working), outcome: ok(null) }, factsAt(), AT_ONCE);
+    expect(asks(effects).every(({ message }) => message.type === 'place')).toBe(true);
+  });
+
+  it('that its group refuses there gives the promise back and asks anew', () => {
+    const asking = coming('place', {}, { host: null }, { asked: bid('h2'), slicesLeft: 0 });
+    const { state, effects } = refused(asking, 'groupPolicy', factsAt(), AT_ONCE);
+    expect(mustLive(state)).toMatchObject({ vmState: 'shelved_offloaded', operation: { step: 'place' } });
+    expect(said(effects)).toContain('host/h2 release');
+    expect(effects.at(-1)).toMatchObject({ do: 'wake', message: { type: 'retry' } });
+  });
+
+  it('takes a generation that none of its former places had', () => {
+    const asking = coming('place', {}, { host: null, generation: 3, generationTop: 6 }, { slicesLeft: 1 });
+    const { effects } = told(asking, 'placed', ok({ bids: [bid('h2')], explanation: explanation(1) }));
+    expect(asks(effects)[0]?.message).toMatchObject({ type: 'claim', generation: 7 });
+  });
+
   it('of a server that is still on its host starts it there, and its image is needed no more', () => {
     const begun = act(shelved(), { name: 'unshelve', host: null });
     expect([mustLive(begun.state).operation?.step, verbOf(begun.effects)]).toEqual(['start', 'start']);

@@ -5,7 +5,25 @@ import type { InstanceState, Working } from '../../../actors/instance/state.ts';
 import type { OperationName } from '../../../actors/model/operation.ts';
 import type { Outcome } from '../../../runtime/actor/effect.ts';
 import { factsAt, NOW_MS } from '../facts.ts';
-import { asks, CALLER, DRAFT, failed, fault, IMAGE, living, mustLive, ok, operation, refusalOf, said, SETTINGS, tag, verbOf, working } from './states.ts';
+import {
+  ADMIN,
+  asks,
+  CALLER,
+  DRAFT,
+  failed,
+  fault,
+  IMAGE,
+  living,
+  mustLive,
+  ok,
+  operation,
+  refusalOf,
+  said,
+  SETTINGS,
+  tag,
+  verbOf,
+  working,
+} from './states.ts';
 
 const act = (state: InstanceState, verb: Verb) => decide(state, { type: 'act', verb, caller: CALLER }, factsAt(), SETTINGS);
 const told = (state: InstanceState, type: 'imaged' | 'ran', outcome: Outcome) =>
@@ -168,5 +186,33 @@ describe('a rebuild', () => {
   it('of a server that is on no host fails, and touches nothing', () => {
     const { state, effects } = act(living({ vmState: 'error', host: null }), REBUILD);
     expect([mustLive(state).vmState, asks(effects)]).toEqual(['error', []]);
+  });
+});
+
+describe('an image that is called off', () => {
+  it('by hand is left to the conductors, and nothing of it goes on', () => {
+    const { state, effects } = decide(
+      making('createImage', 'upload'),
+      { type: 'act', verb: { name: 'resetState', to: 'error' }, caller: ADMIN },
+      factsAt(),
+      SETTINGS,
+    );
+    expect(mustLive(state)).toMatchObject({ vmState: 'error', taskState: null, operation: null });
+    expect(said(effects)).toContain('conductor/any snapshotLeft');
+  });
+
+  it('by a delete that can be undone leaves a server that can be restored; one that is being shelved cannot', () => {
+    const soft = { ...SETTINGS, reclaimAfterMs: 60_000 };
+    const deleted = (state: InstanceState) => decide(state, { type: 'act', verb: { name: 'delete' }, caller: CALLER }, factsAt(), soft);
+    const { state, effects } = deleted(making('createImage', 'snapshot'));
+    expect([mustLive(state).operation?.name, verbOf(effects)]).toEqual(['softDelete', 'stop']);
+    expect(said(effects)).toContain('conductor/any snapshotLeft');
+    expect(mustLive(deleted(making('shelve', 'snapshot')).state).operation?.name).toBe('delete');
+    expect(mustLive(deleted(living({ vmState: 'shelved', shelved: { image: IMAGE, offloadDueMs: null } })).state).operation?.name).toBe('delete');
+  });
+
+  it('is no image that only a rescue boots', () => {
+    const rescuing = working(operation('rescue', 'rescue', { args: { image: { ...IMAGE }, kernel: null, ramdisk: null } }), { taskState: 'rescuing' });
+    expect(said(act(rescuing, { name: 'delete' }).effects)).not.toContain('conductor/any snapshotLeft');
   });
 });
