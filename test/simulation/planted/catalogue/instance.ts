@@ -144,9 +144,9 @@ export const INSTANCE_BUGS: readonly PlantedBug[] = [
   {
     name: 'nothing-is-reclaimed',
     promise: 'P2',
-    file: 'actors/instance/kind.ts',
-    find: 'after.operation?.stepDueMs ?? after.reclaimAtMs ?? null',
-    replace: 'after.operation?.stepDueMs ?? null',
+    file: 'actors/instance/due.ts',
+    find: '[confirmDueMs(record), record.reclaimAtMs ?? null]',
+    replace: '[confirmDueMs(record)]',
     why: 'nobody deletes a soft-deleted server for good',
   },
   {
