@@ -147,7 +147,7 @@ describe('a whole cloud', { timeout: 180_000 }, () => {
 
   it('leaves no image without bytes when servers are deleted, or it is killed, in the middle of it', async () => {
     const ids = await Promise.all([make(), make(), make()]);
-    const [first = '', second = '', third = ''] = ids;
+    const [first, second, third] = ids;
     await act(first, { createImage: { name: 'cut off' } });
     await cloud.api('DELETE', `/servers/${first}`);
     await act(second, { createImage: { name: 'killed' } });

@@ -85,7 +85,10 @@ describe('bytes by ticket', () => {
 
   it('are cancelled when nobody wants them any more', async () => {
     const reached = Promise.withResolvers<void>();
-    status = () => void reached.resolve();
+    status = () => {
+      reached.resolve();
+      return undefined;
+    };
     const stop = new AbortController();
     const storing = ticketUpload(async () => to(url)).store(IMAGE, open, stop.signal);
     await reached.promise;

@@ -145,8 +145,8 @@ export const INSTANCE_BUGS: readonly PlantedBug[] = [
     name: 'nothing-is-reclaimed',
     promise: 'P2',
     file: 'actors/instance/due.ts',
-    find: '[confirmDueMs(record), record.reclaimAtMs ?? null]',
-    replace: '[confirmDueMs(record)]',
+    find: '[confirmDueMs(record), offloadDueMs(record), record.reclaimAtMs ?? null]',
+    replace: '[confirmDueMs(record), offloadDueMs(record)]',
     why: 'nobody deletes a soft-deleted server for good',
   },
   {
