@@ -17,6 +17,7 @@ import { openCell, openConductor, type Conductor } from './actors/conductor/open
 import { doorOf, URGENT } from './actors/doors.ts';
 import { GuardKeeper } from './actors/host/guard-keeper.ts';
 import { hostKind } from './actors/host/kind.ts';
+import type { GuestDisks } from './actors/host/parts.ts';
 import { HostLease } from './actors/host/lease.ts';
 import { hostRef } from './actors/host/messages.ts';
 import { HOST_DEFAULTS, type HostSettings } from './actors/host/settings.ts';
@@ -28,16 +29,23 @@ import { schedulerKind } from './actors/scheduler/kind.ts';
 import { schedulerRef } from './actors/scheduler/messages.ts';
 import { furtherProcesses, hostsOf, instanceSettingsOf, PROCESS_FOLDERS, recoverySettingsOf, type ClusterConfig, type OwnProcess } from './actors/settings.ts';
 import type { ImageWays } from './actors/conductor/image-ticket.ts';
+import type { ImageDesk } from './actors/conductor/snapshot-images.ts';
 import { CONDUCTOR } from './actors/conductor/messages.ts';
-import type { DriverStatus, HypervisorDriver, ImageSource } from './drivers/driver.ts';
+import type { DriverStatus, HypervisorDriver, ImageSink, ImageSource } from './drivers/driver.ts';
 import { openDriver } from './drivers/open.ts';
+import { glanceDesk } from './drivers/services/glance-desk.ts';
 import { glanceWay, imageServiceUrl } from './drivers/services/glance.ts';
 import { ServiceSession, type ServiceAccount } from './drivers/services/keystone.ts';
+import { openGuestDisk } from './drivers/services/guest-disks.ts';
 import { ticketImages } from './drivers/services/ticket-images.ts';
+import { ticketUpload } from './drivers/services/ticket-upload.ts';
 import { writeClientFiles, type ClientFiles } from './http/client/commands/client-files.ts';
+import { openDiskOffers, type DiskOffers } from './http/disks.ts';
 import { baseUrl, Doors } from './http/doors.ts';
+import { openListener } from './http/server.ts';
 import { openPasswords } from './http/embedded/identity/password.ts';
 import { TINY_NAME } from './http/embedded/image/seed.ts';
+import { embeddedDesk } from './http/embedded/image/desk.ts';
 import { openTickets, ticketWay } from './http/embedded/image/ticket.ts';
 import type { HealthCheck } from './http/health.ts';
 import type { Actors } from './runtime/actor/ask.ts';
@@ -412,6 +420,10 @@ class Node {
     const { clock, random, log } = this.#parts;
     const { name: node, ratios, reserved, zone, scheduler } = this.#config;
     const opened: HypervisorDriver[] = [];
+    const offers = openDiskOffers({ clock, log });
+    // Between hosts only: any free port does, an offer names it.
+    const road = await openListener({ name: 'disks', host: this.#config.bind, port: 0, app: offers.door, clock, log, limits: { requestMs: 0 } });
+    const disks = this.#disksOf(offers, road.port);
     const hosts = hostsOf(this.#config, (host) => this.#path('hosts', host));
     const { hostMs: leaseMs, marginMs } = this.#config.leases;
     const leases = new Map<string, HostLease>();
@@ -437,7 +449,7 @@ class Node {
         const guard = selfFence ? { guard: keeper.guardOf(name) } : {};
         const lease = new HostLease({ host: name, leaseMs, clock, actors: this.#actors, ...guard });
         leases.set(name, lease);
-        const kind = hostKind({ driver, actors: this.#actors, log, failpoint: this.#failpoint, lease }, hostSettings);
+        const kind = hostKind({ driver, actors: this.#actors, images: this.#sinkOf(name), log, failpoint: this.#failpoint, lease, disks }, hostSettings);
         if (opened.length === 1) this.#system.register(kind);
         const address = hostRef(name);
         this.#room.start(kind, address);
@@ -451,6 +463,7 @@ class Node {
       );
     } catch (error) {
       keeper.close();
+      await road.close();
       await Promise.all(opened.map((driver) => driver.close()));
       throw error;
     }
@@ -461,7 +474,20 @@ class Node {
         keeper.goodbye(name);
       });
       keeper.close();
+      await road.close();
       await Promise.all(opened.map((driver) => driver.close()));
+    };
+  }
+
+  /** Disks of guests go from host to host beside the mesh. */
+  #disksOf(offers: DiskOffers, port: number): GuestDisks {
+    const base = baseUrl(this.#config.nodeAddress, port);
+    return {
+      offer(_guest, read) {
+        const { path, token } = offers.offer(read);
+        return { urls: [`${base}${path}`], token };
+      },
+      open: openGuestDisk,
     };
   }
 
@@ -645,12 +671,19 @@ class Node {
     return ticketImages((imageId, again, signal) => this.#actors.ask(CONDUCTOR, { type: 'hostImageTicket', host, imageId, again }, { signal }));
   }
 
+  #sinkOf(host: string): ImageSink {
+    return ticketUpload(({ imageId, instanceId }, again, signal) =>
+      this.#actors.ask(CONDUCTOR, { type: 'hostUploadTicket', host, instanceId, imageId, again }, { signal }),
+    );
+  }
+
   /** What a ticket leads to: the embedded image services of all nodes, or the one that is configured. */
-  #imageWays(): ImageWays {
+  #imageWays(): ImageWays & ImageDesk {
     const { image } = this.#config;
-    if (image !== 'embedded') return { open: ({ id }, again) => glanceWay(this.#session(), id, { url: image.url, again }) };
+    if (image !== 'embedded')
+      return { ...glanceDesk(() => this.#session(), image.url), open: ({ id }, again) => glanceWay(this.#session(), id, { url: image.url, again }) };
     const tickets = openTickets(this.#needSecrets().imageTickets, this.#parts.clock);
-    return { open: (wanted) => ticketWay(this.#actors, tickets, wanted) };
+    return { ...embeddedDesk(this.#actors, tickets, this.#parts.clock), open: (wanted) => ticketWay(this.#actors, tickets, wanted) };
   }
 
   #serviceSession: ServiceSession | undefined;

@@ -87,6 +87,14 @@ const simulatedDriver = z.strictObject({
       consoleOutputMs: latency,
       diagnosticsMs: latency,
       listMs: latency,
+      parkMs: latency,
+      unparkMs: latency,
+      readDiskMs: latency,
+      receiveMs: latency,
+      prepareMs: latency,
+      sendMs: latency,
+      stayMs: latency,
+      landMs: latency,
       shutdownMs: latency,
     })
     .exactOptional(),
@@ -143,6 +151,13 @@ const operations = {
   powerLimitMs: milliseconds(1_000, HOUR_MS),
   verbWaitMs: milliseconds(100, 55_000),
   attemptsMax: count(1, 100),
+  snapshotLimitMs: milliseconds(1_000, 24 * HOUR_MS),
+  uploadLimitMs: milliseconds(1_000, 24 * HOUR_MS),
+  /** -1: a shelved server stays on its host until somebody says otherwise. */
+  shelvedOffloadMs: milliseconds(-1, 365 * 24 * HOUR_MS),
+  moveLimitMs: milliseconds(1_000, 24 * HOUR_MS),
+  resizeConfirmMs: milliseconds(0, 720 * HOUR_MS),
+  resizeToSameHost: truth(),
   /** 0: a delete is for good at once. */
   reclaimAfterMs: milliseconds(0, 365 * 24 * HOUR_MS),
 } satisfies { [key in keyof Omit<InstanceSettings, 'schedulerSlices' | 'hostSilentMs'>]: z.ZodType };

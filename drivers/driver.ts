@@ -60,6 +60,9 @@ export type GuestSpec = GuestKey & {
   readonly metadata: { readonly [key: string]: string };
 };
 
+/** A guest's root disk as it was at one moment, copied: its bytes are a file of that format, `sizeBytes` long. */
+export type DiskCopy = { readonly diskFormat: string; readonly sizeBytes: number; readonly virtualBytes: number };
+
 /** What a rescued guest boots instead of its own disk. */
 export type RescueDisk = { readonly image: GuestImage; readonly kernel?: GuestImage; readonly ramdisk?: GuestImage };
 
@@ -83,6 +86,8 @@ export type HostInventory = {
   /** 7002000 for 7.2.0. */
   readonly hypervisorVersion: number;
   readonly hostIp: string;
+  /** What the driver can do beside what all can; filled by who opened it. */
+  readonly abilities?: readonly ('moves' | 'live')[];
   /** `x86_64`; shown as `cpu_info` with model and topology. */
   readonly cpu: {
     readonly arch: string;
@@ -99,6 +104,19 @@ export interface ImageSource {
   open(imageId: string, signal: AbortSignal): Promise<Readable>;
 }
 
+/** Where copies of disks go. Filled by the image service's client. */
+export interface ImageSink {
+  /**
+   * Brings the bytes that `open` gives to an image that is made of this instance; resolves when the image has them all,
+   * now or since an earlier call. `open` is called for each attempt. Faults: `notFound` (the image is not wanted any
+   * more), `unavailable`, and those of `open`.
+   */
+  store(image: { readonly imageId: string; readonly instanceId: string }, open: () => Promise<OpenCopy>, signal: AbortSignal): Promise<void>;
+}
+
+/** The bytes of a copy, from the start. */
+export type OpenCopy = { readonly body: Readable; readonly sizeBytes: number };
+
 /**
  * Stops the guests of one host from outside of its driver's process, which may be dead or paused: what a guard does
  * when the lease of a host ends. Needs neither the node nor the control plane.
@@ -113,6 +131,50 @@ export interface HostFence {
   open(): Promise<void>;
   /** Ends what it holds open itself. */
   end(): Promise<void>;
+}
+
+/*
+ * Abilities to take a guest from host to host: members that a driver may lack. No verb here decides who may run: who
+ * calls keeps at most one of a guest's places awake, and these verbs keep the others asleep whatever else is asked.
+ *
+ * - A guest that is parked, held (its memory was sent) or awaited (its memory has not come) does not run, and `start`,
+ *   `reboot` and `spawn` of it are a `conflict`. `list` tells it with its own generation.
+ * - Places of one guest on one host: a guest of a lower generation that is parked stays beside the newer one.
+ * - All idempotent, as the verbs of driver.ts; a half made guest is found by the next `receive`, `destroy` or `list`.
+ */
+
+/** Opens the bytes that `readDisk` gives at the other host, from the start. Faults: `notFound`, `unavailable`. */
+export type OpenDisk = (signal: AbortSignal) => Promise<Readable>;
+
+/** A guest that is off goes to another host or gets another size, with its disk. */
+export interface GuestMoves {
+  /** Asks the guest to shut down (as `stop`), then sets it aside. No error when it is already. */
+  park(guest: GuestKey, options: { graceMs: number }, signal: AbortSignal): Promise<{ power: GuestPower }>;
+  /** It is an ordinary guest again, and off. No error when it was never parked. `conflict`: a newer one is in its place. */
+  unpark(guest: GuestKey, signal: AbortSignal): Promise<{ power: GuestPower }>;
+  /** What `receive` of the same kind of driver needs, in chunks: the disk, and the memory of a held guest. The guest is parked or held. */
+  readDisk(guest: GuestKey, signal: AbortSignal): Promise<Readable>;
+  /**
+   * Makes the guest from what another host gives, off, its disk as large as the spec says (never smaller than it was:
+   * `invalid`). `memory`: of a guest that was held, awaited here; it lies here asleep until `land`.
+   */
+  receive(spec: GuestSpec, open: OpenDisk, options: { memory: boolean }, signal: AbortSignal): Promise<{ power: GuestPower }>;
+}
+
+export type SendProgress = { readonly memoryTotal: number; readonly memoryDone: number; readonly diskTotal: number; readonly diskDone: number };
+
+/** A guest goes to another host while it runs. */
+export interface LiveMoves {
+  /** At the destination: what the guest needs is set aside. It does not run, and waits for its memory. */
+  prepare(spec: GuestSpec, signal: AbortSignal): Promise<{ power: GuestPower }>;
+  /** At the source: memory and disk are made ready while the guest runs; at the end it is held: it does not run any more. */
+  send(guest: GuestKey, options: { force: boolean }, onProgress: (progress: SendProgress) => void, signal: AbortSignal): Promise<{ power: GuestPower }>;
+  /** A `send` under way ends soon, at the cost of a longer pause. Harmless when none is. */
+  hurry(guest: GuestKey): void;
+  /** At the source: it is not held any more, and runs as before (`paused`: stays paused). No error when it was never held. */
+  stay(guest: GuestKey, options: { paused: boolean }, signal: AbortSignal): Promise<{ power: GuestPower }>;
+  /** At the destination: the guest that was received goes on where it was held. No error when it runs. */
+  land(guest: GuestKey, options: { paused: boolean }, signal: AbortSignal): Promise<{ power: GuestPower }>;
 }
 
 /** How long the machine of the hypervisor has been up, and its load over 1, 5 and 15 minutes. */
@@ -170,6 +232,20 @@ export interface HypervisorDriver {
   /** `soft` asks the guest and turns hard after `graceMs`; `hard` resets, whatever it was in. Resolves when the guest runs again, with nothing of its memory. */
   reboot(guest: GuestKey, options: { kind: 'soft' | 'hard'; graceMs: number }, signal: AbortSignal): Promise<{ power: GuestPower }>;
 
+  /**
+   * Copies the guest's root disk as it is at one moment, whatever the guest does, and keeps the copy beside the guest
+   * until `dropSnapshot` or `destroy`. A guest that runs goes on. Asked again for the same image, the copy that is there
+   * is the answer; there is at most one, so another image's goes first. `quiesce`: the guest's file systems are at rest
+   * at that moment, or nothing is copied (`unsupported`).
+   */
+  snapshot(guest: GuestKey, options: { imageId: string; quiesce: boolean }, signal: AbortSignal): Promise<DiskCopy>;
+
+  /** The copy's bytes. `notFound` (reason `snapshot.gone`) when there is none for this image. The caller ends the stream. */
+  openSnapshot(guest: GuestKey, options: { imageId: string }, signal: AbortSignal): Promise<OpenCopy>;
+
+  /** No error when there is no copy, or no guest. */
+  dropSnapshot(guest: GuestKey, signal: AbortSignal): Promise<void>;
+
   /** Holds a running guest with its memory. No error when it is paused; `conflict` when it is off or suspended. */
   pause?(guest: GuestKey, signal: AbortSignal): Promise<{ power: GuestPower }>;
 
@@ -215,6 +291,11 @@ export interface HypervisorDriver {
 
   /** Ends connections and watches; guests go on. */
   close(): Promise<void>;
+
+  /** Guests can go elsewhere, or to another size, while they are off: see GuestMoves. */
+  readonly moves?: GuestMoves;
+  /** The same while they run. */
+  readonly live?: LiveMoves;
 
   /** Of the machine itself. Reads only. */
   hostUptime?(signal: AbortSignal): Promise<HostUptime>;

@@ -16,10 +16,10 @@ export interface ImageWays {
   open(image: Pick<ImageRef, 'id' | 'hash'>, again: boolean): Promise<ImageWay>;
 }
 
-/** Also kernel and ramdisk, and what a rescue boots while it runs. Claims that are doomed need no bytes any more. */
+/** Also kernel and ramdisk, the image with the disk of a shelved server, and what a rescue boots while it runs. Claims that are doomed need no bytes any more. */
 const CLAIMED = `select used.image
   from claim c join instance i on i.id = c.instance_id
-  cross join lateral (values (i.record->'image'), (i.record->'kernel'), (i.record->'ramdisk'),
+  cross join lateral (values (i.record->'image'), (i.record->'shelved'->'image'), (i.record->'kernel'), (i.record->'ramdisk'),
     (i.record->'operation'->'args'->'image'), (i.record->'operation'->'args'->'kernel'), (i.record->'operation'->'args'->'ramdisk')) as used(image)
   where c.host = $1 and c.role <> 'doomed' and used.image->>'id' = $2
   limit 1`;

@@ -15,6 +15,7 @@ import type { OperatorProtocol } from './messages/operator.ts';
 import type { ReadProtocol } from './messages/read.ts';
 import type { RecordProtocol } from './messages/record.ts';
 import type { RecoveryDoorProtocol } from './messages/recovery.ts';
+import type { SnapshotProtocol, UploadTicketProtocol } from './messages/snapshot.ts';
 import type { WriteProtocol } from './messages/write.ts';
 
 export type ConductorProtocol = WriteProtocol &
@@ -24,6 +25,8 @@ export type ConductorProtocol = WriteProtocol &
   OperatorProtocol &
   HostDoorProtocol &
   ImageTicketProtocol &
+  UploadTicketProtocol &
+  SnapshotProtocol &
   ImageWantProtocol &
   RecoveryDoorProtocol &
   GroupProtocol &

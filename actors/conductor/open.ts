@@ -28,6 +28,8 @@ import { identityServe } from './records/identity.ts';
 import { imageServe } from './records/image.ts';
 import { cellSecrets, type CellSecretParts } from './records/secrets.ts';
 import { seedRecords } from './records/seed.ts';
+import { LeftImages, snapshotServe, type ImageDesk } from './snapshot-images.ts';
+import { snapshotRows } from './snapshot-rows.ts';
 import { recordServe } from './records/serve.ts';
 import { openPgStore, type CellStore } from './store.ts';
 
@@ -52,7 +54,7 @@ export type Conductor = {
   readonly store: CellStore;
   readonly nodes: StoredNodeTable;
   readonly shards: ShardTable;
-  readonly kind: (view: Omit<ClusterView, 'nodes'>, ways: ImageWays) => ServiceKind;
+  readonly kind: (view: Omit<ClusterView, 'nodes'>, ways: ImageWays & ImageDesk) => ServiceKind;
   readonly secrets: <Name extends string>(parts: Omit<CellSecretParts<Name>, 'pool'>) => Promise<{ readonly [name in Name]: string }>;
   /** Rejects when the database does not answer. */
   readonly check: () => Promise<void>;
@@ -81,16 +83,22 @@ export async function openConductor(parts: ConductorParts): Promise<Conductor> {
     ...imageServe({ orm }),
     ...imageWantServe(openQuery(pool)),
   };
+  let left: LeftImages | undefined;
   return {
     store,
     nodes,
     shards: shardTable(owners),
-    kind: (view, ways) => conductorKind(store, { ...records, ...imageTicketServe({ pool, ways }) }, { ...view, nodes }),
+    kind(view, ways) {
+      left ??= new LeftImages({ rows: snapshotRows(pool), desk: ways, clock, log });
+      const images = { ...imageTicketServe({ pool, ways }), ...snapshotServe({ rows: snapshotRows(pool), desk: ways, log }) };
+      return conductorKind(store, { ...records, ...images }, { ...view, nodes });
+    },
     secrets: (wanted) => cellSecrets({ ...wanted, pool }),
     async check() {
       await pool.query('select 1');
     },
     async close() {
+      await left?.close();
       await duties.close();
       await store.close();
       await incarnation.close();

@@ -11,6 +11,8 @@ import {
   ADDRESS,
   bounded,
   COUNT,
+  DISK_COPY,
+  FLAVOR,
   GENERATION,
   GUEST_IMAGE,
   HOST_INVENTORY,
@@ -30,14 +32,15 @@ import {
   type Bodies,
   type Shape,
 } from '../model/parse.ts';
-import type { Flavor } from '../model/flavor.ts';
 import type { InstanceRecord } from '../model/instance.ts';
+import type { MigrationFilter } from '../model/migration.ts';
 import type { KeyPair } from '../model/key-pair.ts';
 import type { ActionEvent, ActionRecord, Operation } from '../model/operation.ts';
 import { QUOTA_DEFAULTS, type QuotaName, type QuotaNeed } from '../model/quota.ts';
 import { GROUP_POLICIES, type ServerGroup } from '../model/server-group.ts';
 import type { ConductorProtocol } from './messages.ts';
 import type { AggregateProtocol, ImageWantProtocol } from './messages/aggregate.ts';
+import type { GroupProtocol } from './messages/group.ts';
 import type { HostDoorProtocol, ImageTicketProtocol } from './messages/host.ts';
 import type { IdentityProtocol } from './messages/identity.ts';
 import type { ImageProtocol } from './messages/image.ts';
@@ -46,12 +49,14 @@ import type { OperatorProtocol } from './messages/operator.ts';
 import { SERVER_SORT_KEYS, type ReadProtocol, type ServerFilter, type ServerSort } from './messages/read.ts';
 import type { FlavorSortKey, RecordProtocol } from './messages/record.ts';
 import type { RecoveryDoorProtocol } from './messages/recovery.ts';
+import type { SnapshotProtocol, UploadTicketProtocol } from './messages/snapshot.ts';
 import type { CreateOrder, WriteProtocol } from './messages/write.ts';
 import { FLAG, IDENTITY, IMAGES, ITEMS_MAX, LIMIT, MARKED, MS, PAGE_MAX, QUERIES, QUERY } from './parse-embedded.ts';
 
 type ApiProtocol = WriteProtocol &
   ReadProtocol &
   Pick<RecoveryDoorProtocol, 'hostStanding'> &
+  Pick<SnapshotProtocol, 'snapshotImage'> &
   RecordProtocol &
   AggregateProtocol &
   OperatorProtocol &
@@ -72,6 +77,8 @@ const NOBODY_YET = z.null();
 const GUEST = { instanceId: UUID_TEXT, generation: GENERATION };
 const HOST = { host: WORD };
 
+type OfHosts = HostDoorProtocol & ImageTicketProtocol & UploadTicketProtocol & ImageWantProtocol;
+
 export const HOST_DOOR = {
   hostStart: z.strictObject({
     ...HOST,
@@ -90,9 +97,10 @@ export const HOST_DOOR = {
   hostBeat: z.strictObject({ ...HOST, epoch: COUNT }),
   hostLeave: z.strictObject({ ...HOST, epoch: COUNT }),
   hostImageTicket: z.strictObject({ ...HOST, imageId: UUID_TEXT, again: z.boolean() }),
+  hostUploadTicket: z.strictObject({ ...HOST, instanceId: UUID_TEXT, imageId: UUID_TEXT, again: z.boolean() }),
   hostWantedImages: z.strictObject(HOST),
   hostImageDone: z.strictObject({ ...HOST, imageId: WORD }),
-} satisfies Bodies<HostDoorProtocol & ImageTicketProtocol & ImageWantProtocol, keyof (HostDoorProtocol & ImageTicketProtocol & ImageWantProtocol)>;
+} satisfies Bodies<OfHosts, keyof OfHosts>;
 
 const NODE_TEXT = z.string().regex(/^[\x20-\x7e]{1,256}$/);
 const ROLE_LIST = listUpTo(ROLES_MAX, WORD);
@@ -106,21 +114,6 @@ export const NODE_DOOR = {
   owners: KNOWN,
   hostNodes: KNOWN,
 } satisfies Bodies<NodeDoorProtocol, keyof NodeDoorProtocol>;
-
-const FLAVOR = z.strictObject({
-  flavorId: NAME,
-  name: NAME,
-  vcpus: SMALL_COUNT.min(1),
-  memoryMiB: SMALL_COUNT.min(1),
-  rootGiB: SMALL_COUNT,
-  ephemeralGiB: SMALL_COUNT,
-  swapMiB: SMALL_COUNT,
-  rxtxFactor: z.number().min(0),
-  isPublic: FLAG,
-  disabled: FLAG,
-  description: LONG_TEXT.nullable(),
-  extraSpecs: TEXT_MAP,
-} satisfies Shape<Flavor>);
 
 const CREATE_OPERATION = z.strictObject({
   name: z.literal('create'),
@@ -193,6 +186,8 @@ const NEW_INSTANCE = z.strictObject({
   zone: NOBODY_YET,
   host: NOBODY_YET,
   generation: z.literal(0),
+  generationTop: z.literal(0).exactOptional(),
+  move: NOBODY_YET.exactOptional(),
   group: z.strictObject({ id: UUID_TEXT }).nullable().exactOptional(),
   guestPassword: NOBODY_YET.exactOptional(),
   wantedNetworks: listUpTo(ITEMS_MAX, z.strictObject({ networkId: UUID_TEXT, address: ADDRESS.nullable() })),
@@ -205,6 +200,7 @@ const NEW_INSTANCE = z.strictObject({
   operation: CREATE_OPERATION,
   actions: z.tuple([CREATE_ACTION]),
   commands: z.tuple([]),
+  shelved: NOBODY_YET.exactOptional(),
 } satisfies Shape<InstanceRecord>);
 
 /** Quota is counted for the order's project and user: all of its servers must be theirs, of the size that is counted. */
@@ -259,6 +255,20 @@ const SERVER_FILTER = z.strictObject({
 const SERVER_SORT = z.strictObject({ key: z.enum(SERVER_SORT_KEYS), descending: FLAG } satisfies Shape<ServerSort>);
 const OF_PROJECT = { projectId: QUERY, userId: QUERY.nullable() };
 
+const MIGRATION_FILTER = z.strictObject({
+  instanceId: QUERY.exactOptional(),
+  host: QUERY.exactOptional(),
+  source: QUERY.exactOptional(),
+  status: QUERY.exactOptional(),
+  type: QUERY.exactOptional(),
+  userId: QUERY.exactOptional(),
+  projectId: QUERY.exactOptional(),
+  ofProject: QUERY.exactOptional(),
+  number: COUNT.exactOptional(),
+  changedSinceMs: MS.exactOptional(),
+  changedBeforeMs: MS.exactOptional(),
+} satisfies Shape<MigrationFilter>);
+
 const READS = {
   listServers: z.strictObject({ filter: SERVER_FILTER, sort: listUpTo(ITEMS_MAX, SERVER_SORT), ...MARKED }),
   showServer: z.strictObject({ id: UUID_TEXT }),
@@ -268,6 +278,7 @@ const READS = {
   showQuota: z.strictObject(OF_PROJECT),
   listServerUse: z.strictObject({ projectId: QUERY.nullable(), fromMs: MS, toMs: MS, ...MARKED }),
   listServersOfHosts: z.strictObject({ hosts: listUpTo(HOSTS_MAX, QUERY) }),
+  listMigrations: z.strictObject({ filter: MIGRATION_FILTER, ...MARKED }),
   history: z.strictObject({ after: INTEGER, limit: LIMIT }),
   revision: NO_BODY,
 } satisfies Bodies<ReadProtocol, keyof ReadProtocol>;
@@ -370,6 +381,18 @@ const RECORDS = {
   deleteService: z.strictObject({ uuid: QUERY }),
 } satisfies Bodies<RecordProtocol, keyof RecordProtocol>;
 
+const SNAPSHOT = { instanceId: UUID_TEXT, imageId: UUID_TEXT };
+/** A door wants to see the image that it names to its user; the rest is for the operation itself. */
+const SNAPSHOT_IMAGE = { snapshotImage: z.strictObject(SNAPSHOT) } satisfies Bodies<SnapshotProtocol, 'snapshotImage'>;
+const SNAPSHOTS = {
+  snapshotDescribe: z.strictObject({ ...SNAPSHOT, disk: DISK_COPY }),
+  snapshotSettle: z.strictObject({ ...SNAPSHOT, rotate: z.strictObject({ backupType: NAME, rotation: SMALL_COUNT }).nullable(), isKept: FLAG }),
+  snapshotLeft: z.strictObject({ imageId: UUID_TEXT }),
+} satisfies Bodies<SnapshotProtocol, Exclude<keyof SnapshotProtocol, 'snapshotImage'>>;
+
+/** What instances ask while they are placed. */
+const GROUPS = { groupPlaces: z.strictObject({ groupId: UUID_TEXT, instanceId: UUID_TEXT }) } satisfies Bodies<GroupProtocol, keyof GroupProtocol>;
+
 const ONE_AGGREGATE = { id: SMALL_COUNT };
 const AGGREGATES = {
   listAggregates: NO_BODY,
@@ -395,6 +418,7 @@ export const API_DOOR = {
   ...WRITES,
   ...READS,
   ...STANDING,
+  ...SNAPSHOT_IMAGE,
   ...RECORDS,
   ...AGGREGATES,
   ...OPERATORS,
@@ -406,11 +430,11 @@ export const API_DOOR = {
 type Parse = NonNullable<ServiceKind<ConductorProtocol>['parse']>;
 
 /** All doors; who stands at which is actors/doors.ts. */
-export const parseConductorMessage: Parse = parserOf('conductor', { ...HOST_DOOR, ...NODE_DOOR, ...API_DOOR });
+export const parseConductorMessage: Parse = parserOf('conductor', { ...HOST_DOOR, ...NODE_DOOR, ...API_DOOR, ...SNAPSHOTS, ...GROUPS });
 
 /** What does no harm when it comes twice. An order is known by the ids of its instances. */
 export const REPEATABLE: ReadonlySet<string> = new Set([
-  ...Object.keys({ ...WRITES, ...READS, ...STANDING, ...HOST_DOOR, ...NODE_DOOR }),
+  ...Object.keys({ ...WRITES, ...READS, ...STANDING, ...SNAPSHOT_IMAGE, ...SNAPSHOTS, ...GROUPS, ...HOST_DOOR, ...NODE_DOOR }),
   ...Object.keys({ ...RECORDS, ...AGGREGATES, ...OPERATORS, ...IDENTITY, ...IMAGES }).filter((type) =>
     /^(secrets$|list|show|hostUse$|serversInPeriod$|image(List|Show)|identity(List|Show|Load|Login|Authorize|Revision|DomainsOf|ProjectsOf))/.test(type),
   ),

@@ -80,7 +80,8 @@ const PROVE = `with cell_row as materialized (select revision from cell for upda
     from beat_row b where h.name = $1 and h.epoch = $2 and not h.deleted and ($3::text is null or ${MARK} = $3)
     returning h.name, h.epoch)
   update host_beat set epoch = proved.epoch from proved where host_beat.name = proved.name returning host_beat.name`;
-const SERVERS_ON = `select i.id, i.vm_state as "vmState", i.launched_at is not null as launched, i.record -> 'operation' ->> 'name' as operation
+const SERVERS_ON = `select i.id, i.vm_state as "vmState", i.launched_at is not null as launched, i.record -> 'operation' ->> 'name' as operation,
+    coalesce(i.record -> 'move' ->> 'hasSwapped' = 'true', false) as moved
   from claim c join instance i on i.id = c.instance_id and i.generation = c.generation
   where c.host = $1 and c.role = 'active' and not i.deleted order by i.id limit $2`;
 

@@ -266,6 +266,8 @@ const HOST_START = `with cell_row as (select revision from cell for update),
 const HOST_CONFIRM_GONE = `with cell_row as (select revision from cell for update),
   gone as (delete from claim using cell_row where host = $1 and instance_id = $2 and generation = $3 and role = 'doomed'
     returning vcpus, memory_mib, disk_gib),
+  cleaned as (update migration set status = 'completed', updated_at = clock_timestamp() from gone
+    where instance_id = $2 and source = $1 and type = 'evacuation' and status = 'done'),
   freed as (delete from fixed_ip f using gone, instance i
     where f.instance_id = $2 and i.id = $2 and not host(f.address) = any(i.addresses)
       and not exists (select from claim c where c.instance_id = $2 and c.role = 'doomed' and c.generation <> $3))

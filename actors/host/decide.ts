@@ -11,13 +11,12 @@ import type { GuestDiagnostics, GuestEvent, HostUptime } from '../../drivers/dri
 import { CONDUCTOR } from '../conductor/messages.ts';
 import { instanceRef } from '../instance/messages.ts';
 import type { Claim } from '../model/placement.ts';
-import type { PowerState } from '../model/server-state.ts';
 import { claim, expirePromises, release, report } from './claims.ts';
-import { answer, calledOff, ended, forgetOld, mayRun, run, waited, type RunBody } from './lanes.ts';
+import { answer, calledOff, ended, forgetOld, mayRun, mayTouch, run, type RunBody, type VerbEnd, waited } from './lanes.ts';
 import { listed, look, settle, toHeld, withTold, type Found } from './look.ts';
 import type { HostBeginning, HostProtocol, HostStart, VerbAnswer } from './messages.ts';
 import type { HostSettings } from './settings.ts';
-import { claimKey, reportOf, withClaims, type HeldClaim, type HostState } from './state.ts';
+import { claimKey, reportOf, withClaims, withLane, type HeldClaim, type HostState } from './state.ts';
 
 const READ_MS = 5_000;
 const BEGIN_MS = 60_000;
@@ -38,6 +37,14 @@ export function decide(state: HostState, message: MessageOf<HostProtocol>, facts
       return wanted(state, message, facts, settings);
     case 'consoleOutput':
       return readConsole(state, message, facts);
+    case 'hurry':
+      return hurried(state, message);
+    case 'progressed': {
+      const lane = state.lanes.get(message.instanceId);
+      return { state: lane?.running ? withLane(state, message.instanceId, { ...lane, progress: message.progress }) : state, effects: [] };
+    }
+    case 'hurried':
+      return { state, effects: [] };
     case 'hostUptime':
       return readUptime(state, facts);
     case 'diagnostics':
@@ -57,7 +64,7 @@ export function decide(state: HostState, message: MessageOf<HostProtocol>, facts
     case 'listed':
       return listed(state, message.tag, message.outcome as Outcome<Found>);
     case 'ended':
-      return verbEnded(state, message.tag, message.outcome as Outcome<{ power: PowerState | null }>, facts, settings);
+      return verbEnded(state, message.tag, message.outcome as Outcome<VerbEnd>, facts, settings);
     case 'claimRead':
       return claimRead(state, message.tag, message.outcome as Outcome<Claim[]>, facts, settings);
     case 'rowRead':
@@ -148,10 +155,10 @@ function claimRead(state: HostState, tag: string, outcome: Outcome<Claim[]>, fac
   const claims = new Map(state.claims);
   claims.set(claimKey(body.instanceId, body.generation), toHeld(found));
   const known = withClaims(state, claims);
-  return mayRun(known, body) ? run(known, body, handle, epoch, facts, settings) : answer(known, handle, { is: 'noClaim' });
+  return mayTouch(toHeld(found), body.verb) ? run(known, body, handle, epoch, facts, settings, true) : answer(known, handle, { is: 'noClaim' });
 }
 
-function verbEnded(state: HostState, tag: string, outcome: Outcome<{ power: PowerState | null }>, facts: Facts, settings: HostSettings): Next<HostState> {
+function verbEnded(state: HostState, tag: string, outcome: Outcome<VerbEnd>, facts: Facts, settings: HostSettings): Next<HostState> {
   const [instanceId = '', operation = ''] = tag.split(' ');
   const lane = state.lanes.get(instanceId);
   // Who waits is told by the answer; when nobody does, the next look tells.
@@ -187,6 +194,14 @@ function readConsole(state: HostState, body: { instanceId: string; generation: n
     state,
     effects: [{ do: 'perform', job: 'console', args: { instanceId, generation, maxBytes }, as: 'consoleRead', tag: String(handle), timeoutMs: CONSOLE_MS }],
   };
+}
+
+/** Only what is being sent now; the answer comes at once. */
+function hurried(state: HostState, { instanceId, generation }: { instanceId: string; generation: number }): Next<HostState> {
+  const lane = state.lanes.get(instanceId);
+  const isSent = lane?.running && lane.generation === generation && lane.verb.name === 'send';
+  const work: Effect = { do: 'perform', job: 'hurry', args: { instanceId, generation }, as: 'hurried', tag: 'hurry', timeoutMs: READ_MS };
+  return { state, effects: [...(isSent ? [work] : []), { do: 'reply', value: undefined }] };
 }
 
 function readDiagnostics(state: HostState, body: { instanceId: string; generation: number }, facts: Facts): Next<HostState> {

@@ -3,7 +3,8 @@ import { defineKind, type ActorKind } from '../../runtime/actor/kind.ts';
 import { decide } from './decide.ts';
 import type { HostProtocol } from './messages.ts';
 import { parseHostMessage } from './parse.ts';
-import { hostJobs, type HostParts } from './perform.ts';
+import type { HostParts } from './parts.ts';
+import { hostJobs } from './perform.ts';
 import type { HostSettings } from './settings.ts';
 import { newHost, type HostState } from './state.ts';
 

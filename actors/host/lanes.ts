@@ -5,14 +5,19 @@
 import type { Effect, Outcome, ReplyHandle } from '../../runtime/actor/effect.ts';
 import type { Facts, Next } from '../../runtime/actor/kind.ts';
 import { Fault } from '../../runtime/base/fault.ts';
+import type { DiskCopy } from '../../drivers/driver.ts';
 import type { PowerState } from '../model/server-state.ts';
 import { confirm } from './claims.ts';
-import type { GuestVerb, VerbAnswer } from './messages.ts';
+import type { DiskWay, GuestVerb, VerbAnswer } from './messages.ts';
 import type { HostSettings } from './settings.ts';
-import { claimKey, withLane, type HostState, type Lane } from './state.ts';
+import { claimKey, withLane, type HeldClaim, type HostState, type Lane } from './state.ts';
 
 /** Ended lanes are remembered so long, for asks that come again. */
 export const LANE_MEMORY_MS = 120_000;
+
+/** Disks and memory take as long as they take; who asked for them calls them off. */
+const CARRIES: ReadonlySet<string> = new Set(['receive', 'send']);
+const CARRY_LIMIT_MS = 86_400_000;
 
 export type RunBody = {
   readonly instanceId: string;
@@ -22,10 +27,21 @@ export type RunBody = {
   readonly waitMs: number;
 };
 
-/** A verb is wanted, and the claim is known. */
-export function run(state: HostState, body: RunBody, handle: ReplyHandle | null, epoch: number, facts: Facts, settings: HostSettings): Next<HostState> {
+/** What a verb that ended well tells. */
+export type VerbEnd = { readonly power: PowerState | null; readonly way?: DiskWay; readonly disk?: DiskCopy };
+
+/** A verb is wanted, and the claim is known. `isRead`: the store has just said that this claim stands, though the guest has a newer one here, too. */
+export function run(
+  state: HostState,
+  body: RunBody,
+  handle: ReplyHandle | null,
+  epoch: number,
+  facts: Facts,
+  settings: HostSettings,
+  isRead = false,
+): Next<HostState> {
   const lane = state.lanes.get(body.instanceId);
-  if (lane && (epoch < lane.epoch || body.generation < lane.generation)) return answer(state, handle, STALE);
+  if (lane && (epoch < lane.epoch || (body.generation < lane.generation && !isRead))) return answer(state, handle, STALE);
   const isSame = lane?.operation === body.operation;
   if (lane && isSame && lane.running) return join(state, body, { ...lane, epoch }, handle, facts);
   if (lane && isSame && lane.answer) return answer(state, handle, lane.answer);
@@ -38,13 +54,13 @@ export function ended(
   state: HostState,
   instanceId: string,
   operation: string,
-  outcome: Outcome<{ power: PowerState | null }>,
+  outcome: Outcome<VerbEnd>,
   facts: Facts,
   settings: HostSettings,
 ): Next<HostState> {
   const lane = state.lanes.get(instanceId);
   if (!lane || lane.operation !== operation) return { state, effects: [] };
-  const result: VerbAnswer = outcome.ok ? { is: 'done', power: outcome.value.power } : { is: 'failed', fault: outcome.fault };
+  const result: VerbAnswer = outcome.ok ? { is: 'done', ...outcome.value } : { is: 'failed', fault: outcome.fault };
   // A retryable failure is forgotten: the same operation asked again runs the verb again.
   const keep = outcome.ok || !Fault.fromRecord(outcome.fault).retryable;
   const effects = lane.waiters.flatMap((waiter): Effect[] => [
@@ -89,13 +105,28 @@ export function waited(state: HostState, instanceId: string, handle: ReplyHandle
   const lane = state.lanes.get(instanceId);
   const without = (waiters: readonly ReplyHandle[]): ReplyHandle[] => waiters.filter((waiter) => waiter !== handle);
   const left = lane && { ...lane, waiters: without(lane.waiters), follower: lane.follower && { ...lane.follower, waiters: without(lane.follower.waiters) } };
-  return { state: left ? withLane(state, instanceId, left) : state, effects: [{ do: 'reply', value: { is: 'running' }, to: handle }] };
+  const value: VerbAnswer = lane?.running && lane.progress ? { is: 'running', progress: lane.progress } : { is: 'running' };
+  return { state: left ? withLane(state, instanceId, left) : state, effects: [{ do: 'reply', value, to: handle }] };
 }
 
-/** Whether the guest may be touched: a doomed one only to destroy it. undefined: no claim is known here. */
+/** What is done for a guest that must not run: all of it leaves it asleep. */
+const ASLEEP: ReadonlySet<string> = new Set(['destroy', 'park', 'offer', 'prepare', 'receive']);
+
+/**
+ * Whether the guest may be touched: a doomed one only to destroy it. undefined: what is known here does not say so, and
+ * the store has to be asked, since a claim that stood beside the active one may be the active one by now, or the reverse.
+ */
 export function mayRun(state: HostState, { instanceId, generation, verb }: RunBody): boolean | undefined {
   const held = state.claims.get(claimKey(instanceId, generation));
-  return held && (!held.isDoomed || verb.name === 'destroy');
+  if (held?.isDoomed) return verb.name === 'destroy';
+  if (held?.isStandby && !ASLEEP.has(verb.name)) return undefined;
+  const lane = state.lanes.get(instanceId);
+  return held && (lane === undefined || generation >= lane.generation || undefined);
+}
+
+/** The same when the store has just said how its claim stands. */
+export function mayTouch({ isDoomed, isStandby }: HeldClaim, verb: GuestVerb): boolean {
+  return isDoomed ? verb.name === 'destroy' : !isStandby || ASLEEP.has(verb.name);
 }
 
 export function answer(state: HostState, handle: ReplyHandle | null, value: VerbAnswer): Next<HostState> {
@@ -112,13 +143,14 @@ function begin(state: HostState, body: RunBody, handle: ReplyHandle | null, epoc
   const waiter = handle ?? (body.waitMs > 0 ? facts.holdReply() : null);
   const lane: Lane = { operation, generation, verb, epoch, running: true, answer: null, waiters: waiter === null ? [] : [waiter], follower: null, endedMs: 0 };
   const graceMs = 'graceMs' in verb ? verb.graceMs : 0;
+  const limitMs = 'limitMs' in verb ? verb.limitMs : settings.verbLimitMs;
   const work: Effect = {
     do: 'perform',
     job: 'verb',
-    args: { instanceId, generation, verb },
+    args: { instanceId, generation, verb, ...(verb.name === 'send' && { host: state.name }) },
     as: 'ended',
     tag: `${instanceId} ${operation}`,
-    timeoutMs: settings.verbLimitMs + graceMs,
+    timeoutMs: (CARRIES.has(verb.name) ? CARRY_LIMIT_MS : limitMs) + graceMs,
   };
   return { state: withLane(state, instanceId, lane), effects: [work, ...waitFor(instanceId, waiter, body.waitMs)] };
 }

@@ -62,7 +62,7 @@ export function settle(state: HostState, { claims, guests }: Found, tellAll: boo
 }
 
 export function toHeld({ instanceId, generation, need, role }: Claim): HeldClaim {
-  return { instanceId, generation, need, untilMs: null, isDoomed: role === 'doomed' };
+  return { instanceId, generation, need, untilMs: null, isDoomed: role === 'doomed', ...(role === 'standby' && { isStandby: true }) };
 }
 
 /** The power of a guest is known to its instance from now on. */

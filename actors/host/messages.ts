@@ -6,8 +6,9 @@ import type { Ref } from '../../runtime/actor/address.ts';
 import { refTo } from '../../runtime/actor/address.ts';
 import type { Answer } from '../../runtime/actor/effect.ts';
 import type { FaultRecord } from '../../runtime/base/fault.ts';
-import type { GuestDiagnostics, GuestEvent, GuestSeen, GuestSpec, HostInventory, HostUptime, RescueDisk } from '../../drivers/driver.ts';
+import type { DiskCopy, GuestDiagnostics, GuestEvent, GuestSeen, GuestSpec, HostInventory, HostUptime, RescueDisk } from '../../drivers/driver.ts';
 import type { Claim, ClaimAnswer, HostReport } from '../model/placement.ts';
+import type { Progress } from '../model/migration.ts';
 import type { PowerState } from '../model/server-state.ts';
 import type { Resources } from '../model/resources.ts';
 
@@ -18,15 +19,33 @@ export type GuestVerb =
   | { readonly name: 'start' }
   | { readonly name: 'stop'; readonly graceMs: number }
   | { readonly name: 'reboot'; readonly kind: 'soft' | 'hard'; readonly graceMs: number }
+  /** The answer tells the copy. */
+  | { readonly name: 'snapshot'; readonly imageId: string; readonly quiesce: boolean; readonly limitMs: number }
+  /** Brings the copy to its image, then drops it. */
+  | { readonly name: 'upload'; readonly imageId: string; readonly limitMs: number }
+  | { readonly name: 'dropSnapshot' }
+  // Moves (drivers/moves.ts). At the source: off and set aside, its disk for another host, back in its place.
+  | { readonly name: 'park'; readonly graceMs: number }
+  | { readonly name: 'offer' }
+  | { readonly name: 'unpark'; readonly run: boolean }
+  | { readonly name: 'send'; readonly force: boolean }
+  | { readonly name: 'stay'; readonly paused: boolean }
+  // At the destination.
+  | { readonly name: 'prepare'; readonly spec: GuestSpec }
+  | { readonly name: 'receive'; readonly spec: GuestSpec; readonly way: DiskWay; readonly memory: boolean }
+  | { readonly name: 'land'; readonly paused: boolean }
   | { readonly name: 'pause' | 'unpause' | 'suspend' | 'resume' | 'crashDump' }
   | { readonly name: 'rescue'; readonly spec: GuestSpec; readonly boot: RescueDisk; readonly graceMs: number }
   | { readonly name: 'unrescue'; readonly spec: GuestSpec }
   | { readonly name: 'setPassword'; readonly password: string };
 
+/** Where another host gives the disk of a guest, and the word that opens it there; for some minutes. */
+export type DiskWay = { readonly urls: readonly string[]; readonly token: string };
+
 /** `running`: still at work, ask again (the same operation) for the end. */
 export type VerbAnswer =
-  | { readonly is: 'done'; readonly power: PowerState | null }
-  | { readonly is: 'running' }
+  | { readonly is: 'done'; readonly power: PowerState | null; readonly disk?: DiskCopy; readonly way?: DiskWay }
+  | { readonly is: 'running'; readonly progress?: Progress }
   | { readonly is: 'failed'; readonly fault: FaultRecord }
   /** The host knows no claim of this generation: nothing was done. */
   | { readonly is: 'noClaim' };
@@ -44,6 +63,8 @@ export type HostProtocol = {
     body: { instanceId: string; generation: number; operation: string; verb: GuestVerb; waitMs: number };
     reply: VerbAnswer;
   };
+  /** What is sent of that guest is to be sent soon: see `hurry` in drivers/moves.ts. A hint. */
+  hurry: { body: { instanceId: string; generation: number }; reply: undefined };
   /** Base64 of the end of the guest's console. Faults: `notFound` (no guest, no log), `unavailable`. */
   consoleOutput: { body: { instanceId: string; generation: number; maxBytes: number }; reply: { base64: string } };
   /** Of its machine; null when the hypervisor does not tell it. */
@@ -60,6 +81,9 @@ export type HostProtocol = {
   /** Begin, and from then on: beat, report, forget what is over. */
   tick: { body: object; reply: undefined };
 
+  /** What a `send` under way has sent so far. */
+  progressed: { body: { instanceId: string; progress: Progress }; reply: undefined };
+
   // Its own: ends of jobs and asks, and timers.
   started: { body: Omit<Answer, 'type'>; reply: undefined };
   beaten: { body: Omit<Answer, 'type'>; reply: undefined };
@@ -67,6 +91,7 @@ export type HostProtocol = {
   ended: { body: Omit<Answer, 'type'>; reply: undefined };
   claimRead: { body: Omit<Answer, 'type'>; reply: undefined };
   rowRead: { body: Omit<Answer, 'type'>; reply: undefined };
+  hurried: { body: Omit<Answer, 'type'>; reply: undefined };
   consoleRead: { body: Omit<Answer, 'type'>; reply: undefined };
   uptimeRead: { body: Omit<Answer, 'type'>; reply: undefined };
   imagesFetched: { body: Omit<Answer, 'type'>; reply: undefined };

@@ -2,30 +2,20 @@
  * What a host does outside: the first look, driver verbs, reading consoles, clearing what the store records as gone.
  * Bounded: at most `verbsAtOnce` verbs run at a time, the others wait in line until their time limit.
  */
-import type { Actors } from '../../runtime/actor/ask.ts';
 import type { Job } from '../../runtime/actor/kind.ts';
 import { unreachable } from '../../runtime/base/check.ts';
 import { Fault } from '../../runtime/base/fault.ts';
-import type { Failpoint } from '../../runtime/base/failpoint.ts';
-import type { Log } from '../../runtime/base/log.ts';
 import type { GuestKey, GuestPower, HypervisorDriver } from '../../drivers/driver.ts';
 import { CONDUCTOR } from '../conductor/messages.ts';
 import { capacityOf } from '../model/resources.ts';
 import { fetchImages } from './fetch-images.ts';
-import type { HostLease } from './lease.ts';
+import type { VerbEnd } from './lanes.ts';
+import type { HostParts } from './parts.ts';
 import type { GuestVerb, HostBeginning } from './messages.ts';
+import { isMove, runMove, type MoveVerb } from './moves.ts';
 import type { HostSettings } from './settings.ts';
 
-export type HostParts = {
-  readonly driver: HypervisorDriver;
-  readonly actors: Actors;
-  readonly log: Log;
-  readonly failpoint: Failpoint;
-  /** Absent where nothing but the store says how long the host may run. */
-  readonly lease?: HostLease;
-};
-
-type VerbArgs = GuestKey & { readonly verb: GuestVerb };
+type VerbArgs = GuestKey & { readonly verb: GuestVerb; readonly host?: string };
 type ClearArgs = { readonly host: string; readonly doomed: readonly GuestKey[]; readonly strays: readonly GuestKey[] };
 
 export function hostJobs(parts: HostParts, settings: HostSettings): { readonly [job: string]: Job } {
@@ -38,6 +28,9 @@ export function hostJobs(parts: HostParts, settings: HostSettings): { readonly [
     beat: (args: { host: string; epoch: number }, signal) => beat(parts, args, signal),
     look: (args: { host: string }, signal) => look(parts, args.host, signal),
     verb: (args: VerbArgs, signal) => gate.through(() => runVerb(parts, args, signal), signal),
+    async hurry(guest: GuestKey) {
+      parts.driver.live?.hurry(guest);
+    },
     console: (args: GuestKey & { maxBytes: number }, signal) => readConsole(parts.driver, args, signal),
     uptime: async (_args: object, signal) => ({ uptime: (await parts.driver.hostUptime?.(signal)) ?? null }),
     fetchImages: (args: { host: string }, signal) => fetchImages(parts, args.host, signal),
@@ -47,7 +40,9 @@ export function hostJobs(parts: HostParts, settings: HostSettings): { readonly [
 }
 
 async function begin({ driver, actors, lease }: HostParts, settings: HostSettings, host: string, signal: AbortSignal): Promise<HostBeginning> {
-  const inventory = await driver.inventory(signal);
+  const seen = await driver.inventory(signal);
+  const abilities = (['moves', 'live'] as const).filter((ability) => driver[ability] !== undefined);
+  const inventory = { ...seen, ...(abilities.length > 0 && { abilities }) };
   const { vcpus, memoryMiB, diskGiB } = inventory;
   const capacity = capacityOf({ vcpus, memoryMiB, diskGiB }, settings.reserved, settings.ratios);
   const { node, driver: kind, zone } = settings;
@@ -74,25 +69,53 @@ async function look({ driver, actors }: HostParts, host: string, signal: AbortSi
   return { claims, guests };
 }
 
-/** Nothing runs after them that did not before. */
-const TAKE_DOWN: ReadonlySet<GuestVerb['name']> = new Set(['destroy', 'stop', 'pause', 'suspend']);
+/** Verbs after which no guest runs that did not run before: they need no lease. */
+const LEAVES_ASLEEP: ReadonlySet<GuestVerb['name']> = new Set([
+  'destroy',
+  'stop',
+  'pause',
+  'suspend',
+  'park',
+  'offer',
+  'prepare',
+  'receive',
+  'snapshot',
+  'upload',
+  'dropSnapshot',
+]);
 
-async function runVerb(
-  { driver, failpoint, lease }: HostParts,
-  { verb, instanceId, generation }: VerbArgs,
-  called: AbortSignal,
-): Promise<{ power: GuestPower | null }> {
+async function runVerb(parts: HostParts, { verb, instanceId, generation, host }: VerbArgs, called: AbortSignal): Promise<VerbEnd> {
+  const { failpoint, lease } = parts;
   const guest = { instanceId, generation };
-  const bringsUp = !TAKE_DOWN.has(verb.name);
+  const bringsUp = !LEAVES_ASLEEP.has(verb.name);
   if (bringsUp) await lease?.check(called);
   const signal = lease && bringsUp ? AbortSignal.any([called, lease.over]) : called;
   failpoint(`verb.${verb.name}.before`);
-  const power = await runDriver(driver, verb, guest, signal);
+  const end = await runAny(parts, verb, guest, host, signal);
   failpoint(`verb.${verb.name}.after`);
-  return { power };
+  return end;
 }
 
-async function runDriver(driver: HypervisorDriver, verb: GuestVerb, guest: GuestKey, signal: AbortSignal): Promise<GuestPower | null> {
+type Snapshot = Extract<GuestVerb, { name: 'snapshot' }>;
+
+async function runAny(parts: HostParts, verb: GuestVerb, guest: GuestKey, host: string | undefined, signal: AbortSignal): Promise<VerbEnd> {
+  if (isMove(verb)) return runMove(parts, verb, guest, host, signal);
+  return verb.name === 'snapshot' ? snapshot(parts.driver, verb, guest, signal) : { power: await runDriver(parts, verb, guest, signal) };
+}
+
+async function snapshot(driver: HypervisorDriver, { imageId, quiesce }: Snapshot, guest: GuestKey, signal: AbortSignal): Promise<VerbEnd> {
+  return { power: null, disk: await driver.snapshot(guest, { imageId, quiesce }, signal) };
+}
+
+/** The copy is kept until the image has it: asked again after a crash, the image says whether it does. */
+async function upload({ driver, images }: HostParts, guest: GuestKey, imageId: string, signal: AbortSignal): Promise<void> {
+  if (!images) throw new Fault('unsupported', 'image.noSink', 'No image service takes images from this host.');
+  await images.store({ imageId, instanceId: guest.instanceId }, () => driver.openSnapshot(guest, { imageId }, signal), signal);
+  await driver.dropSnapshot(guest, signal);
+}
+
+async function runDriver(parts: HostParts, verb: Exclude<GuestVerb, MoveVerb | Snapshot>, guest: GuestKey, signal: AbortSignal): Promise<GuestPower | null> {
+  const { driver } = parts;
   switch (verb.name) {
     case 'spawn':
       return (await driver.spawn(verb.spec, signal)).power;
@@ -105,6 +128,12 @@ async function runDriver(driver: HypervisorDriver, verb: GuestVerb, guest: Guest
       return (await driver.stop(guest, { graceMs: verb.graceMs }, signal)).power;
     case 'reboot':
       return (await driver.reboot(guest, { kind: verb.kind, graceMs: verb.graceMs }, signal)).power;
+    case 'upload':
+      await upload(parts, guest, verb.imageId, signal);
+      return null;
+    case 'dropSnapshot':
+      await driver.dropSnapshot(guest, signal);
+      return null;
     case 'pause':
     case 'unpause':
       return (await (driver[verb.name]?.(guest, signal) ?? lacks(verb.name))).power;

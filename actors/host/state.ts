@@ -6,6 +6,7 @@ import { drop, put } from '../../runtime/base/shared-map.ts';
 import type { ReplyHandle } from '../../runtime/actor/effect.ts';
 import type { HostInventory } from '../../drivers/driver.ts';
 import type { HostReport } from '../model/placement.ts';
+import type { Progress } from '../model/migration.ts';
 import { NOTHING, plus, type Resources } from '../model/resources.ts';
 import type { PowerState } from '../model/server-state.ts';
 import type { GuestVerb, VerbAnswer } from './messages.ts';
@@ -17,6 +18,8 @@ export type HeldClaim = {
   readonly need: Resources;
   readonly untilMs: number | null;
   readonly isDoomed: boolean;
+  /** Beside the active claim of a server that moves: its guest lies here and must not run. As far as is known here. */
+  readonly isStandby?: boolean;
 };
 
 /** The verbs of one guest, one at a time. */
@@ -32,6 +35,8 @@ export type Lane = {
   /** Waits for the running one to end. */
   readonly follower: Omit<Lane, 'running' | 'answer' | 'follower' | 'endedMs'> | null;
   readonly endedMs: number;
+  /** Of what is sent, so far. */
+  readonly progress?: Progress;
 };
 
 export type HostState = {

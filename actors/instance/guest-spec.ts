@@ -24,7 +24,8 @@ export function toGuestSpec(record: InstanceRecord): GuestSpec {
     rootGiB: flavor.rootGiB,
     ephemeralGiB: flavor.ephemeralGiB,
     swapMiB: flavor.swapMiB,
-    image: toGuestImage(record.image),
+    // The disk of a server that is shelved is in the image that was made of it.
+    image: toGuestImage(record.shelved?.image ?? record.image),
     nics: record.nics.map((nic) => ({ network: nic.label, mac: nic.mac, address: `${nic.address}/${nic.prefix}`, gateway: nic.gateway })),
     userData: record.userData,
     metadata: record.metadata,

@@ -3,6 +3,7 @@ import { defineKind, type ActorKind } from '../../runtime/actor/kind.ts';
 import type { InstanceParts } from '../model/commit.ts';
 import { eventOf } from '../model/events-of.ts';
 import type { InstanceRecord } from '../model/instance.ts';
+import { dueAtMs } from './due.ts';
 import { decide, giveUp, recover, refused } from './decide.ts';
 import type { InstanceProtocol } from './messages.ts';
 import { parseInstanceMessage } from './parse.ts';
@@ -30,7 +31,7 @@ export function instanceKind(settings: InstanceSettings): ActorKind {
     isIdle: (state) => !state.record?.operation,
     commitOf: (before, after, state) => {
       const parts: InstanceParts = { ...state.parts, event: eventOf(before, after) };
-      return { parts, open: after.operation !== null, dueAtMs: after.operation?.stepDueMs ?? after.reclaimAtMs ?? null };
+      return { parts, open: after.operation !== null, dueAtMs: dueAtMs(after) };
     },
   });
 }

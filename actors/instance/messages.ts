@@ -5,8 +5,9 @@
 import type { Answer } from '../../runtime/actor/effect.ts';
 import type { Ref } from '../../runtime/actor/address.ts';
 import { refTo } from '../../runtime/actor/address.ts';
-import type { ImageRef } from '../model/image.ts';
 import type { InstanceRecord, Stored } from '../model/instance.ts';
+import type { Flavor } from '../model/flavor.ts';
+import type { ImageDraft, ImageRef } from '../model/image.ts';
 import type { PowerState } from '../model/server-state.ts';
 
 export type Caller = { readonly userId: string; readonly projectId: string; readonly isAdmin: boolean; readonly requestId: string };
@@ -38,7 +39,45 @@ export type Verb =
   | { readonly name: 'reboot'; readonly kind: 'soft' | 'hard' }
   | { readonly name: 'delete' }
   /** Elsewhere, since its host is dead; the store has to know that. `target`: only this host, `force`: without asking schedulers' filters. */
-  | { readonly name: 'evacuate'; readonly target: string | null; readonly force: boolean; readonly stopped: boolean };
+  | { readonly name: 'evacuate'; readonly target: string | null; readonly force: boolean; readonly stopped: boolean }
+  | { readonly name: 'createImage'; readonly image: ImageDraft }
+  /** Afterwards the newest `rotation` images of that type are left. */
+  | { readonly name: 'createBackup'; readonly image: ImageDraft; readonly backupType: string; readonly rotation: number }
+  /** Where it is, with another disk. */
+  | {
+      readonly name: 'rebuild';
+      readonly image: ImageRef;
+      readonly kernel: ImageRef | null;
+      readonly ramdisk: ImageRef | null;
+      readonly changes: RebuildChanges;
+      readonly preserveEphemeral: boolean;
+    }
+  | { readonly name: 'shelve'; readonly image: ImageDraft }
+  | { readonly name: 'shelveOffload' }
+  /** `zone`: from now on it is pinned there, null: nowhere; left out: as before. `host`: only there. */
+  | { readonly name: 'unshelve'; readonly zone?: string | null; readonly host: string | null }
+  | { readonly name: 'resize'; readonly flavor: Flavor; readonly diskConfig: 'AUTO' | 'MANUAL' | null }
+  | { readonly name: 'migrate'; readonly target: string | null }
+  | { readonly name: 'live-migration'; readonly target: string | null; readonly force: boolean }
+  | { readonly name: 'confirmResize' }
+  | { readonly name: 'revertResize' }
+  /** Of the live migration that runs, and of no other. */
+  | { readonly name: 'abortMigration'; readonly migrationId: string }
+  | { readonly name: 'forceMigration'; readonly migrationId: string };
+
+/** Members left out stay as they are. */
+export type RebuildChanges = {
+  readonly name?: string;
+  readonly description?: string | null;
+  readonly hostname?: string;
+  readonly diskConfig?: 'AUTO' | 'MANUAL';
+  readonly accessIpV4?: string | null;
+  readonly accessIpV6?: string | null;
+  readonly metadata?: { readonly [key: string]: string };
+  readonly keyName?: string | null;
+  readonly publicKey?: string | null;
+  readonly userData?: string | null;
+};
 
 /** Members left out stay as they are. */
 export type InstanceChanges = {
@@ -87,6 +126,7 @@ export type InstanceProtocol = {
   claimed: { body: Omit<Answer, 'type'>; reply: undefined };
   ran: { body: Omit<Answer, 'type'>; reply: undefined };
   hostStood: { body: Omit<Answer, 'type'>; reply: undefined };
+  imaged: { body: Omit<Answer, 'type'>; reply: undefined };
   checkHost: { body: { tag: string }; reply: undefined };
   retry: { body: { tag: string }; reply: undefined };
 };

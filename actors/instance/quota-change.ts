@@ -1,7 +1,7 @@
 /** What the record of a server gives back to its quota, and takes again: once each, whatever becomes of it. Pure. */
+import { quotaHeld } from '../model/between.ts';
 import type { QuotaChange } from '../model/commit.ts';
 import type { InstanceRecord } from '../model/instance.ts';
-import { quotaNeed } from '../model/quota.ts';
 
 /** What the end of a server gives back: nothing when it was given back before. */
 export function quotaBack(record: InstanceRecord): QuotaChange | null {
@@ -13,7 +13,8 @@ export function quotaAgain(record: InstanceRecord): QuotaChange | null {
   return (record.reclaimAtMs ?? null) === null ? null : quotaOf(record, 1);
 }
 
-function quotaOf({ projectId, userId, flavor }: InstanceRecord, times: 1 | -1): QuotaChange {
-  const { instances, cores, ram } = quotaNeed(1, flavor);
+function quotaOf(record: InstanceRecord, times: 1 | -1): QuotaChange {
+  const { projectId, userId } = record;
+  const { instances, cores, ram } = quotaHeld(record);
   return { projectId, userId, instances: times * instances, cores: times * cores, ram: times * ram };
 }

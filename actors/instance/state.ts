@@ -5,6 +5,8 @@
  */
 import type { Nic } from '../model/addressing.ts';
 import type { AddressTake, ClaimChange, QuotaChange } from '../model/commit.ts';
+import type { DiskWay } from '../host/messages.ts';
+import type { MigrationWrite } from '../model/migration.ts';
 import type { InstanceRecord } from '../model/instance.ts';
 import { beginAction, type ActionEvent, type ActionRecord, type Operation } from '../model/operation.ts';
 import type { Bid, Explanation } from '../model/placement.ts';
@@ -19,6 +21,7 @@ export type Parts = {
   readonly takeAddresses: readonly AddressTake[];
   readonly dropAddresses: boolean;
   readonly quota: QuotaChange | null;
+  readonly migration?: MigrationWrite | null;
 };
 
 export const NO_PARTS: Parts = { claims: [], takeAddresses: [], dropAddresses: false, quota: null };
@@ -43,6 +46,8 @@ export type Soft = {
   readonly secret: string | null;
   /** When the schedulers first said that they know no host that could be meant, until one is known. */
   readonly noHostsMs: number | null;
+  /** Where the source gives the disk that is to be fetched. */
+  readonly way: DiskWay | null;
   /** Where the others of its group are, as far as this round knows; null: not asked, or no group. */
   readonly group: GroupPlaces | null;
 };
@@ -60,6 +65,7 @@ export const NO_SOFT: Soft = {
   waiter: null,
   secret: null,
   noHostsMs: null,
+  way: null,
   group: null,
 };
 

@@ -22,5 +22,11 @@ export type HostStanding = {
   readonly claims: number;
 };
 
-/** A server whose active claim is on a host. */
-export type ServerOnHost = { readonly id: string; readonly vmState: string; readonly launched: boolean; readonly operation: string | null };
+/** A server whose active claim is on a host. `moved`: it came there from a place that it can go back to. */
+export type ServerOnHost = {
+  readonly id: string;
+  readonly vmState: string;
+  readonly launched: boolean;
+  readonly operation: string | null;
+  readonly moved: boolean;
+};

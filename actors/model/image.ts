@@ -10,3 +10,14 @@ export type ImageRef = {
   readonly minMemoryMiB: number;
   readonly properties: { readonly [key: string]: string };
 };
+
+/** An image that is to be made of a server's disk. Its id is given before it exists, so that making it again makes no second one. */
+export type ImageDraft = {
+  readonly id: string;
+  readonly name: string;
+  /** The project that owns it. */
+  readonly owner: string;
+  readonly minDiskGiB: number;
+  readonly minMemoryMiB: number;
+  readonly properties: { readonly [key: string]: string };
+};

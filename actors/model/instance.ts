@@ -6,6 +6,7 @@ import type { FaultRecord } from '../../runtime/base/fault.ts';
 import type { Nic } from './addressing.ts';
 import type { Flavor } from './flavor.ts';
 import type { ImageRef } from './image.ts';
+import type { Move } from './move.ts';
 import type { ActionRecord, Operation } from './operation.ts';
 import type { PowerState, TaskState, VmState } from './server-state.ts';
 
@@ -52,6 +53,10 @@ export type InstanceRecord = {
   readonly host: string | null;
   /** Counts placements: 0 before the first. Names claim and guest together with the id. */
   readonly generation: number;
+  /** The highest generation that was ever given, when it is not the one above. */
+  readonly generationTop?: number;
+  /** Present while the server holds two claims: see model/move.ts. */
+  readonly move?: Move | null;
   /** The server group it was made in; absent or null when none. It never changes. */
   readonly group?: { readonly id: string } | null;
   /** What the guest posted as its password, encrypted with the user's key; absent or null when it posted none. */
@@ -71,7 +76,12 @@ export type InstanceRecord = {
   readonly actions: readonly ActionRecord[];
   /** Commands that were done, so that a retry is answered from the record and not done again. */
   readonly commands: readonly CommandMemory[];
+  /** What a shelved server comes back from; absent or null when it is none. */
+  readonly shelved?: Shelved | null;
 };
+
+/** The image with the disk of a shelved server, and when it leaves its host by itself (wall milliseconds; null: never, or it has). */
+export type Shelved = { readonly image: ImageRef; readonly offloadDueMs: number | null };
 
 export type CommandMemory = { readonly id: string; readonly atMs: number };
 

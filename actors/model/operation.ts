@@ -11,6 +11,17 @@ export const OPERATIONS = [
   'stop',
   'reboot',
   'evacuate',
+  'createImage',
+  'createBackup',
+  'rebuild',
+  'shelve',
+  'shelveOffload',
+  'unshelve',
+  'resize',
+  'migrate',
+  'confirmResize',
+  'revertResize',
+  'live-migration',
   'pause',
   'unpause',
   'suspend',
@@ -73,6 +84,17 @@ const ACTION_EVENT: Record<OperationName, string> = {
   stop: 'compute_stop_instance',
   reboot: 'compute_reboot_instance',
   evacuate: 'compute_rebuild_instance',
+  createImage: 'compute_snapshot_instance',
+  createBackup: 'compute_backup_instance',
+  rebuild: 'compute_rebuild_instance',
+  shelve: 'compute_shelve_instance',
+  shelveOffload: 'compute_shelve_offload_instance',
+  unshelve: 'compute_unshelve_instance',
+  resize: 'compute_prep_resize',
+  migrate: 'compute_prep_resize',
+  confirmResize: 'compute_confirm_resize',
+  revertResize: 'compute_revert_resize',
+  'live-migration': 'compute_live_migration',
   pause: 'compute_pause_instance',
   unpause: 'compute_unpause_instance',
   suspend: 'compute_suspend_instance',
@@ -103,3 +125,17 @@ export function beginAction(operation: Operation, by: { userId: string; projectI
     events: [event],
   };
 }
+
+/** The history with an entry that begins and ends at once, beside what runs. */
+export function finishedAction(
+  actions: readonly ActionRecord[],
+  action: string,
+  { requestId, userId, projectId }: { requestId: string; userId: string; projectId: string },
+  host: string | null,
+  at: string,
+): readonly ActionRecord[] {
+  const event: ActionEvent = { event: `compute_${action}`, startedAt: at, finishedAt: at, result: 'Success', host, fault: null };
+  return [...actions, { requestId, action, userId, projectId, startedAt: at, updatedAt: at, message: null, events: [event] }].slice(-ACTIONS_KEPT);
+}
+
+const ACTIONS_KEPT = 30;

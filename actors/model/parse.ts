@@ -5,9 +5,10 @@
  * Nothing here may depend on who asks: rights are looked at elsewhere.
  */
 import { z } from 'zod';
-import type { GuestImage, GuestNic, GuestSpec, HostInventory, RescueDisk } from '../../drivers/driver.ts';
+import type { DiskCopy, GuestImage, GuestNic, GuestSpec, HostInventory, RescueDisk } from '../../drivers/driver.ts';
 import { Fault, type Json } from '../../runtime/base/fault.ts';
 import { UUID } from '../../runtime/base/ids.ts';
+import type { Flavor } from './flavor.ts';
 import type { ImageRef } from './image.ts';
 import type { HostReport, PlacementRequest } from './placement.ts';
 import type { Resources } from './resources.ts';
@@ -32,6 +33,7 @@ const MAP_ENTRIES_MAX = 1_024;
 const ADDRESSES_MAX = 64;
 const HOSTS_MAX = 1_024;
 const AGGREGATES_MAX = 256;
+const ABILITIES_MAX = 16;
 const FEATURES_MAX = 4_096;
 /** As deep as the doors for users let JSON be. */
 const DEPTH_MAX = 32;
@@ -164,6 +166,21 @@ export const JSON_MAP = bounded<{ readonly [key: string]: Json }>();
 
 export const HASH = z.strictObject({ algorithm: z.enum(['sha512', 'sha256', 'md5']), hex: z.string().regex(/^[0-9a-fA-F]{1,128}$/) }).nullable();
 
+/** What a server remembers of an image. */
+export const IMAGE_REF = z.strictObject({
+  id: WORD,
+  name: NAME,
+  diskFormat: NAME,
+  containerFormat: NAME,
+  sizeBytes: COUNT,
+  hash: HASH,
+  minDiskGiB: COUNT,
+  minMemoryMiB: COUNT,
+  properties: TEXT_MAP,
+} satisfies Shape<ImageRef>);
+
+export const DISK_COPY = z.strictObject({ diskFormat: WORD, sizeBytes: COUNT, virtualBytes: COUNT } satisfies Shape<DiskCopy>);
+
 export const GUEST_IMAGE = z.strictObject({
   id: WORD,
   diskFormat: NAME,
@@ -201,6 +218,21 @@ export const GUEST_SPEC = z.strictObject({
   metadata: TEXT_MAP,
 } satisfies Shape<GuestSpec>);
 
+export const FLAVOR = z.strictObject({
+  flavorId: NAME,
+  name: NAME,
+  vcpus: SMALL_COUNT.min(1),
+  memoryMiB: SMALL_COUNT.min(1),
+  rootGiB: SMALL_COUNT,
+  ephemeralGiB: SMALL_COUNT,
+  swapMiB: SMALL_COUNT,
+  rxtxFactor: z.number().min(0),
+  isPublic: z.boolean(),
+  disabled: z.boolean(),
+  description: LONG_TEXT.nullable(),
+  extraSpecs: TEXT_MAP,
+} satisfies Shape<Flavor>);
+
 const GROUP_PLACES = z.strictObject({
   policy: z.enum(GROUP_POLICIES),
   perHost: COUNT,
@@ -212,18 +244,6 @@ export const RESCUE_DISK = z.strictObject({
   kernel: GUEST_IMAGE.exactOptional(),
   ramdisk: GUEST_IMAGE.exactOptional(),
 } satisfies Shape<RescueDisk>);
-
-export const IMAGE_REF = z.strictObject({
-  id: WORD,
-  name: NAME,
-  diskFormat: NAME,
-  containerFormat: NAME,
-  sizeBytes: COUNT,
-  hash: HASH,
-  minDiskGiB: COUNT,
-  minMemoryMiB: COUNT,
-  properties: TEXT_MAP,
-} satisfies Shape<ImageRef>);
 
 export const PLACEMENT_REQUEST = z.strictObject({
   instanceId: UUID_TEXT,
@@ -265,6 +285,7 @@ export const HOST_INVENTORY = z.strictObject({
   diskGiB: COUNT,
   hypervisorType: NAME,
   hypervisorVersion: COUNT,
+  abilities: listUpTo(ABILITIES_MAX, z.enum(['moves', 'live'])).exactOptional(),
   hostIp: NAME,
   cpu: z.strictObject({
     arch: NAME,

@@ -32,11 +32,28 @@ export const TASK_STATES = [
   'rebooting_hard',
   'reboot_pending_hard',
   'reboot_started_hard',
+  'resize_prep',
+  'resize_migrating',
+  'resize_migrated',
+  'resize_finish',
+  'resize_reverting',
+  'resize_confirming',
+  'migrating',
   'rebuilding',
   'rebuild_block_device_mapping',
   'rebuild_spawning',
   'deleting',
   'soft-deleting',
+  'image_snapshot_pending',
+  'image_snapshot',
+  'image_backup',
+  'image_pending_upload',
+  'image_uploading',
+  'shelving',
+  'shelving_image_pending_upload',
+  'shelving_image_uploading',
+  'shelving_offloading',
+  'unshelving',
   'pausing',
   'unpausing',
   'suspending',
@@ -132,7 +149,7 @@ export type Rule = {
   readonly lock: boolean;
 };
 
-const TASKS_OF_A_HOST = TASK_STATES.filter((task) => !/delet|rebuild/.test(task));
+const TASKS_OF_A_HOST = TASK_STATES.filter((task) => !/delet|rebuild|resize|migrat/.test(task));
 
 export const ALLOWED = {
   start: { vm: ['stopped'], task: 'none', launched: true, lock: true },
@@ -160,6 +177,20 @@ export const ALLOWED = {
   network: { vm: 'any', task: 'any', launched: false, lock: true },
   // Whatever else runs was running on a host that is dead; but a delete wins, and an evacuation is not begun twice.
   evacuate: { vm: ['active', 'stopped', 'error'], task: TASKS_OF_A_HOST, launched: true, hostless: true, lock: false },
+  createImage: { vm: ['active', 'stopped', 'paused', 'suspended'], task: 'none', launched: true, lock: false },
+  createBackup: { vm: ['active', 'stopped', 'paused', 'suspended'], task: 'none', launched: true, lock: false },
+  rebuild: { vm: ['active', 'stopped', 'error'], task: 'none', launched: true, lock: true },
+  shelve: { vm: ['active', 'stopped', 'paused', 'suspended'], task: 'none', launched: true, lock: true },
+  shelveOffload: { vm: ['shelved'], task: 'none', launched: true, lock: true },
+  unshelve: { vm: ['shelved', 'shelved_offloaded'], task: 'none', launched: true, hostless: true, lock: true },
+  resize: { vm: ['active', 'stopped'], task: 'none', launched: true, lock: true },
+  migrate: { vm: ['active', 'stopped'], task: 'none', launched: true, lock: true },
+  // A move that could not be taken back leaves an error, and both claims: it may be tried again.
+  confirmResize: { vm: ['resized'], task: 'none', launched: true, lock: true },
+  revertResize: { vm: ['resized', 'error'], task: 'none', launched: true, lock: true },
+  'live-migration': { vm: ['active', 'paused'], task: 'none', launched: true, lock: true },
+  abortMigration: { vm: 'any', task: ['migrating'], launched: true, lock: true },
+  forceMigration: { vm: ['active'], task: ['migrating'], launched: true, lock: true },
   delete: { vm: 'any', task: 'any', launched: false, lock: true },
   update: { vm: 'any', task: 'any', launched: false, lock: true },
   metadata: { vm: ['active', 'paused', 'suspended', 'stopped'], task: 'any', launched: false, lock: true },

@@ -173,11 +173,16 @@ function waits(tried: Tried | undefined, nowMs: number): boolean {
 }
 
 /** What was being made or deleted there goes on by itself when it hears of it. */
-function moveOf({ id, vmState, launched, operation }: ServerOnHost, host: string, facts: Facts): Effect {
-  const canMove = launched && operation !== 'delete' && operation !== 'create' && ['active', 'stopped', 'error'].includes(vmState);
+/** Between two hosts, an operation goes on by itself with what is proved. */
+const BETWEEN: ReadonlySet<string | null> = new Set(['resize', 'migrate', 'live-migration', 'confirmResize', 'revertResize']);
+
+function moveOf({ id, vmState, launched, operation, moved }: ServerOnHost, host: string, facts: Facts): Effect {
+  const canMove =
+    launched && operation !== 'delete' && operation !== 'create' && !BETWEEN.has(operation) && (moved || ['active', 'stopped', 'error'].includes(vmState));
   if (!canMove) return { do: 'tell', to: instanceRef(id), message: { type: 'hostLost', host } as { type: string } };
   const caller = { userId: 'recovery', projectId: 'recovery', isAdmin: true, requestId: `req-${facts.newId()}` };
-  const verb = { name: 'evacuate', target: null, force: false, stopped: false };
+  // What it left to come here still has its disk.
+  const verb = moved && operation === null ? { name: 'revertResize' } : { name: 'evacuate', target: null, force: false, stopped: false };
   return { do: 'ask', to: instanceRef(id), message: { type: 'act', verb, caller } as { type: string }, as: 'moved', tag: id, timeoutMs: ACT_MS };
 }
 

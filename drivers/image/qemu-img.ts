@@ -28,10 +28,22 @@ export async function createDisk(disk: NewDisk, signal: AbortSignal): Promise<vo
   await qemuImg(['create', '-q', '-f', 'qcow2', ...base, '--', plainPath(disk.path), String(disk.sizeBytes)], signal);
 }
 
-async function qemuImg(args: readonly string[], signal: AbortSignal): Promise<void> {
+export type DiskToCopy = {
+  readonly from: string;
+  readonly to: string;
+  /** Copying may take so long. */
+  readonly limitMs: number;
+};
+
+/** A qcow2 disk with all of its layers as one qcow2 file of its own. Nobody may write the disk meanwhile. */
+export async function convertDisk({ from, to, limitMs }: DiskToCopy, signal: AbortSignal): Promise<void> {
+  await qemuImg(['convert', '-q', '-f', 'qcow2', '-O', 'qcow2', '--', plainPath(from), plainPath(to)], signal, limitMs);
+}
+
+async function qemuImg(args: readonly string[], signal: AbortSignal, limitMs = LIMIT_MS): Promise<void> {
   check(args.includes('-f') || args.includes('--image-opts'), 'qemu-img is never left to guess a format');
   try {
-    await run(TOOL, args, { signal, timeout: LIMIT_MS, killSignal: 'SIGKILL', maxBuffer: OUTPUT_MAX_BYTES, env: { PATH: process.env.PATH, LC_ALL: 'C' } });
+    await run(TOOL, args, { signal, timeout: limitMs, killSignal: 'SIGKILL', maxBuffer: OUTPUT_MAX_BYTES, env: { PATH: process.env.PATH, LC_ALL: 'C' } });
   } catch (error) {
     if (signal.aborted) throw new Fault('cancelled', 'image.cancelled', 'The operation was cancelled.');
     const text = error instanceof Error ? error.message : String(error);

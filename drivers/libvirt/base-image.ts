@@ -38,6 +38,10 @@ export class BaseImages {
     this.#options = options;
   }
 
+  get folder(): string {
+    return this.#options.folder;
+  }
+
   /** Removes what a killed process left half done. */
   async sweep(): Promise<void> {
     const names = await readdir(this.#options.folder);

@@ -121,6 +121,9 @@ function devices(spec: GuestSpec, files: GuestFiles, machine: Machine): string[]
     ),
     // The log belongs to libvirt's log daemon, so the terminal stays free for an interactive console.
     element('serial', { type: 'pty' }, [element('log', { file: files.consoleLog, append: 'off' }), element('target', { port: 0 })]),
+    wants(spec.image.properties.hw_qemu_guest_agent)
+      ? element('channel', { type: 'unix' }, [element('target', { type: 'virtio', name: 'org.qemu.guest_agent.0' })])
+      : '',
     ...(YES.test(spec.image.properties.hw_qemu_guest_agent ?? '')
       ? [element('channel', { type: 'unix' }, [element('target', { type: 'virtio', name: AGENT })])]
       : []),
@@ -154,6 +157,10 @@ function choice<T extends string>(value: string | undefined, allowed: readonly [
   const found = allowed.find((one) => one === value);
   if (found === undefined) throw new Fault('invalid', 'image.property', `The image property ${property} has a value that is not supported.`);
   return found;
+}
+
+function wants(value: string | undefined): boolean {
+  return value !== undefined && /^(yes|true|1|on)$/i.test(value);
 }
 
 function element(name: string, attributes: Attributes = {}, children: readonly string[] = []): string {

@@ -10,7 +10,17 @@ import type { LibvirtConnection } from './connection.ts';
 import { cancelled, hasReason } from './errors.ts';
 import { DEFAULT_ADMIN, METADATA_URI } from './domain-xml.ts';
 import { powerOfState, STATE } from './events.ts';
-import { DEFINE_VALIDATE, type Domain, METADATA_ELEMENT, type Procedure, PROCEDURES, SAVE_RUNNING, UNDEFINE_ALL } from './procedures.ts';
+import {
+  DEFINE_VALIDATE,
+  type Domain,
+  JOB,
+  JOB_STATS_COMPLETED,
+  METADATA_ELEMENT,
+  type Procedure,
+  PROCEDURES,
+  SAVE_RUNNING,
+  UNDEFINE_ALL,
+} from './procedures.ts';
 import { ALL_STATS, type Stats } from './stats.ts';
 
 export type { Domain } from './procedures.ts';
@@ -128,6 +138,35 @@ export class Domains {
     await this.#change(PROCEDURES.domainUndefineFlags, { dom, flags: UNDEFINE_ALL }, signal).catch((error: unknown) => {
       if (!hasReason(error, 'libvirt.noDomain')) throw error;
     });
+  }
+
+  async xml(dom: Domain, signal: AbortSignal): Promise<string> {
+    return (await this.#options.short.call(PROCEDURES.domainGetXmlDesc, { dom, flags: 0 }, { timeoutMs: SHORT_MS, signal })).xml;
+  }
+
+  /** Copies disks of a running guest as they are now; it goes on, and the job too when this has answered. */
+  async beginBackup(dom: Domain, backupXml: string, signal: AbortSignal): Promise<void> {
+    await this.#change(PROCEDURES.domainBackupBegin, { dom, backupXml, checkpointXml: null, flags: 0 }, signal);
+  }
+
+  /** `running`, or how the last one ended. */
+  async job(dom: Domain, signal: AbortSignal): Promise<'running' | 'completed' | 'failed'> {
+    const ask = (flags: number) => this.#options.short.call(PROCEDURES.domainGetJobStats, { dom, flags }, { timeoutMs: SHORT_MS, signal });
+    if ((await ask(0)).type !== JOB.none) return 'running';
+    return (await ask(JOB_STATS_COMPLETED)).type === JOB.completed ? 'completed' : 'failed';
+  }
+
+  /** No error when there is none. */
+  async abortJob(dom: Domain): Promise<void> {
+    await this.#options.slow.call(PROCEDURES.domainAbortJob, { dom }, { timeoutMs: SHORT_MS }).catch(unlessAlready);
+  }
+
+  async freeze(dom: Domain, signal: AbortSignal): Promise<void> {
+    await this.#change(PROCEDURES.domainFsFreeze, { dom, mountpoints: [], flags: 0 }, signal);
+  }
+
+  async thaw(dom: Domain): Promise<void> {
+    await this.#options.slow.call(PROCEDURES.domainFsThaw, { dom, mountpoints: [], flags: 0 }, { timeoutMs: SHORT_MS });
   }
 
   async #metadata(dom: Domain, signal: AbortSignal): Promise<string> {

@@ -9,6 +9,7 @@ import type { Clock } from '../../runtime/base/clock.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
 import type {
+  DiskCopy,
   DriverStatus,
   GuestDiagnostics,
   GuestEvent,
@@ -21,6 +22,7 @@ import type {
   HostUptime,
   HypervisorDriver,
   ImageSource,
+  OpenCopy,
   RescueDisk,
 } from '../driver.ts';
 import { LibvirtConnection } from './connection.ts';
@@ -32,6 +34,7 @@ import { parseCapabilities, readInventory, readUptime, type Capabilities } from 
 import { locateLibvirt, type LibvirtPlace } from './locate.ts';
 import { LIFECYCLE_EVENT_ID, PROCEDURES } from './procedures.ts';
 import type { RpcSession } from './rpc.ts';
+import { Snapshots } from './snapshots.ts';
 import { reachableFolder } from './state-folder.ts';
 import { diagnosticsOf } from './stats.ts';
 import { type GuestFiles, type Owner, Storage } from './storage.ts';
@@ -138,6 +141,7 @@ class LibvirtDriver implements HypervisorDriver {
   readonly #storage: Storage;
   readonly #clock: Clock;
   readonly #isTest: boolean;
+  readonly #snapshots: Snapshots;
   readonly #machine: Machine;
 
   constructor(parts: Parts) {
@@ -147,6 +151,7 @@ class LibvirtDriver implements HypervisorDriver {
     this.#storage = parts.storage;
     this.#clock = options.clock;
     this.#isTest = place.uri.startsWith('test:');
+    this.#snapshots = new Snapshots({ ...parts, clock: options.clock, isReal: !this.#isTest });
     this.#machine = {
       domainType: this.#isTest ? 'test' : options.virtType,
       arch: this.#isTest ? TEST_ARCH : capabilities.arch,
@@ -207,6 +212,24 @@ class LibvirtDriver implements HypervisorDriver {
       if (kind === 'soft') await this.#askDown(dom, graceMs, signal);
       await this.#cutIfOn(dom, signal);
       return this.#startAndSettle(dom, signal);
+    });
+  }
+
+  snapshot(guest: GuestKey, options: { imageId: string; quiesce: boolean }, signal: AbortSignal): Promise<DiskCopy> {
+    return verb(signal, async () => this.#snapshots.take(await this.#mine(guest, signal), options, signal));
+  }
+
+  openSnapshot(guest: GuestKey, { imageId }: { imageId: string }, signal: AbortSignal): Promise<OpenCopy> {
+    return verb(signal, async () => {
+      const dom = await this.#mine(guest, signal);
+      return this.#snapshots.open(dom.uuid, imageId);
+    });
+  }
+
+  dropSnapshot(guest: GuestKey, signal: AbortSignal): Promise<void> {
+    return verb(signal, async () => {
+      const { generation } = await this.#lookUp(guest.instanceId, signal);
+      if (generation === guest.generation) await this.#storage.dropCopies(guest.instanceId);
     });
   }
 

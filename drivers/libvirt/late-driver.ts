@@ -6,6 +6,7 @@
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Log } from '../../runtime/base/log.ts';
 import type {
+  DiskCopy,
   DriverStatus,
   GuestDiagnostics,
   GuestEvent,
@@ -17,6 +18,7 @@ import type {
   HostInventory,
   HostUptime,
   HypervisorDriver,
+  OpenCopy,
   RescueDisk,
 } from '../driver.ts';
 import { abortable } from './connection.ts';
@@ -91,6 +93,18 @@ export class LateDriver implements HypervisorDriver {
 
   async reboot(guest: GuestKey, options: { kind: 'soft' | 'hard'; graceMs: number }, signal: AbortSignal): Promise<Powered> {
     return this.#there().reboot(guest, options, signal);
+  }
+
+  async snapshot(guest: GuestKey, options: { imageId: string; quiesce: boolean }, signal: AbortSignal): Promise<DiskCopy> {
+    return this.#there().snapshot(guest, options, signal);
+  }
+
+  async openSnapshot(guest: GuestKey, options: { imageId: string }, signal: AbortSignal): Promise<OpenCopy> {
+    return this.#there().openSnapshot(guest, options, signal);
+  }
+
+  async dropSnapshot(guest: GuestKey, signal: AbortSignal): Promise<void> {
+    return this.#there().dropSnapshot(guest, signal);
   }
 
   async pause(guest: GuestKey, signal: AbortSignal): Promise<Powered> {

@@ -2,7 +2,7 @@
  * The part of libvirt's remote protocol that this driver speaks: numbers, arguments and answers. Numbers never change
  * between versions; libvirt only adds. A procedure that isn't here can't be called.
  */
-import { fixed, int, list, nothing, optional, string, struct, typedValue, uhyper, uint, uuid, type Codec } from './xdr.ts';
+import { type Codec, fixed, int, list, nothing, optional, string, struct, typedValue, uhyper, uint, uuid } from './xdr.ts';
 
 export type Procedure<A, R> = { readonly number: number; readonly args: Codec<A>; readonly ret: Codec<R> };
 
@@ -21,6 +21,9 @@ const domain = struct({ name: string, uuid, id: int });
 export type Domain = { readonly name: string; readonly uuid: string; readonly id: number };
 
 const ofDomain = struct({ dom: domain });
+const PARAMETERS_MAX = 64;
+const MOUNTPOINTS_MAX = 256;
+
 const ofDomainAndFlags = struct({ dom: domain, flags: uint });
 
 export const PROCEDURES = {
@@ -62,6 +65,12 @@ export const PROCEDURES = {
   domainDestroyFlags: procedure(234, ofDomainAndFlags, nothing),
   domainUndefineFlags: procedure(231, ofDomainAndFlags, nothing),
   domainSuspend: procedure(34, ofDomain, nothing),
+  domainGetXmlDesc: procedure(14, ofDomainAndFlags, struct({ xml: string })),
+  domainBackupBegin: procedure(421, struct({ dom: domain, backupXml: string, checkpointXml: optional(string), flags: uint }), nothing),
+  domainGetJobStats: procedure(298, ofDomainAndFlags, struct({ type: int, params: list(struct({ field: string, value: typedValue }), PARAMETERS_MAX) })),
+  domainAbortJob: procedure(164, ofDomain, nothing),
+  domainFsFreeze: procedure(335, struct({ dom: domain, mountpoints: list(string, MOUNTPOINTS_MAX), flags: uint }), struct({ filesystems: int })),
+  domainFsThaw: procedure(336, struct({ dom: domain, mountpoints: list(string, MOUNTPOINTS_MAX), flags: uint }), struct({ filesystems: int })),
   domainResume: procedure(28, ofDomain, nothing),
   domainManagedSave: procedure(182, ofDomainAndFlags, nothing),
   domainHasManagedSaveImage: procedure(183, ofDomainAndFlags, struct({ result: int })),
@@ -76,6 +85,11 @@ export const LIFECYCLE_MESSAGE = {
   codec: struct({ callbackId: int, dom: domain, event: int, detail: int }),
 } as const;
 export const LIFECYCLE_EVENT_ID = 0;
+
+/** Of a job: none runs, and how the last one ended. */
+export const JOB = { none: 0, completed: 3 } as const;
+/** Of the job that ended last, instead of the one that runs. */
+export const JOB_STATS_COMPLETED = 1;
 
 export const METADATA_ELEMENT = 2;
 /** Refuses what libvirt's own schema doesn't know, so that a mistake of ours is seen and not ignored. */

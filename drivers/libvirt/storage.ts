@@ -6,9 +6,10 @@
  */
 import { constants } from 'node:fs';
 import { chmod, chown, copyFile, mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import * as z from 'zod';
 import type { GuestImage, GuestSpec, ImageSource, RescueDisk } from '../driver.ts';
+import { backingOf } from '../image/backing.ts';
 import { acceptDisk, inspectImage } from '../image/inspect.ts';
 import { createDisk, type DiskFormat } from '../image/qemu-img.ts';
 import { check } from '../../runtime/base/check.ts';
@@ -47,6 +48,8 @@ const recordShape = z.object({ instanceId: z.string(), generation: z.int().min(0
 export type FolderRecord = z.infer<typeof recordShape>;
 
 const RECORD = 'instance.json';
+const ROOT_DISK = 'disk.qcow2';
+const COPY = 'copy-';
 const CONSOLE_LOG = 'console.log';
 const UNFINISHED = '.new-';
 const RESCUE = 'rescue-';
@@ -86,13 +89,13 @@ export class Storage {
   /** Everything a guest needs to start. Done again, it keeps the disks that are there. */
   async prepare(spec: GuestSpec, signal: AbortSignal): Promise<GuestFiles> {
     const rootBytes = spec.rootGiB === 0 ? undefined : spec.rootGiB * GIB;
-    const { base, format, virtualBytes } = await this.#base(spec.image, rootBytes, signal);
+    const { base, format, virtualBytes } = (await this.#madeFrom(spec)) ?? (await this.#base(spec.image, rootBytes, signal));
     const kernelBase = spec.kernel === undefined ? undefined : await this.#bases.path(spec.kernel, signal);
     const ramdiskBase = spec.ramdisk === undefined ? undefined : await this.#bases.path(spec.ramdisk, signal);
     const folder = await this.#folder(spec);
     const kernel = kernelBase === undefined ? undefined : await this.#copy(kernelBase, join(folder, 'kernel'));
     const ramdisk = ramdiskBase === undefined ? undefined : await this.#copy(ramdiskBase, join(folder, 'ramdisk'));
-    const disks: GuestDisk[] = [{ path: join(folder, 'disk.qcow2'), base: { path: base, format } }];
+    const disks: GuestDisk[] = [{ path: join(folder, ROOT_DISK), base: { path: base, format } }];
     await this.#disk(disks[0], rootBytes ?? virtualBytes, signal);
     for (const [name, sizeBytes] of [
       ['ephemeral.qcow2', spec.ephemeralGiB * GIB],
@@ -168,6 +171,29 @@ export class Storage {
     return Buffer.concat([await tail(`${path}.0`, maxBytes - newest.length), newest]);
   }
 
+  rootDisk(instanceId: string): string {
+    return join(this.#path(instanceId), ROOT_DISK);
+  }
+
+  /** Where the copy of the root disk for that image is, or will be; `unfinished`: while it is made. */
+  copyPath(instanceId: string, imageId: string): { readonly path: string; readonly unfinished: string } {
+    check(isUuid(imageId), 'a copy is named by the uuid of its image');
+    const path = join(this.#path(instanceId), `${COPY}${imageId}.qcow2`);
+    return { path, unfinished: `${path}${UNFINISHED}` };
+  }
+
+  /** An empty file that nobody else may read, for a tool to write. */
+  async emptyCopy(path: string): Promise<void> {
+    await rm(path, { force: true });
+    await (await open(path, 'wx', 0o600)).close();
+  }
+
+  /** Removes copies of the root disk, half ones too. */
+  async dropCopies(instanceId: string): Promise<void> {
+    const names = await readdir(this.#path(instanceId)).catch(() => []);
+    for (const name of names) if (name.startsWith(COPY)) await rm(join(this.#path(instanceId), name), { force: true });
+  }
+
   #path(instanceId: string): string {
     check(isUuid(instanceId), 'a folder is named by a uuid');
     return join(this.#instances, instanceId);
@@ -178,6 +204,16 @@ export class Storage {
     const base = await this.#bases.path(image, signal);
     const inspection = await inspectImage(base);
     acceptDisk(inspection, image.diskFormat, rootBytes);
+    return { base, format: diskFormat(inspection.format), virtualBytes: inspection.virtualBytes };
+  }
+
+  /** What stands below a root disk that is there: of a server that was shelved it is not its image. Undefined: there is no disk yet. */
+  async #madeFrom(spec: GuestSpec): Promise<{ base: string; format: DiskFormat; virtualBytes: number } | undefined> {
+    if ((await this.find(spec.instanceId))?.generation !== spec.generation) return undefined;
+    const named = await backingOf(this.rootDisk(spec.instanceId));
+    const base = named === undefined ? undefined : join(this.#bases.folder, basename(named));
+    if (base === undefined || (await stat(base).catch(() => undefined)) === undefined) return undefined;
+    const inspection = await inspectImage(base);
     return { base, format: diskFormat(inspection.format), virtualBytes: inspection.virtualBytes };
   }
 

@@ -12,6 +12,7 @@ import { silentLog } from '../../runtime/base/log.ts';
 import type { Log } from '../../runtime/base/log.ts';
 import type { Random } from '../../runtime/base/random.ts';
 import type { GuestEvent, GuestKey, GuestSpec, HypervisorDriver } from '../driver.ts';
+import type { SendProgress } from '../driver.ts';
 import type { GuestDisk } from './disk.ts';
 import type { FaultScript, Verb } from './faults.ts';
 import { fileDisk } from './file-disk.ts';
@@ -26,6 +27,9 @@ import { drawMs, withDefaults } from './latency.ts';
 import type { Latencies } from './latency.ts';
 import { openMachine } from './machine.ts';
 import type { Machine, Powered } from './machine.ts';
+import { openMoving } from './moves.ts';
+
+const SEND_ROUNDS = 10;
 
 export type SimulatedOptions = {
   /** Name of the host, as its guests' consoles show it. */
@@ -55,6 +59,8 @@ export async function openSimulatedDriver(options: SimulatedOptions): Promise<Hy
   if (options.selfFence) reopenFence(options.directory);
   const guests = options.selfFence ? fencedGuests(options.directory, readGuests) : readGuests();
   const machine = openMachine({ host, guests, clock, capacity });
+  const moving = openMoving({ guests, machine, clock });
+  const hurried = new Set<string>();
   const gate = openGate(clock, faults);
   const watchers = new Set<(event: GuestEvent | null) => void>();
   faults?.attach(toTarget(machine, gate, (event) => watchers.forEach((watcher) => watcher(event))));
@@ -82,12 +88,42 @@ export async function openSimulatedDriver(options: SimulatedOptions): Promise<Hy
   /** Asks the guest to go down and waits as long as it gets. Says whether it went by itself. */
   async function askDown(guest: GuestKey, graceMs: number, signal: AbortSignal): Promise<boolean> {
     const needMs = drawn('shutdownMs');
-    if (machine.find(guest).power !== 'running' || graceMs <= 0) return false;
+    if (machine.findAny(guest).power !== 'running' || graceMs <= 0) return false;
     await gate.wait(Math.min(needMs, graceMs), signal);
     return needMs <= graceMs;
   }
 
+  /** Memory goes in rounds; who hurries it ends after the one that is under way. */
+  async function send(guest: GuestKey, force: boolean, onProgress: (progress: SendProgress) => void, signal: AbortSignal): Promise<Powered> {
+    const roundMs = drawn('sendMs') / SEND_ROUNDS;
+    hurried.delete(guest.instanceId);
+    for (let round = 1; round <= SEND_ROUNDS && roundMs > 0 && !force && !hurried.has(guest.instanceId); round++) {
+      onProgress(moving.progress(guest, (round - 1) / SEND_ROUNDS));
+      await gate.wait(roundMs, signal);
+    }
+    onProgress(moving.progress(guest, 1));
+    return moving.hold(guest);
+  }
+
   return {
+    moves: {
+      park: (guest, { graceMs }, signal) =>
+        gate.pass(call('park', guest, signal), async () => {
+          if (machine.findAny(guest).asleep === undefined) machine.switchOff(guest, await askDown(guest, graceMs, signal));
+          return moving.park(guest);
+        }),
+      unpark: (guest, signal) => gate.pass(call('unpark', guest, signal), () => moving.unpark(guest)),
+      readDisk: (guest, signal) => gate.pass(call('readDisk', guest, signal), () => moving.pack(guest)),
+      receive: (spec, open, { memory }, signal) =>
+        gate.pass(call('receive', spec, signal), async () => moving.has(spec, memory) ?? moving.unpack(spec, await open(signal), memory)),
+    },
+    live: {
+      prepare: (spec, signal) => gate.pass(call('prepare', spec, signal), () => moving.prepare(spec)),
+      send: (guest, { force }, onProgress, signal) => gate.pass({ ...call('send', guest, signal), waitMs: 0 }, () => send(guest, force, onProgress, signal)),
+      hurry: (guest) => void hurried.add(guest.instanceId),
+      stay: (guest, { paused }, signal) => gate.pass(call('stay', guest, signal), () => moving.stay(guest, paused)),
+      land: (guest, { paused }, signal) => gate.pass(call('land', guest, signal), () => moving.land(guest, paused)),
+    },
     spawn,
     inventory: (signal) => gate.pass(call('inventory', null, signal), () => toInventory(capacity)),
     destroy: (guest, signal) => gate.pass(call('destroy', guest, signal), () => machine.remove(guest)),
@@ -95,6 +131,9 @@ export async function openSimulatedDriver(options: SimulatedOptions): Promise<Hy
     stop: (guest, { graceMs }, signal) => gate.pass(call('stop', guest, signal), async () => machine.switchOff(guest, await askDown(guest, graceMs, signal))),
     reboot: (guest, { kind, graceMs }, signal) =>
       gate.pass(call('reboot', guest, signal), async () => machine.restart(guest, kind === 'soft' && (await askDown(guest, graceMs, signal)))),
+    snapshot: (guest, { imageId }, signal) => gate.pass(call('snapshot', guest, signal), () => machine.snapshot(guest, imageId)),
+    openSnapshot: (guest, { imageId }, signal) => gate.pass(call('openSnapshot', guest, signal), () => machine.openSnapshot(guest, imageId)),
+    dropSnapshot: (guest, signal) => gate.pass(call('dropSnapshot', guest, signal), () => machine.dropSnapshot(guest)),
     pause: (guest, signal) => gate.pass(call('pause', guest, signal), () => machine.shift(guest, ['running'], 'paused')),
     unpause: (guest, signal) => gate.pass(call('unpause', guest, signal), () => machine.shift(guest, ['paused'], 'running')),
     suspend: (guest, signal) => gate.pass(call('suspend', guest, signal), () => machine.shift(guest, ['running', 'paused'], 'suspended')),

@@ -21,9 +21,20 @@ export type Verb =
   | 'unrescue'
   | 'setPassword'
   | 'crashDump'
+  | 'snapshot'
+  | 'openSnapshot'
+  | 'dropSnapshot'
   | 'consoleOutput'
   | 'diagnostics'
-  | 'list';
+  | 'list'
+  | 'park'
+  | 'unpark'
+  | 'readDisk'
+  | 'receive'
+  | 'prepare'
+  | 'send'
+  | 'stay'
+  | 'land';
 
 export type When = {
   /** Only calls for this instance count. */

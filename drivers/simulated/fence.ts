@@ -67,6 +67,10 @@ export function fencedGuests(directory: string, read: () => Guests): Guests {
   }
   return {
     find: (instanceId) => now().find(instanceId),
+    aside: (instanceId, generation) => now().aside(instanceId, generation),
+    setAside: (slot) => now().setAside(slot),
+    takeBack: (record) => now().takeBack(record),
+    removeAside: (slot) => now().removeAside(slot),
     named: (name) => now().named(name),
     all: () => now().all(),
     memoryInUseMiB: () => now().memoryInUseMiB(),

@@ -1,6 +1,7 @@
 /**
  * The guests of one simulated machine: a small index in memory, the whole records on the shelf. The shelf is written
- * first, so that what a verb acknowledged is there after a kill -9. At most one guest per instance id.
+ * first, so that what a verb acknowledged is there after a kill -9. At most one guest per instance id, and beside it those
+ * that are parked.
  */
 import type { Log } from '../../runtime/base/log.ts';
 import type { GuestPower } from '../driver.ts';
@@ -15,10 +16,18 @@ export type GuestSlot = {
   readonly name: string;
   readonly power: GuestPower;
   readonly memoryMiB: number;
+  readonly asleep: GuestRecord['asleep'];
 };
 
 export interface Guests {
   find(instanceId: string): GuestSlot | undefined;
+  /** A parked guest of that generation, beside the newer one that took its place. */
+  aside(instanceId: string, generation: number): GuestSlot | undefined;
+  /** Puts a parked guest beside its place. */
+  setAside(slot: GuestSlot): void;
+  /** Takes it back into its place. */
+  takeBack(record: GuestRecord): void;
+  removeAside(slot: GuestSlot): void;
   /** The guest of that name, whoever made it. */
   named(name: string): GuestSlot | undefined;
   all(): Iterable<GuestSlot>;
@@ -40,16 +49,16 @@ export function openGuests(shelf: GuestShelf, log: Log): Guests {
     const slot = slots.get(stem);
     if (slot === undefined) return;
     inUseMiB -= heldMiB(slot);
-    names.delete(slot.name);
+    if (names.get(slot.name) === stem) names.delete(slot.name);
     slots.delete(stem);
   }
 
   function remember(stem: string, record: GuestRecord): void {
     forget(stem);
-    const { instanceId, generation, name, power, memoryMiB } = record;
-    const slot = { instanceId, generation, name, power, memoryMiB };
+    const { instanceId, generation, name, power, memoryMiB, asleep } = record;
+    const slot = { instanceId, generation, name, power, memoryMiB, asleep };
     slots.set(stem, slot);
-    names.set(name, stem);
+    if (stem === stemOf(slot)) names.set(name, stem);
     inUseMiB += heldMiB(slot);
   }
 
@@ -67,10 +76,29 @@ export function openGuests(shelf: GuestShelf, log: Log): Guests {
       const slot = slots.get(instanceId);
       return slot?.instanceId === instanceId ? slot : undefined; // a foreign guest has a stem, but no instance
     },
+    aside: (instanceId, generation) => slots.get(asideOf({ instanceId, generation })),
+    setAside(slot) {
+      const stem = asideOf(slot);
+      const record = parseRecord(shelf.read(stemOf(slot)));
+      shelf.write(stem, renderRecord(record));
+      remember(stem, record);
+    },
+    takeBack(record) {
+      const stem = asideOf(record);
+      shelf.write(stemOf(record), renderRecord(record));
+      remember(stemOf(record), record);
+      shelf.remove(stem);
+      forget(stem);
+    },
+    removeAside(slot) {
+      const stem = asideOf(slot);
+      shelf.remove(stem);
+      forget(stem);
+    },
     named: (name) => slots.get(names.get(name) ?? ''),
     all: () => slots.values(),
     memoryInUseMiB: () => inUseMiB,
-    read: (slot) => parseRecord(shelf.read(stemOf(slot))),
+    read: (slot) => parseRecord(shelf.read(slots.get(stemOf(slot))?.generation === slot.generation ? stemOf(slot) : asideOf(slot))),
     put(record) {
       const stem = stemOf(record);
       shelf.write(stem, renderRecord(record));
@@ -87,6 +115,11 @@ export function openGuests(shelf: GuestShelf, log: Log): Guests {
 /** Instance ids are uuids (checked at `spawn`): a stem is a safe file name, and never that of a foreign guest. */
 function stemOf(guest: { instanceId: string | null; name: string }): string {
   return guest.instanceId ?? `foreign-${encodeURIComponent(guest.name)}`;
+}
+
+/** Beside the place: no instance has such an id. */
+function asideOf(guest: { instanceId: string | null; generation: number }): string {
+  return `${guest.instanceId}+${guest.generation}`;
 }
 
 function heldMiB(slot: GuestSlot): number {

@@ -15,6 +15,9 @@ export type Latencies = {
   readonly startMs: Latency;
   readonly stopMs: Latency;
   readonly rebootMs: Latency;
+  readonly snapshotMs: Latency;
+  readonly openSnapshotMs: Latency;
+  readonly dropSnapshotMs: Latency;
   readonly pauseMs: Latency;
   readonly unpauseMs: Latency;
   readonly suspendMs: Latency;
@@ -26,6 +29,16 @@ export type Latencies = {
   readonly consoleOutputMs: Latency;
   readonly diagnosticsMs: Latency;
   readonly listMs: Latency;
+  readonly parkMs: Latency;
+  readonly unparkMs: Latency;
+  readonly readDiskMs: Latency;
+  /** As long as the copy of the disk takes. */
+  readonly receiveMs: Latency;
+  readonly prepareMs: Latency;
+  /** As long as the copy of the memory takes, unless it is hurried. */
+  readonly sendMs: Latency;
+  readonly stayMs: Latency;
+  readonly landMs: Latency;
   /** How long a guest needs to go off when asked; one that takes longer than the grace loses its power. */
   readonly shutdownMs: Latency;
 };
@@ -37,6 +50,9 @@ const NONE: Latencies = {
   startMs: 0,
   stopMs: 0,
   rebootMs: 0,
+  snapshotMs: 0,
+  openSnapshotMs: 0,
+  dropSnapshotMs: 0,
   pauseMs: 0,
   unpauseMs: 0,
   suspendMs: 0,
@@ -48,6 +64,14 @@ const NONE: Latencies = {
   consoleOutputMs: 0,
   diagnosticsMs: 0,
   listMs: 0,
+  parkMs: 0,
+  unparkMs: 0,
+  readDiskMs: 0,
+  receiveMs: 0,
+  prepareMs: 0,
+  sendMs: 0,
+  stayMs: 0,
+  landMs: 0,
   shutdownMs: 0,
 };
 

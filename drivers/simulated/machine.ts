@@ -5,7 +5,7 @@
 import { check } from '../../runtime/base/check.ts';
 import type { Clock } from '../../runtime/base/clock.ts';
 import { Fault } from '../../runtime/base/fault.ts';
-import type { GuestDiagnostics, GuestEvent, GuestKey, GuestPower, GuestSpec } from '../driver.ts';
+import type { DiskCopy, GuestDiagnostics, GuestEvent, GuestKey, GuestPower, GuestSpec, OpenCopy } from '../driver.ts';
 import { renderConsole } from './console.ts';
 import { countersOf } from './counters.ts';
 import type { GuestSlot, Guests } from './guests.ts';
@@ -13,6 +13,7 @@ import { MEMORY_OVERCOMMIT, checkSpec } from './limits.ts';
 import type { Capacity } from './limits.ts';
 import { toRecord, withConsole } from './record.ts';
 import type { ConsoleEntry, GuestRecord } from './record.ts';
+import { describeCopy, openCopy } from './snapshot.ts';
 
 export type Powered = { power: GuestPower };
 
@@ -25,6 +26,8 @@ export interface Machine {
   remove(guest: GuestKey): void;
   /** The guest of that key. Faults: `notFound`; `conflict` when its generation is another. */
   find(guest: GuestKey): GuestSlot;
+  /** The same, also one that lies beside the place of a newer one. */
+  findAny(guest: GuestKey): GuestSlot;
   switchOn(guest: GuestKey): Powered;
   /** `orderly`: the guest itself went down, and said so on its console. */
   switchOff(guest: GuestKey, orderly: boolean): Powered;
@@ -40,6 +43,10 @@ export interface Machine {
   /** It ran into its crash dump and booted again. `conflict` when it is off. */
   dump(guest: GuestKey): void;
   console(guest: GuestKey, maxBytes: number): Buffer;
+  /** Copies the disk for that image, unless it is done; a copy for another one goes. */
+  snapshot(guest: GuestKey, imageId: string): DiskCopy;
+  openSnapshot(guest: GuestKey, imageId: string): OpenCopy;
+  dropSnapshot(guest: GuestKey): void;
   /** Fault `conflict` when it does not run. */
   counters(guest: GuestKey): GuestDiagnostics;
   /** A running guest goes off by itself. Undefined when it does not run. */
@@ -59,6 +66,12 @@ export function openMachine(parts: { host: string; guests: Guests; clock: Clock;
     return slot;
   }
 
+  /** One that sleeps for a move is woken by the verbs of moves alone. */
+  function awake(slot: GuestSlot): GuestSlot {
+    if (slot.asleep === undefined) return slot;
+    throw new Fault('conflict', 'guest.asleep', 'The guest is on its way to another place.', { detail: slot.asleep });
+  }
+
   function admit(memoryMiB: number, freedMiB: number): void {
     if (guests.memoryInUseMiB() - freedMiB + memoryMiB <= memoryLimitMiB) return;
     throw new Fault('overloaded', 'host.memory', 'The memory of the host is full.');
@@ -73,6 +86,7 @@ export function openMachine(parts: { host: string; guests: Guests; clock: Clock;
     const standing = guests.find(spec.instanceId);
     if (standing !== undefined && standing.generation > spec.generation) throw otherGeneration(standing, spec);
     if (standing?.generation === spec.generation) {
+      awake(standing);
       return { ...(power === 'running' ? switchOn(spec) : { power: standing.power }), made: false };
     }
     const namesake = guests.named(spec.name);
@@ -86,7 +100,7 @@ export function openMachine(parts: { host: string; guests: Guests; clock: Clock;
   }
 
   function switchOn(guest: GuestKey): Powered {
-    const slot = find(guest);
+    const slot = awake(find(guest));
     if (slot.power === 'paused' || slot.power === 'suspended') throw wrongPower(slot.power);
     return slot.power === 'running' ? { power: 'running' } : boot(slot);
   }
@@ -100,7 +114,7 @@ export function openMachine(parts: { host: string; guests: Guests; clock: Clock;
   }
 
   function shift(guest: GuestKey, from: readonly GuestPower[], to: GuestPower): Powered {
-    const slot = find(guest);
+    const slot = awake(find(guest));
     if (slot.power === to) return { power: to };
     if (!from.includes(slot.power)) throw wrongPower(slot.power);
     if (slot.power === 'suspended') admit(slot.memoryMiB, 0);
@@ -109,7 +123,7 @@ export function openMachine(parts: { host: string; guests: Guests; clock: Clock;
   }
 
   function bootFrom(guest: GuestKey, imageId: string | null): Powered {
-    const slot = find(guest);
+    const slot = awake(find(guest));
     const { rescuedWith, fenced: _, ...record } = guests.read(slot);
     const isSo = (rescuedWith ?? null) === imageId;
     if (isSo && slot.power === 'running') return { power: 'running' };
@@ -130,32 +144,49 @@ export function openMachine(parts: { host: string; guests: Guests; clock: Clock;
   return {
     make,
     find,
+    findAny: (guest) => guests.aside(guest.instanceId, guest.generation) ?? find(guest),
     switchOn,
     switchOff,
     shift,
     wake: (guest) => (find(guest).power === 'suspended' ? shift(guest, ['suspended'], 'running') : switchOn(guest)),
     mustRun(guest) {
-      const { power } = find(guest);
+      const { power } = awake(find(guest));
       if (power !== 'running') throw wrongPower(power);
     },
     bootFrom,
     dump(guest) {
-      const slot = find(guest);
+      const slot = awake(find(guest));
       if (slot.power !== 'running' && slot.power !== 'paused') throw wrongPower(slot.power);
       if (slot.power === 'running') guests.put(log(log(guests.read(slot), 'panic'), 'boot'));
     },
     remove(guest) {
       const slot = guests.find(guest.instanceId);
       if (slot?.generation === guest.generation) guests.remove(slot);
+      const aside = guests.aside(guest.instanceId, guest.generation);
+      if (aside !== undefined) guests.removeAside(aside);
     },
     restart(guest, orderly) {
-      const slot = find(guest);
+      const slot = awake(find(guest));
       if (slot.power !== 'running') return boot(slot);
       const record = guests.read(slot);
       guests.put(log(orderly ? log(record, 'shutdown') : record, 'boot'));
       return { power: 'running' };
     },
     console: (guest, maxBytes) => renderConsole(guests.read(find(guest)), host, maxBytes),
+    snapshot(guest, imageId) {
+      const record = guests.read(find(guest));
+      if (record.snapshot?.imageId === imageId) return describeCopy(record);
+      const copied: GuestRecord = { ...record, snapshot: { imageId, wallMs: clock.wallMs() } };
+      guests.put(copied);
+      return describeCopy(copied);
+    },
+    openSnapshot: (guest, imageId) => openCopy(guests.read(find(guest)), imageId),
+    dropSnapshot(guest) {
+      const slot = guests.find(guest.instanceId);
+      if (slot?.generation !== guest.generation) return;
+      const { snapshot, ...record } = guests.read(slot);
+      if (snapshot !== undefined) guests.put(record);
+    },
     counters(guest) {
       const slot = find(guest);
       if (slot.power !== 'running') throw new Fault('conflict', 'guest.off', 'The guest does not run.');

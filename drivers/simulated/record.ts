@@ -29,8 +29,14 @@ const guestRecord = z.object({
   imageId: z.string(),
   nics: z.array(z.object({ mac: z.string(), address: z.string() })),
   console: z.array(consoleEntry),
+  /** The image that its disk was copied for; the copy's bytes are told from what stands here. */
+  snapshot: z.object({ imageId: z.string(), wallMs: z.number() }).exactOptional(),
   /** A guard stopped it, since the lease of its host had ended; until it is started again. */
   fenced: z.literal(true).exactOptional(),
+  /** Asleep for a move, and why: see drivers/moves.ts. */
+  asleep: z.enum(['parked', 'held', 'awaited', 'landing']).exactOptional(),
+  /** What stands on its disk, as one word: where it was first made. */
+  disk: z.string().exactOptional(),
   /** The image that it boots instead of its own disk. */
   rescuedWith: z.string().exactOptional(),
 });
@@ -58,6 +64,7 @@ export function toRecord(spec: GuestSpec): GuestRecord {
     imageId: spec.image.id,
     nics: spec.nics.map((nic) => ({ mac: nic.mac, address: nic.address })),
     console: [],
+    disk: `${spec.instanceId}/${spec.generation}`,
   };
 }
 

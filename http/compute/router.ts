@@ -214,7 +214,8 @@ function findPlace(table: Table, method: string, path: string): { place: Place; 
   const found = known === undefined ? null : table.router.find(known, path);
   if (found === null) {
     const others = METHODS.filter((other) => table.router.find(other, path) !== null);
-    if (others.length > 0) methodRefused(others.join(', '));
+    // With a slash at its end it names one of them, without a name.
+    if (others.length > 0 && !path.endsWith('/')) methodRefused(others.join(', '));
     throw noRoute();
   }
   for (const value of Object.values(found.params)) {

@@ -9,6 +9,7 @@ import { AGGREGATE_ROUTES } from './hosts/aggregates.ts';
 import { AUDIT_ROUTES } from './hosts/audit.ts';
 import { HOST_ROUTES } from './hosts/hosts.ts';
 import { HYPERVISOR_ROUTES } from './hosts/hypervisors.ts';
+import { MIGRATION_ROUTES } from './hosts/migrations.ts';
 import { SERVICE_ROUTES } from './hosts/services.ts';
 import { ZONE_ROUTES } from './hosts/zones.ts';
 import { NETWORK_ROUTES } from './networks/networks.ts';
@@ -19,6 +20,7 @@ import { QUOTA_CLASS_ROUTES } from './projects/quota-classes.ts';
 import { QUOTA_ROUTES } from './projects/quota-sets.ts';
 import { SERVER_GROUP_ROUTES } from './projects/server-groups.ts';
 import { USAGE_ROUTES } from './projects/usage.ts';
+import { ASSISTED_SNAPSHOT_ROUTES } from './proxies/assisted-snapshots.ts';
 import { BAREMETAL_ROUTES } from './proxies/baremetal-nodes.ts';
 import { FLOATING_IP_ROUTES } from './proxies/floating-ips.ts';
 import { IMAGE_ROUTES } from './proxies/images.ts';
@@ -32,6 +34,7 @@ export const ROUTES: readonly ComputeRoute[] = [
   ...FLAVOR_ACCESS_ROUTES,
   ...EXTRA_SPEC_ROUTES,
   ...IMAGE_ROUTES,
+  ...ASSISTED_SNAPSHOT_ROUTES,
   ...LIMIT_ROUTES,
   ...QUOTA_ROUTES,
   ...QUOTA_CLASS_ROUTES,
@@ -44,6 +47,7 @@ export const ROUTES: readonly ComputeRoute[] = [
   ...AUDIT_ROUTES,
   ...HYPERVISOR_ROUTES,
   ...SERVICE_ROUTES,
+  ...MIGRATION_ROUTES,
   ...NETWORK_ROUTES,
   ...FLOATING_IP_ROUTES,
   ...BAREMETAL_ROUTES,

@@ -1,11 +1,12 @@
 /** What the Compute API really says to instances, hosts and conductors: requests over HTTP, in front of a cloud in memory. */
-import type { VmState } from '../../actors/model/server-state.ts';
 import type { HostStanding } from '../../actors/model/host-standing.ts';
+import type { VmState } from '../../actors/model/server-state.ts';
 import { HOST_ID, hostView, NETWORK_ID } from '../http/compute/memory-cloud.ts';
 import { IMAGE_ID, openRig, PROJECT, type AskOptions } from '../http/compute/rig.ts';
 import type { Sent } from './crossing.ts';
 
-type Request = readonly [method: string, path: string, options?: AskOptions];
+/** `vmState`: what the server is before, when that is not what the request before has left. */
+type Request = readonly [method: string, path: string, options?: AskOptions, vmState?: VmState];
 
 const ADMIN = { token: 'admin' };
 const GROUP_ID = '66666666-6666-4666-8666-666666666666';
@@ -30,9 +31,24 @@ const RICH_SERVER = {
   'os:scheduler_hints': { different_host: [IMAGE_ID], query: { and: [[[1]], 'x'] }, rack: 'r1' },
 };
 
+const RICH_REBUILD = {
+  imageRef: IMAGE_ID,
+  name: 'new',
+  metadata: { k: 'v' },
+  preserve_ephemeral: true,
+  'OS-DCF:diskConfig': 'MANUAL',
+  accessIPv4: '1.2.3.4',
+  accessIPv6: '::1',
+  description: null,
+  key_name: 'one',
+  user_data: 'QUJD',
+  hostname: 'box.example.org',
+};
+
 function requestsOf(id: string): Request[] {
   const server = `/v2.1/servers/${id}`;
   const action = (body: object): Request => ['POST', `${server}/action`, { body }];
+  const ofImages = (vmState: VmState, body: object, options: AskOptions = {}): Request => ['POST', `${server}/action`, { ...options, body }, vmState];
   return [
     ['POST', '/v2.1/servers', { version: '2.96', body: RICH_SERVER, headers: { 'idempotency-key': 'once' } }],
     ['POST', '/v2.1/servers', { body: { server: { ...SERVER, min_count: 2, max_count: 5, return_reservation_id: true } } }],
@@ -66,6 +82,15 @@ function requestsOf(id: string): Request[] {
     action({ reboot: { type: 'SOFT' } }),
     action({ reboot: { type: 'HARD' } }),
     ['POST', `${server}/action`, { ...ADMIN, version: '2.14', body: { evacuate: { host: 'host2' } } }],
+    ofImages('active', { createImage: { name: 'copy', metadata: { a: 'b' } } }),
+    ofImages('active', { createBackup: { name: 'copy', backup_type: 'daily', rotation: '2' } }, { version: '2.45' }),
+    ofImages('active', { rebuild: { imageRef: IMAGE_ID } }),
+    ofImages('stopped', { rebuild: RICH_REBUILD }, { version: '2.94' }),
+    ofImages('active', { shelve: null }),
+    ofImages('shelved', { shelveOffload: null }, ADMIN),
+    ofImages('shelved', { unshelve: null }),
+    ofImages('shelved_offloaded', { unshelve: { availability_zone: 'nova', host: 'host1' } }, { ...ADMIN, version: '2.91' }),
+    ofImages('shelved_offloaded', { unshelve: { availability_zone: null } }, { version: '2.91' }),
     ['GET', '/v2.1/flavors?minRam=1&minDisk=1&sort_key=name&marker=1&limit=1'],
     ['GET', '/v2.1/flavors/2'],
     [
@@ -175,7 +200,8 @@ export async function saidByDoors(): Promise<Sent[]> {
     const rule = { protocol: 'tcp', fromPort: 22, toPort: 22, cidr: '0.0.0.0/0', group: null };
     cloud.securityRules.set(GROUP_ID, { id: GROUP_ID, parentGroupId: GROUP_ID, ...rule });
     for (const host of ['host1', 'host2']) cloud.standings.set(host, standingOf(host, { proof: 'fence' }));
-    for (const [method, path, options] of requestsOf(id)) {
+    for (const [method, path, options, vmState] of requestsOf(id)) {
+      if (vmState !== undefined) cloud.change(id, { vmState, taskState: null });
       const { status, text } = await rig.ask(method, path, options);
       if (status >= 300) throw new Error(`${method} ${path}: ${status} ${text}`);
     }

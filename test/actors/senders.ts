@@ -67,7 +67,6 @@ export function richInstance(): InstanceRecord {
   };
 }
 
-/** A server's life from its order to its end, as often as needed: hosts that refuse, that fail, that do not answer. */
 /** Each leaves the server in a state that the next one is for. */
 const IN_PLACE: readonly (readonly [Verb, PowerState | null])[] = [
   [{ name: 'pause' }, 'paused'],
@@ -80,8 +79,9 @@ const IN_PLACE: readonly (readonly [Verb, PowerState | null])[] = [
   [{ name: 'crashDump' }, null],
 ];
 
+/** A server's life from its order to its end, as often as needed: hosts that refuse, that fail, that do not answer. */
 export function saidByInstance(): Sent[] {
-  return [failingLife(), fullLife(), deletedEarly(), groupedLife()].flat();
+  return [failingLife(), fullLife(), deletedEarly(), copiedLife(), ...movingLives(), groupedLife()].flat();
 }
 
 function failingLife(): Sent[] {
@@ -113,6 +113,75 @@ function fullLife(): Sent[] {
   return life.sent;
 }
 
+/** Images are made of it, it is rebuilt, shelved, and comes back. */
+function copiedLife(): Sent[] {
+  const life = new InstanceLife();
+  life.placed();
+  life.answer('claimed', { ok: true, value: { granted: true, hostEpoch: 2 } });
+  life.answer('ran', { ok: true, value: { is: 'done', power: 'running' } });
+  const image = { id: IMAGE_ID, name: 'copy', owner: 'blue', minDiskGiB: 1, minMemoryMiB: 0, properties: { image_type: 'backup', 'a b': '' } };
+  const done = (power: 'running' | 'shutdown' | null = null): void => life.answer('ran', { ok: true, value: { is: 'done', power } });
+  const copied = (): void => {
+    life.answer('ran', { ok: true, value: { is: 'done', power: null, disk: { diskFormat: 'qcow2', sizeBytes: 7, virtualBytes: 9 } } });
+    life.answer('imaged', { ok: true, value: undefined });
+    done();
+    life.answer('imaged', { ok: true, value: richInstance().image });
+  };
+  life.act({ name: 'createBackup', image, backupType: 'daily', rotation: 1 });
+  life.answer('imaged', { ok: true, value: undefined });
+  copied();
+  life.act({ name: 'createImage', image });
+  life.answer('imaged', { ok: true, value: undefined });
+  life.answer('ran', { ok: true, value: { is: 'failed', fault: new Fault('unsupported', 'test', 'It cannot be copied.').toRecord() } });
+  done();
+  life.act({ name: 'rebuild', image: richInstance().image, kernel: null, ramdisk: null, changes: {}, preserveEphemeral: false });
+  done();
+  done('running');
+  life.act({ name: 'shelve', image });
+  life.answer('imaged', { ok: true, value: undefined });
+  done('shutdown');
+  copied();
+  done();
+  life.act({ name: 'unshelve', host: null });
+  return life.sent;
+}
+
+/** To another size and back, to another host while it runs, and off while that is under way. */
+function movingLives(): Sent[][] {
+  const done = (power: string | null, more: object = {}): Outcome => ({ ok: true, value: { is: 'done', power, ...more } });
+  const way = { urls: ['http://host-1:9/disks/1'], token: 'word' };
+  const active = (): InstanceLife => {
+    const life = new InstanceLife();
+    life.placed();
+    life.answer('claimed', { ok: true, value: { granted: true, hostEpoch: 2 } });
+    life.answer('ran', done('running'));
+    return life;
+  };
+  const moving = (verb: Verb, ...steps: readonly Outcome[]): InstanceLife => {
+    const life = active();
+    life.act(verb);
+    life.bids();
+    life.answer('claimed', { ok: true, value: { granted: true, hostEpoch: 3 } });
+    for (const step of steps) life.answer('ran', step);
+    return life;
+  };
+  const { flavor } = richInstance();
+  const resize: Verb = { name: 'resize', flavor: { ...flavor, flavorId: '2', vcpus: 2 }, diskConfig: 'AUTO' };
+  const resized = moving(resize, done('shutdown'), done(null, { way }), done('shutdown'), done('running'));
+  resized.act({ name: 'revertResize' });
+  for (const power of ['shutdown', null, 'running']) resized.answer('ran', done(power));
+  const live = moving({ name: 'live-migration', target: 'host-2', force: false }, done('pending'));
+  const migrationId = live.record?.move?.migrationId ?? '';
+  live.act({ name: 'forceMigration', migrationId });
+  for (const step of [done('paused'), done(null, { way }), done('paused'), done('running'), done(null)]) live.answer('ran', step);
+  const aborted = moving({ name: 'live-migration', target: null, force: false }, done('pending'));
+  aborted.act({ name: 'abortMigration', migrationId: aborted.record?.move?.migrationId ?? '' });
+  for (const power of [null, 'running']) aborted.answer('ran', done(power));
+  aborted.act({ name: 'migrate', target: null });
+  aborted.act({ name: 'delete' });
+  return [resized.sent, live.sent, aborted.sent];
+}
+
 function deletedEarly(): Sent[] {
   const life = new InstanceLife();
   life.placed();
@@ -129,6 +198,7 @@ function groupedLife(): Sent[] {
 class InstanceLife {
   readonly sent: Sent[] = [];
   readonly #asked = new Map<string, string>();
+  #requests = 1;
   #state: InstanceState;
 
   constructor(more: Partial<InstanceRecord> = {}) {
@@ -148,12 +218,23 @@ class InstanceLife {
     this.answer('addressed', { ok: true, value: nic });
   }
 
-  answer(as: 'placed' | 'grouped' | 'addressed' | 'claimed' | 'ran', outcome: Outcome): void {
+  get record(): InstanceRecord | undefined {
+    return this.#state.record;
+  }
+
+  /** Of hosts, for one that has its addresses. */
+  bids(): void {
+    const bids: Bid[] = [{ host: 'host-2', zone: 'nova', score: 1, seen: 4 }];
+    for (let slice = 0; slice < SETTINGS.schedulerSlices; slice++)
+      this.answer('placed', { ok: true, value: { bids, explanation: { considered: 2, removed: {}, bids } } });
+  }
+
+  answer(as: 'placed' | 'grouped' | 'addressed' | 'claimed' | 'ran' | 'imaged', outcome: Outcome): void {
     this.#say({ type: as, tag: this.#asked.get(as) ?? '', outcome });
   }
 
   act(verb: Verb): void {
-    this.#say({ type: 'act', verb, caller: { userId: 'ann', projectId: 'blue', isAdmin: false, requestId: 'req-2' } });
+    this.#say({ type: 'act', verb, caller: { userId: 'ann', projectId: 'blue', isAdmin: false, requestId: `req-${++this.#requests}` } });
   }
 
   #say(message: MessageOf<InstanceProtocol>): void {
@@ -165,6 +246,7 @@ class InstanceLife {
     this.#state = state;
     for (const effect of effects) if (effect.do === 'ask') this.#asked.set(effect.as, effect.tag);
     this.sent.push(...sentBy(effects));
+    for (const effect of effects) if (effect.do === 'wake' && effect.inMs === 0) this.#say(effect.message as MessageOf<InstanceProtocol>);
   }
 }
 
@@ -199,6 +281,8 @@ export async function saidByHost(): Promise<Sent[]> {
     // Its driver's way to images, as the node plugs it.
     const ticket = { type: 'hostImageTicket', host: HOST, imageId: INSTANCE_ID, again: false };
     sent.push({ to: CONDUCTOR, message: ticket });
+    const upload = { type: 'hostUploadTicket', host: HOST, instanceId: INSTANCE_ID, imageId: IMAGE_ID, again: false };
+    sent.push({ to: CONDUCTOR, message: upload });
   } finally {
     await driver.close();
   }

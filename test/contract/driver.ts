@@ -505,6 +505,73 @@ export function driverContract(name: string, open: () => Promise<DriverRig>, opt
       );
     });
 
+    describe('snapshot', () => {
+      const copyOf = (guest: GuestKey, imageId: string) => driver.snapshot(guest, { imageId, quiesce: false }, limit());
+      async function bytesOf(guest: GuestKey, imageId: string): Promise<Buffer> {
+        const { body, sizeBytes } = await driver.openSnapshot(guest, { imageId }, limit());
+        const chunks: Buffer[] = [];
+        for await (const chunk of body) chunks.push(Buffer.from(chunk));
+        const bytes = Buffer.concat(chunks);
+        expect(bytes.length).toBe(sizeBytes);
+        return bytes;
+      }
+
+      promise('of a running guest copies its disk and lets it run; again is the same copy', async () => {
+        const spec = await spawned();
+        const imageId = randomUUID();
+        const copy = await copyOf(spec, imageId);
+        expect(copy.virtualBytes).toBeGreaterThan(0);
+        const bytes = await bytesOf(spec, imageId);
+        expect(bytes.length).toBe(copy.sizeBytes);
+        expect(await copyOf(spec, imageId)).toEqual(copy);
+        expect((await bytesOf(spec, imageId)).equals(bytes)).toBe(true);
+        await expectOnly(spec, 'running');
+      });
+
+      promise('of a guest that is off copies its disk, too', async () => {
+        const spec = await spawned();
+        await stopNow(spec);
+        const imageId = randomUUID();
+        expect((await copyOf(spec, imageId)).sizeBytes).toBe((await bytesOf(spec, imageId)).length);
+        await expectOnly(spec, 'shutdown');
+      });
+
+      promise('is kept over a crash until it is dropped, another one is made, or the guest is destroyed', async () => {
+        const spec = await spawned();
+        await stopNow(spec);
+        const [first, second] = [randomUUID(), randomUUID()];
+        await copyOf(spec, first);
+        driver = await rig.reopen();
+        await bytesOf(spec, first);
+        await copyOf(spec, second);
+        await refused('notFound', driver.openSnapshot(spec, { imageId: first }, limit()));
+        await bytesOf(spec, second);
+        await driver.dropSnapshot(spec, limit());
+        await driver.dropSnapshot(spec, limit());
+        await refused('notFound', driver.openSnapshot(spec, { imageId: second }, limit()));
+        await copyOf(spec, second);
+        await driver.destroy(spec, limit());
+        await refused('notFound', driver.openSnapshot(spec, { imageId: second }, limit()));
+        await driver.dropSnapshot(spec, limit());
+        expect((await rig.leftovers?.(spec)) ?? []).toEqual([]);
+      });
+
+      promise('of another generation is a conflict, of an unknown guest notFound', async () => {
+        const spec = await spawned({ generation: 2 });
+        await refused('conflict', copyOf({ ...spec, generation: 1 }, randomUUID()));
+        await refused('notFound', copyOf({ instanceId: randomUUID(), generation: 1 }, randomUUID()));
+        await driver.dropSnapshot({ ...spec, generation: 1 }, limit());
+      });
+
+      promise('that is aborted leaves a guest of which another copy can be made', async () => {
+        const spec = await spawned();
+        const imageId = randomUUID();
+        await doneOrCancelled((signal) => driver.snapshot(spec, { imageId, quiesce: false }, signal), 20);
+        expect((await copyOf(spec, imageId)).sizeBytes).toBe((await bytesOf(spec, imageId)).length);
+        await expectOnly(spec, 'running');
+      });
+    });
+
     describe('diagnostics', () => {
       promise('counts what a running guest has, and is refused for one that is off or unknown', async () => {
         const { diagnostics } = driver;

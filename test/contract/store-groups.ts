@@ -77,6 +77,22 @@ export function storeGroupContract(now: () => { rig: StoreRig; store: CellStore 
       expect([await place(b!, 'h1'), await place(c!, 'h1')]).toEqual(['done', 'groupPolicy']);
     });
 
+    it('looks at the second place of a member that moves, which then takes its share there', async () => {
+      const { store } = now();
+      await hosts('h1', 'h2', 'h3');
+      await addGroup('anti-affinity');
+      const [a, b, c] = await create(store, many(1, 3), IN_GROUP);
+      const [first, second] = [placedOn(a!, 'h1', 1), placedOn(b!, 'h2', 1)];
+      const moving = after(a!, first, await commit(store, a!, first));
+      after(b!, second, await commit(store, b!, second));
+      const to = async (host: string): Promise<string> => {
+        const claims = [{ op: 'add', generation: 2, host, hostEpoch: 1, need: { vcpus: 1, memoryMiB: 512, diskGiB: 1 }, standby: true }] as const;
+        const answer = await commit(store, moving, { record: {}, parts: { claims } });
+        return answer.is === 'refused' ? answer.why : answer.is;
+      };
+      expect([await to('h2'), await to('h3'), await place(c!, 'h3'), await place(c!, 'h1')]).toEqual(['groupPolicy', 'done', 'groupPolicy', 'groupPolicy']);
+    });
+
     it('of affinity leaves a host that is proved dead together, anti-affinity stays apart', async () => {
       const { store, rig } = now();
       await hosts('h1', 'h2', 'h3');

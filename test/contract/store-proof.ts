@@ -141,7 +141,7 @@ export function storeProofContract(now: () => { rig: StoreRig; store: CellStore 
       const server = await onFirst();
       const [other] = await create(store, [2]);
       await commit(store, other!, placedOn(other!, 'h2', 1));
-      expect(await store.serversOn('h1', 9)).toEqual([{ id: server.record.id, vmState: 'building', launched: false, operation: 'create' }]);
+      expect(await store.serversOn('h1', 9)).toEqual([{ id: server.record.id, vmState: 'building', launched: false, operation: 'create', moved: false }]);
       await prove(1);
       await commit(store, server, evacuation(server));
       expect(await store.serversOn('h1', 9)).toEqual([]);

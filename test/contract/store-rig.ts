@@ -8,6 +8,7 @@ import type { InstanceRecord, Stored } from '../../actors/model/instance.ts';
 import type { NetworkRecord } from '../../actors/model/addressing.ts';
 import type { Operation } from '../../actors/model/operation.ts';
 import type { Claim } from '../../actors/model/placement.ts';
+import { quotaHeld } from '../../actors/model/between.ts';
 import { COUNTED, quotaNeed, type QuotaNeed } from '../../actors/model/quota.ts';
 import { needOf, type Resources } from '../../actors/model/resources.ts';
 import type { ServerGroup } from '../../actors/model/server-group.ts';
@@ -37,6 +38,7 @@ export type CellDump = {
   readonly fixedIps: readonly { networkId: string; address: string; instanceId: string; mac: string }[];
   readonly events: readonly { revision: number; ord: number; id: string; projectId: string; body: object }[];
   readonly idempotency: readonly { project: string; key: string; bodyHash: string; instances: readonly string[] }[];
+  readonly migrations: readonly { uuid: string; instanceId: string; type: string; status: string; source: string; dest: string | null }[];
 };
 
 export type StoreRig = {
@@ -202,7 +204,7 @@ export function broken(dump: CellDump): string[] {
       ({ deleted, record }) =>
         !deleted && (record.reclaimAtMs ?? null) === null && record.projectId === use.project && (use.user === '' || use.user === record.userId),
     );
-    const needs = own.map(({ record }) => quotaNeed(1, record.flavor));
+    const needs = own.map(({ record }) => quotaHeld(record));
     for (const name of COUNTED)
       expectSame(
         `${name} of ${use.project}/${use.user}`,

@@ -6,6 +6,7 @@ import { eventOf } from '../../actors/model/events-of.ts';
 import { shardOf } from '../../runtime/shard/ring.ts';
 import { uuidOf } from '../actors/conductor/rows.ts';
 import { storeGroupContract } from './store-groups.ts';
+import { storeMovesContract } from './store-moves.ts';
 import { storeProofContract } from './store-proof.ts';
 import { storeQuotaContract } from './store-quota.ts';
 import { after, broken, building, CAPACITY, commit, create, deletion, macFor, NETWORK, orderOf, placedOn, startHost, type StoreRig } from './store-rig.ts';
@@ -322,6 +323,7 @@ export function storeContract(name: string, openRig: () => Promise<StoreRig>): v
     });
 
     storeProofContract(() => ({ rig, store }));
+    storeMovesContract(() => ({ rig, store }));
     storeQuotaContract(() => ({ rig, store }));
     storeGroupContract(() => ({ rig, store }));
     storeStress(() => ({ rig, store }));

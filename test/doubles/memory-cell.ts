@@ -22,7 +22,7 @@ export async function memoryRig(): Promise<StoreRig> {
 }
 
 export function dumpTables(tables: MemoryTables): CellDump {
-  const { cell, instances, hosts, claims, quotaUse, fixedIps, events, idempotency } = tables;
+  const { cell, instances, hosts, claims, quotaUse, fixedIps, events, idempotency, migrations } = tables;
   const sorted = <T>(items: Iterable<T>, key: (item: T) => string): T[] => [...items].sort((a, b) => (key(a) < key(b) ? -1 : 1));
   return {
     revision: cell.revision,
@@ -44,5 +44,13 @@ export function dumpTables(tables: MemoryTables): CellDump {
       const [project = '', key = ''] = name.split(' ');
       return { project, key, ...row };
     }),
+    migrations: sorted(migrations.values(), ({ uuid }) => uuid).map(({ uuid, instanceId, type, status, source, dest }) => ({
+      uuid,
+      instanceId,
+      type,
+      status,
+      source,
+      dest,
+    })),
   };
 }

@@ -29,7 +29,13 @@ export function memoryStandings(tables: MemoryTables, wallMs: () => number): Twi
     return rows
       .sort((a, b) => (a.id < b.id ? -1 : 1))
       .slice(0, limit)
-      .map(({ id, vm_state: vmState, launched_at, record }) => ({ id, vmState, launched: launched_at !== null, operation: record.operation?.name ?? null }));
+      .map(({ id, vm_state: vmState, launched_at, record }) => ({
+        id,
+        vmState,
+        launched: launched_at !== null,
+        operation: record.operation?.name ?? null,
+        moved: record.move?.hasSwapped ?? false,
+      }));
   }
 
   return {

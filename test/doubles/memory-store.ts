@@ -125,6 +125,10 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     const used = { vcpus: vcpus - claim.need.vcpus, memoryMiB: memoryMiB - claim.need.memoryMiB, diskGiB: diskGiB - claim.need.diskGiB };
     tables.claims.delete(key);
     tables.hosts.set(name, { ...host, used, claims: host.claims - 1 });
+    for (const [uuid, one] of tables.migrations) {
+      if (one.instanceId === instanceId && one.source === name && one.type === 'evacuation' && one.status === 'done')
+        tables.migrations.set(uuid, { ...one, status: 'completed' });
+    }
     if ([...tables.claims.values()].some((other) => other.instanceId === instanceId && other.role === 'doomed')) return;
     const kept = tables.instances.get(instanceId)?.row.addresses ?? [];
     for (const [place, fixed] of tables.fixedIps) if (fixed.instanceId === instanceId && !kept.includes(fixed.address)) tables.fixedIps.delete(place);

@@ -4,6 +4,7 @@
  */
 import type { InstanceRow } from '../../actors/conductor/tables/instance-row.ts';
 import type { NetworkRecord } from '../../actors/model/addressing.ts';
+import type { MigrationWrite } from '../../actors/model/migration.ts';
 import type { HostProof } from '../../actors/model/host-standing.ts';
 import type { Claim } from '../../actors/model/placement.ts';
 import type { CountedQuota } from '../../actors/model/quota.ts';
@@ -87,7 +88,11 @@ export type MemoryTables = {
   readonly networks: Map<string, NetworkRecord>;
   readonly fixedIps: Map<string, FixedIp>;
   readonly idempotency: Map<string, { readonly bodyHash: string; readonly instances: readonly string[] }>;
+  /** By uuid. */
+  readonly migrations: Map<string, MigrationWrite & { readonly id: number; readonly instanceId: string }>;
   readonly events: EventRow[];
+  /** Images that are made of servers, by id: whose, and since when. */
+  readonly snapshotImages: Map<string, { readonly instanceId: string; readonly madeMs: number }>;
 };
 
 export function memoryTables(): MemoryTables {
@@ -109,7 +114,9 @@ export function memoryTables(): MemoryTables {
     networks: new Map(),
     fixedIps: new Map(),
     idempotency: new Map(),
+    migrations: new Map(),
     events: [],
+    snapshotImages: new Map(),
   };
 }
 

@@ -5,6 +5,7 @@
  */
 import type { WriteParameters, WriteReply } from '../../actors/conductor/write/pack.ts';
 import type { InstanceRow } from '../../actors/conductor/tables/instance-row.ts';
+import type { MigrationWrite } from '../../actors/model/migration.ts';
 import { COUNTED } from '../../actors/model/quota.ts';
 import { VM_STATES } from '../../actors/model/server-state.ts';
 import { must } from '../../runtime/base/check.ts';
@@ -24,7 +25,8 @@ type CommitRow = InstanceRow & {
 };
 type ClaimRow = {
   ord: number;
-  op: 'add' | 'drop' | 'doom' | 'evacuate';
+  op: 'add' | 'drop' | 'doom' | 'evacuate' | 'activate';
+  role?: 'active' | 'standby';
   instance_id: string;
   generation: number;
   host: string;
@@ -35,7 +37,7 @@ type ClaimRow = {
   group_id?: string;
 };
 type TakeRow = { ord: number; network_id: string; address: string; instance_id: string; mac: string };
-type UseRow = { ord: number; project_id: string; user_id: string } & Limits;
+type UseRow = { ord: number; project_id: string; user_id: string; instance_id?: string; migration?: MigrationWrite } & Limits;
 type OrderRow = {
   ord: number;
   first: string | null;
@@ -111,6 +113,7 @@ class Write {
   run(): WriteReply {
     this.#checkFences();
     this.#checkClaims();
+    this.#checkActivations();
     this.#checkGroups();
     this.#checkAddresses();
     this.#checkAddressQuota();
@@ -123,6 +126,7 @@ class Write {
     this.#writeAddresses();
     this.#writeOrders();
     this.#writeQuota();
+    this.#writeMigrations();
     this.#writeEvents();
     const over = this.#over as WriteReply['over'];
     const revision = this.#changed ? this.#revision : this.#revision - 1;
@@ -165,6 +169,14 @@ class Write {
         sum.m += claim.memory_mib;
         sum.d += claim.disk_gib;
       }
+    }
+  }
+
+  #checkActivations(): void {
+    for (const { ord, op, instance_id, generation, host } of this.#batch.claims) {
+      if (op !== 'activate' || this.#isRefused(ord)) continue;
+      const held = this.#tables.claims.get(`${instance_id}/${generation}`);
+      if (held?.role !== 'standby' || held.host !== host) this.#refuse(ord, 'claimGone');
     }
   }
 
@@ -322,7 +334,7 @@ class Write {
     for (const { op, instance_id, generation, host: leftHost } of wanted) {
       const key = `${instance_id}/${generation}`;
       const held = claims.get(key);
-      if (op === 'add' || !held) continue;
+      if (op === 'add' || op === 'activate' || !held) continue;
       if (op === 'evacuate' && held.host !== leftHost) continue;
       if (op === 'doom' || op === 'evacuate') this.#journal.set(claims, key, { ...held, role: 'doomed' as const });
       else {
@@ -330,14 +342,23 @@ class Write {
         this.#countHost(held.host, held.need, -1);
       }
     }
-    for (const { op, instance_id: instanceId, generation, host, vcpus, memory_mib, disk_gib } of wanted) {
+    for (const { op, instance_id: instanceId, generation } of wanted) {
+      if (op !== 'activate') continue;
+      const key = `${instanceId}/${generation}`;
+      for (const [other, held] of claims) {
+        if (held.instanceId === instanceId && held.role === 'active') this.#journal.set(claims, other, { ...held, role: 'standby' as const });
+      }
+      this.#journal.set(claims, key, { ...must(claims.get(key), 'a claim that passed is there'), role: 'active' as const });
+    }
+    for (const { op, instance_id: instanceId, generation, host, role = 'active', vcpus, memory_mib, disk_gib } of wanted) {
       if (op !== 'add') continue;
       const key = `${instanceId}/${generation}`;
       rule(generation > 0, 'claim_generation_check');
       rule(!claims.has(key), 'claim_pkey');
-      rule(![...claims.values()].some((claim) => claim.instanceId === instanceId && claim.role === 'active'), 'claim_active');
+      const isTwice = role === 'active' && [...claims.values()].some((claim) => claim.instanceId === instanceId && claim.role === 'active');
+      rule(!isTwice, 'claim_active');
       const need = { vcpus, memoryMiB: memory_mib, diskGiB: disk_gib };
-      this.#journal.set(claims, key, { instanceId, generation, host, role: 'active' as const, need });
+      this.#journal.set(claims, key, { instanceId, generation, host, role, need });
       this.#countHost(host, need, 1);
     }
     for (const host of this.#tables.hosts.values()) {
@@ -425,6 +446,17 @@ class Write {
       addTo(after, change, 1);
       rule(Math.min(after.instances, after.cores, after.ram) >= 0, 'quota_use_check');
       this.#journal.set(quotaUse, key, after);
+    }
+  }
+
+  #writeMigrations(): void {
+    const { migrations } = this.#tables;
+    for (const { ord, instance_id: instanceId, migration } of this.#batch.uses) {
+      if (!migration || instanceId === undefined || this.#isRefused(ord)) continue;
+      const before = migrations.get(migration.uuid);
+      const { status, dest, updatedAt, progress } = migration;
+      const after = before ? { ...before, status, dest, updatedAt, progress } : { ...migration, id: migrations.size + 1, instanceId };
+      this.#journal.set(migrations, migration.uuid, after);
     }
   }
 

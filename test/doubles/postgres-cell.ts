@@ -70,7 +70,7 @@ export async function postgresRig(url: string): Promise<StoreRig & { readonly ur
   };
 }
 
-const EMPTY = `truncate aggregate, aggregate_host, image_wanted, instance, host, host_beat, claim, quota_use, quota_limit, quota_class, network, fixed_ip, idempotency, event, server_group, security_group, security_group_rule;
+const EMPTY = `truncate aggregate, aggregate_host, image_wanted, instance, host, host_beat, claim, quota_use, quota_limit, quota_class, network, fixed_ip, idempotency, event, migration, server_group, security_group, security_group_rule;
   update cell set revision = 0, last_number = 0; update shard set epoch = 0;`;
 
 /** One snapshot of everything, so that it can be taken while others write. */
@@ -92,5 +92,6 @@ const DUMP = `select json_build_object(
   'quota', ${list('select project_id as project, user_id as "user", instances, cores, ram from quota_use', 'project_id, user_id')},
   'fixedIps', ${list('select network_id as "networkId", host(address) as address, instance_id as "instanceId", mac from fixed_ip', 'network_id, host(address)')},
   'events', ${list('select revision, ord, id, project_id as "projectId", body from event', 'revision, ord')},
-  'idempotency', ${list('select project_id as project, key, body_hash as "bodyHash", instances from idempotency', 'project_id, key')}
+  'idempotency', ${list('select project_id as project, key, body_hash as "bodyHash", instances from idempotency', 'project_id, key')},
+  'migrations', ${list('select uuid, instance_id as "instanceId", type, status, source, dest from migration', 'uuid')}
 ) as dump`;

@@ -5,6 +5,7 @@
 import { CONDUCTOR } from '../../actors/conductor/messages.ts';
 import type { CreateOrder } from '../../actors/conductor/messages/write.ts';
 import { instanceRef, type Verb } from '../../actors/instance/messages.ts';
+import type { ImageDraft } from '../../actors/model/image.ts';
 import type { VmState } from '../../actors/model/server-state.ts';
 import { toLoaded } from '../doubles/memory-store.ts';
 import { quotaNeed } from '../../actors/model/quota.ts';
@@ -17,7 +18,8 @@ import type { World } from './world.ts';
 const ANSWER_MS = 8_000;
 const TRIES = 8;
 
-export type Ack = { readonly id: string; readonly requestId: string; readonly verb: Verb['name'] };
+/** `image`: of a verb that makes one; `rotation`: how many of its kind are to be left. */
+export type Ack = { readonly id: string; readonly requestId: string; readonly verb: Verb['name']; readonly image?: string; readonly rotation?: number };
 /** What was answered to clients. */
 export class Acks {
   readonly created: { readonly key: string; readonly ids: readonly string[]; readonly least: number }[] = [];
@@ -45,7 +47,26 @@ type InPlace = keyof typeof IN_PLACE;
 
 export const IN_PLACE_ACTIONS = Object.keys(IN_PLACE) as readonly InPlace[];
 
-export type Action = 'create' | 'multi' | 'burst' | 'start' | 'stop' | 'soft' | 'hard' | 'delete' | 'get' | 'evacuate' | InPlace;
+export type Action =
+  | 'create'
+  | 'multi'
+  | 'burst'
+  | 'start'
+  | 'stop'
+  | 'soft'
+  | 'hard'
+  | 'delete'
+  | 'get'
+  | 'evacuate'
+  | 'image'
+  | 'backup'
+  | 'rebuild'
+  | 'shelve'
+  | 'offload'
+  | 'unshelve'
+  | Moving
+  | InPlace;
+export type Moving = 'resize' | 'migrate' | 'live' | 'confirm' | 'revert' | 'keep' | 'abort' | 'force';
 
 export class Client {
   readonly #world: World;
@@ -92,6 +113,24 @@ export class Client {
           ['active', 'stopped', 'error'],
           (host) => this.#world.isDown(host),
         );
+      case 'resize':
+      case 'migrate':
+        return this.#onSome((id) => this.move(id, action), ['active', 'stopped']);
+      case 'live':
+        return this.#onSome((id) => this.move(id, action), ['active', 'paused']);
+      case 'confirm':
+        return this.#onSome((id) => this.act(id, { name: 'confirmResize' }), ['resized']);
+      case 'revert':
+        return this.#onSome((id) => this.act(id, { name: 'revertResize' }), ['resized', 'error']);
+      case 'keep':
+        return this.#onSome((id) => this.act(id, { name: 'resetState', to: 'active' }, true), ['resized']);
+      case 'abort':
+      case 'force':
+        return this.#onSome(
+          (id) => this.interfere(id, action),
+          ['active'],
+          (_host, task) => task === 'migrating',
+        );
       case 'soft':
       case 'hard':
         return this.#onSome((id) => this.act(id, { name: 'reboot', kind: action }), ['active']);
@@ -99,6 +138,32 @@ export class Client {
         return this.#onSome((id) => this.act(id, { name: action }), ['stopped']);
       case 'stop':
         return this.#onSome((id) => this.act(id, { name: action }), ['active']);
+      case 'image':
+        this.#spoil();
+        return this.#onSome((id) => this.act(id, { name: 'createImage', image: this.#draft(id, {}) }), ['active', 'stopped']);
+      case 'backup':
+        return this.#onSome(
+          (id) =>
+            this.act(id, {
+              name: 'createBackup',
+              image: this.#draft(id, { backup_type: 'daily' }),
+              backupType: 'daily',
+              rotation: Math.floor(this.#random.next() * 3),
+            }),
+          ['active', 'stopped'],
+        );
+      case 'rebuild':
+        return this.#onSome(
+          (id) => this.act(id, { name: 'rebuild', image: REBUILT, kernel: null, ramdisk: null, changes: {}, preserveEphemeral: false }),
+          ['active', 'stopped', 'error'],
+        );
+      case 'shelve':
+        this.#spoil();
+        return this.#onSome((id) => this.act(id, { name: 'shelve', image: this.#draft(id, {}) }), ['active', 'stopped']);
+      case 'offload':
+        return this.#onSome((id) => this.act(id, { name: 'shelveOffload' }, true), ['shelved']);
+      case 'unshelve':
+        return this.#onSome((id) => this.act(id, { name: 'unshelve', host: null }), ['shelved', 'shelved_offloaded']);
       case 'delete':
         return this.#onSome((id) => this.act(id, { name: action }));
       default: {
@@ -106,6 +171,24 @@ export class Client {
         return this.#onSome((id) => this.act(id, verb), states);
       }
     }
+  }
+
+  /** Now and then a hypervisor fails at what only these actions need. */
+  #spoil(): void {
+    const { isQuiet, plan } = this.#world.faults;
+    if (isQuiet || plan.hypervisor === 0 || this.#random.next() > 0.25) return;
+    const verb = pick(this.#random, ['snapshot', 'openSnapshot', 'dropSnapshot'] as const);
+    const fault = pick(this.#random, [
+      new Fault('internal', 'sim.copy', 'broken'),
+      new Fault('unavailable', 'sim.away', 'away'),
+      new Fault('notFound', 'snapshot.gone', 'lost'),
+    ]);
+    pick(this.#random, this.#world.hosts).script.fail(verb, fault, { at: this.#random.next() < 0.5 ? 'before' : 'after' });
+    this.#world.meet(`struck: ${verb}`);
+  }
+
+  #draft(id: string, properties: { readonly [key: string]: string }): ImageDraft {
+    return { id: this.#random.uuid(), name: 'copy', owner: 'blue', minDiskGiB: 1, minMemoryMiB: 0, properties: { ...properties, instance_uuid: id } };
   }
 
   /** Orders servers; answers with their ids, or none when it was refused. */
@@ -152,6 +235,27 @@ export class Client {
     await this.act(id, { name: 'evacuate', target, force, stopped }, true);
   }
 
+  /** To a larger or a smaller size, or to another host; sometimes to one that is named. */
+  async move(id: string, how: 'resize' | 'migrate' | 'live'): Promise<void> {
+    const row = this.#world.tables.instances.get(id);
+    if (!row) return;
+    const { flavor, host } = toLoaded(row).record;
+    if (how === 'resize') {
+      const vcpus = flavor.vcpus === 1 ? 2 : 1;
+      const size = { vcpus, memoryMiB: 512 * vcpus, rootGiB: Math.max(flavor.rootGiB, vcpus) };
+      return this.act(id, { name: 'resize', flavor: { ...flavor, ...size, flavorId: String(vcpus), name: `size ${vcpus}` }, diskConfig: null });
+    }
+    const others = this.#world.hosts.map(({ name }) => name).filter((name) => name !== host);
+    const target = this.#random.next() < 0.2 && others.length > 0 ? pick(this.#random, others) : null;
+    await this.act(id, how === 'migrate' ? { name: 'migrate', target } : { name: 'live-migration', target, force: false }, true);
+  }
+
+  async interfere(id: string, how: 'abort' | 'force'): Promise<void> {
+    const row = this.#world.tables.instances.get(id);
+    const migrationId = row && toLoaded(row).record.move?.migrationId;
+    if (migrationId !== undefined) await this.act(id, { name: how === 'abort' ? 'abortMigration' : 'forceMigration', migrationId }, true);
+  }
+
   async act(id: string, verb: Verb, isAdmin = false): Promise<void> {
     const requestId = this.#newRequest();
     const caller = { userId: this.#user, projectId: 'blue', isAdmin, requestId };
@@ -160,7 +264,8 @@ export class Client {
       actors.ask(instanceRef(id), { type: 'act', verb, caller }, { timeoutMs: 5_000, commandId }),
     );
     if (!answer) return;
-    this.#world.acks.done.push({ id, requestId, verb: verb.name });
+    const image = verb.name === 'createImage' || verb.name === 'createBackup' ? { image: verb.image.id } : {};
+    this.#world.acks.done.push({ id, requestId, verb: verb.name, ...image, ...(verb.name === 'createBackup' && { rotation: verb.rotation }) });
     this.#world.faults.note(`${this.#name}: accepted ${verb.name} of ${id} as ${requestId}`);
   }
 
@@ -170,10 +275,14 @@ export class Client {
   }
 
   /** On one of the servers, most times on one in such a state when there is one. */
-  async #onSome(run: (id: string) => Promise<void>, states: readonly VmState[] = [], fits: (host: string | null) => boolean = () => true): Promise<void> {
+  async #onSome(
+    run: (id: string) => Promise<void>,
+    states: readonly VmState[] = [],
+    fits: (host: string | null, task: string | null) => boolean = () => true,
+  ): Promise<void> {
     const ids = this.#world.acks.created.flatMap((ack) => ack.ids);
     const inState = ids.filter((id) => states.some((state) => state === this.#world.tables.instances.get(id)?.row.vm_state));
-    const fitting = inState.filter((id) => fits(this.#hostOf(id)));
+    const fitting = inState.filter((id) => fits(this.#hostOf(id), this.#world.tables.instances.get(id)?.row.task_state ?? null));
     const from = fitting.length > 0 && this.#random.next() < 0.8 ? fitting : ids;
     if (from.length > 0) await run(pick(this.#random, from));
   }
@@ -211,3 +320,5 @@ export class Client {
 }
 
 const NO_ANSWER = Symbol('no answer');
+const { image } = newInstance('00000000-0000-4000-8000-000000000000', { requestId: '', userId: '', name: '', nowMs: 0, stepDueMs: 0 });
+const REBUILT = { ...image, id: 'other', name: 'other' };

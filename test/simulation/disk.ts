@@ -5,7 +5,15 @@
 import type { GuestDisk, GuestShelf } from '../../drivers/simulated/disk.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 
-export type SeenGuest = { readonly host: string; readonly instanceId: string; readonly generation: number; readonly power: string };
+export type SeenGuest = {
+  readonly host: string;
+  readonly stem: string;
+  readonly instanceId: string;
+  readonly generation: number;
+  readonly power: string;
+  readonly asleep?: string;
+  readonly disk?: string;
+};
 
 export type SimDisk = GuestDisk & {
   /** A driver has it. */
@@ -22,8 +30,8 @@ export function openSimDisk(host: string, seen: (guest: SeenGuest | { readonly h
 
   function write(stem: string, text: string): void {
     texts.set(stem, text);
-    const { instanceId, generation, power } = JSON.parse(text) as SeenGuest; // the driver's own text
-    seen({ host, instanceId, generation, power });
+    const { instanceId, generation, power, asleep, disk } = JSON.parse(text) as SeenGuest; // the driver's own text
+    seen({ host, stem, instanceId, generation, power, ...(asleep !== undefined && { asleep }), ...(disk !== undefined && { disk }) });
   }
 
   function remove(stem: string): void {

@@ -24,6 +24,8 @@ export type FaultPlan = {
   readonly late: number;
   /** Rate of hypervisor faults. */
   readonly hypervisor: number;
+  /** Servers move: the verbs of moves are struck, too. */
+  readonly moves?: boolean;
   /** Rate of nodes that lose the store for a while about as long as a lease. */
   readonly lease: number;
   /** Rate of nodes that are stopped like a process under SIGSTOP. */
@@ -116,7 +118,8 @@ export function drawLosses(random: Random, machines: number): Losses | undefined
 }
 
 /** What an idle node does all the time: a crash there is a crash anywhere. */
-const IDLE = /^(due|hostBeats|hostNodes|hostStandings|list|look|history|revision|nodes\.(beat|all|keys)|shards\.(owned|owners))\.|^tell\.(hostBeat|report)$/;
+const IDLE =
+  /^(due|hostBeats|hostNodes|hostStandings|list|look|history|revision|nodes\.(beat|all|keys)|shards\.(owned|owners)|snapshots\.rows\.unneeded)\.|^tell\.(hostBeat|report)$/;
 /** Statements of beats and leases fail less often than others: they would hold up everything else. */
 const SPARED = /^(node|shard)\./;
 const SPARED_SHARE = 0.3;
@@ -125,6 +128,23 @@ const STATEMENT_MS = 2_000;
 const TRACE_MAX = 20_000;
 /** Of the clusters, those whose machines are lost. */
 const LOSSES_SHARE = 0.4;
+const STRUCK: readonly Verb[] = [
+  'spawn',
+  'spawn',
+  'destroy',
+  'destroy',
+  'start',
+  'stop',
+  'reboot',
+  'list',
+  'pause',
+  'suspend',
+  'resume',
+  'rescue',
+  'unrescue',
+  'setPassword',
+];
+const STRUCK_MOVING: readonly Verb[] = [...STRUCK, 'park', 'unpark', 'readDisk', 'receive', 'receive', 'prepare', 'send', 'stay', 'land', 'start', 'destroy'];
 /** Longer than any step may take. */
 const STRIKE_MAX_MS = 120_000;
 
@@ -235,22 +255,7 @@ export class Faults implements Fate {
   /** Something befalls a hypervisor now. */
   strike(host: SimHost, after: (ms: number, run: () => void) => void, guests: readonly string[]): void {
     if (this.#quiet) return;
-    const verb = pick<Verb>(this.#random, [
-      'spawn',
-      'spawn',
-      'destroy',
-      'destroy',
-      'start',
-      'stop',
-      'reboot',
-      'list',
-      'pause',
-      'suspend',
-      'resume',
-      'rescue',
-      'unrescue',
-      'setPassword',
-    ]);
+    const verb = pick<Verb>(this.#random, this.plan.moves ? STRUCK_MOVING : STRUCK);
     const at = this.#random.next() < 0.5 ? 'before' : 'after';
     const ms = this.#random.next() ** 2 * STRIKE_MAX_MS;
     const what = pick(this.#random, ['fail', 'fail', 'sick', 'away', 'hang', 'crash', 'shutDown'] as const);

@@ -5,6 +5,7 @@
  */
 import type { HostGuard } from '../../actors/host/lease.ts';
 import type { HypervisorDriver } from '../../drivers/driver.ts';
+import { must } from '../../runtime/base/check.ts';
 import { Fault } from '../../runtime/base/fault.ts';
 import type { Random } from '../../runtime/base/random.ts';
 import type { VirtualWorld } from '../doubles/virtual-clock.ts';
@@ -87,12 +88,28 @@ export class SimGuard {
       return answer;
     };
     return {
+      moves: {
+        park: (guest, options, signal) => through((driver) => movesOf(driver).park(guest, options, signal)),
+        unpark: (guest, signal) => through((driver) => movesOf(driver).unpark(guest, signal)),
+        readDisk: (guest, signal) => through((driver) => movesOf(driver).readDisk(guest, signal)),
+        receive: (spec, disk, options, signal) => through((driver) => movesOf(driver).receive(spec, disk, options, signal)),
+      },
+      live: {
+        prepare: (spec, signal) => through((driver) => liveOf(driver).prepare(spec, signal)),
+        send: (guest, options, onProgress, signal) => through((driver) => liveOf(driver).send(guest, options, onProgress, signal)),
+        hurry: (guest) => void opened.then((driver) => driver.live?.hurry(guest)),
+        stay: (guest, options, signal) => through((driver) => liveOf(driver).stay(guest, options, signal)),
+        land: (guest, options, signal) => through((driver) => liveOf(driver).land(guest, options, signal)),
+      },
       spawn: (spec, signal) => through((driver) => driver.spawn(spec, signal)),
       inventory: async (signal) => (await opened).inventory(signal), // reads nothing of guests
       destroy: (guest, signal) => through((driver) => driver.destroy(guest, signal)),
       start: (guest, signal) => through((driver) => driver.start(guest, signal)),
       stop: (guest, options, signal) => through((driver) => driver.stop(guest, options, signal)),
       reboot: (guest, options, signal) => through((driver) => driver.reboot(guest, options, signal)),
+      snapshot: (guest, options, signal) => through((driver) => driver.snapshot(guest, options, signal)),
+      openSnapshot: (guest, options, signal) => through((driver) => driver.openSnapshot(guest, options, signal)),
+      dropSnapshot: (guest, signal) => through((driver) => driver.dropSnapshot(guest, signal)),
       diagnostics: (guest, signal) => through((driver) => driver.diagnostics?.(guest, signal) ?? Promise.reject(new Error('the simulated hypervisor counts'))),
       pause: (guest, signal) => through((driver) => driver.pause!(guest, signal)),
       unpause: (guest, signal) => through((driver) => driver.unpause!(guest, signal)),
@@ -146,6 +163,14 @@ export class SimGuard {
       this.#lookLater();
     });
   }
+}
+
+function movesOf({ moves }: HypervisorDriver): NonNullable<HypervisorDriver['moves']> {
+  return must(moves, 'the simulated driver moves guests');
+}
+
+function liveOf({ live }: HypervisorDriver): NonNullable<HypervisorDriver['live']> {
+  return must(live, 'the simulated driver moves guests while they run');
 }
 
 function fenced(): Fault {

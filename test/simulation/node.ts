@@ -18,7 +18,9 @@ import { RECOVERY } from '../../actors/recovery/messages.ts';
 import type { RecoverySettings } from '../../actors/recovery/settings.ts';
 import { schedulerKind } from '../../actors/scheduler/kind.ts';
 import { schedulerRef } from '../../actors/scheduler/messages.ts';
-import type { HypervisorDriver } from '../../drivers/driver.ts';
+import { LeftImages, snapshotServe, type ImageDesk } from '../../actors/conductor/snapshot-images.ts';
+import type { SnapshotRows } from '../../actors/conductor/snapshot-rows.ts';
+import type { HypervisorDriver, ImageSink } from '../../drivers/driver.ts';
 import { openSimulatedDriver } from '../../drivers/simulated/driver.ts';
 import type { Actors } from '../../runtime/actor/ask.ts';
 import type { ActorKind } from '../../runtime/actor/kind.ts';
@@ -39,6 +41,7 @@ import { Shards } from '../../runtime/shard/shards.ts';
 import type { MemoryNetwork } from '../doubles/memory-mesh.ts';
 import { simulatedReads, type HistoryReads } from './reads.ts';
 import type { Life } from './life.ts';
+import type { Roads } from './roads.ts';
 import { CONTROL_MESH, driverLatency, HOST_LEASE_MS, hostSettings, INSTANCE_SETTINGS, LEASE, sliceOf } from './settings.ts';
 import type { SimHost } from './machine.ts';
 
@@ -52,16 +55,24 @@ export type NodeParts = {
   readonly random: Random;
   readonly log: Log;
   readonly network: MemoryNetwork;
-  readonly store: CellStore & HistoryReads & { readonly nodes: StoredNodeTable; readonly shards: ShardTable };
+  readonly store: CellStore & HistoryReads & ImageLine & { readonly nodes: StoredNodeTable; readonly shards: ShardTable };
   /** Known before the table is: where a node without a database asks first. */
   readonly seeds: readonly PeerKey[];
   /** A message of another node was let in. */
   readonly onLetIn: (from: FrameSender, message: LetIn) => void;
   readonly slices: number;
+  readonly shelvedOffloadMs: number;
   readonly reclaimAfterMs: number;
   readonly hosts: readonly SimHost[];
+  readonly roads: Roads;
   /** Of the watch over silent hosts; undefined: there is none. */
   readonly recovery: RecoverySettings | undefined;
+};
+
+/** The way of this life to images. */
+export type ImageLine = {
+  readonly snapshots: { readonly rows: SnapshotRows; readonly desk: ImageDesk };
+  readonly sinkOf: (host: string, actors: Actors, clock: Clock) => ImageSink;
 };
 
 /** Roles whose nodes listen to changes, and speak with each other. */
@@ -205,8 +216,20 @@ export class SimNode {
       secrets: () => ({}) as never, // of embedded services, which nobody here asks for
     };
     this.#system.register(this.feed.kind);
-    this.#system.register(here ? conductorKind(this.#store, simulatedReads(this.#store), view) : conductorElsewhere(), here);
-    this.#system.register(instanceKind({ ...INSTANCE_SETTINGS, schedulerSlices: this.#parts.slices, reclaimAfterMs: this.#parts.reclaimAfterMs }), here);
+    const { log: ownLog, life: ownLife } = this.#parts;
+    const images = { ...this.#store.snapshots, log: ownLog };
+    if (here) new LeftImages({ ...images, clock: ownLife.clock });
+    const records = { ...simulatedReads(this.#store), ...snapshotServe(images) };
+    this.#system.register(here ? conductorKind(this.#store, records, view) : conductorElsewhere(), here);
+    this.#system.register(
+      instanceKind({
+        ...INSTANCE_SETTINGS,
+        schedulerSlices: this.#parts.slices,
+        shelvedOffloadMs: this.#parts.shelvedOffloadMs,
+        reclaimAfterMs: this.#parts.reclaimAfterMs,
+      }),
+      here,
+    );
     this.#system.register(networkKind(), here);
     const { recovery, life, log } = this.#parts;
     if (recovery) this.#system.register(recoveryKind({ actors: this.actors, clock: life.clock, log }, recovery), here);
@@ -305,7 +328,18 @@ export class SimNode {
     const driver = await (guard ? guard.over(open) : open());
     const lease = new HostLease({ host, leaseMs: HOST_LEASE_MS, clock: life.clock, actors: this.actors, ...(guard && { guard: guard.forLease }) });
     this.#leases.set(host, lease);
-    const kind = hostKind({ driver: throughLife(driver, life), actors: this.actors, log, failpoint: life.reach, lease }, hostSettings(node, slices));
+    const kind = hostKind(
+      {
+        driver: throughLife(driver, life),
+        actors: this.actors,
+        images: this.#store.sinkOf(host, this.actors, life.clock),
+        log,
+        failpoint: life.reach,
+        lease,
+        disks: this.#parts.roads.of(life),
+      },
+      hostSettings(node, slices),
+    );
     this.#system.register(kind);
     const address = hostRef(host);
     this.#room.start(kind, address);
@@ -335,7 +369,9 @@ export function keyOf(node: NodeName | string): string {
   return `key of ${node}`;
 }
 
-const LISTENERS: ReadonlySet<string> = new Set(['onWritten', 'watch']);
+/** Ports within ports. */
+const PORTS: ReadonlySet<string> = new Set(['nodes', 'shards', 'snapshots', 'rows', 'desk', 'moves', 'live']);
+const LISTENERS: ReadonlySet<string> = new Set(['onWritten', 'watch', 'sinkOf', 'hurry']);
 
 /** Every verb of a port through the life: it may end before and after each. Of a port within a port, too. */
 function throughLife<T extends object>(port: T, life: Life, prefix = ''): T {
@@ -343,7 +379,7 @@ function throughLife<T extends object>(port: T, life: Life, prefix = ''): T {
   for (const [verb, run] of Object.entries(port) as [string, unknown][]) {
     if (typeof run === 'function' && !LISTENERS.has(verb)) {
       wrapped[verb] = (...args: unknown[]) => life.through(`${prefix}${verb}${whom(args)}`, () => run.apply(port, args) as Promise<unknown>);
-    } else wrapped[verb] = verb === 'nodes' || verb === 'shards' ? throughLife(run as object, life, `${verb}.`) : run;
+    } else wrapped[verb] = PORTS.has(verb) ? throughLife(run as object, life, `${verb}.`) : run;
   }
   return wrapped as T;
 }

@@ -20,8 +20,15 @@ async function measured(world: World, work: () => Promise<void>, more: (world: W
 
 const UNLIMITED = { instances: -1, cores: -1, ram: -1 };
 const ACTIONS: readonly Action[] = ['create', 'create', 'multi', 'burst', 'start', 'stop', 'stop', 'soft', 'hard', 'delete', 'delete', 'get'];
+/** In some of the runs, beside the others: images of servers, rebuilt and shelved ones. */
+const COPY_ACTIONS: readonly Action[] = ['image', 'backup', 'backup', 'rebuild', 'shelve', 'shelve', 'offload', 'unshelve', 'unshelve'];
+const COPY_SHARE = 0.4;
 /** Where machines are lost: longer lives, and servers that go elsewhere. */
 const LOST_ACTIONS: readonly Action[] = ['create', 'multi', 'start', 'stop', 'soft', 'delete', 'get', 'evacuate', 'evacuate', 'evacuate', 'evacuate'];
+/** Beside the others, where servers move. */
+const MOVES: readonly Action[] = ['resize', 'resize', 'migrate', 'live', 'live', 'confirm', 'revert', 'revert', 'abort', 'force'];
+const MOVE_PAUSE_MS = 8_000;
+const MOVES_SHARE = 0.35;
 /** In half of the runs clients do these, too; in some of them what was deleted can be restored for a while. */
 const ALL_ACTIONS = { few: ACTIONS, lost: LOST_ACTIONS, more: [...ACTIONS, ...IN_PLACE_ACTIONS], lostMore: [...LOST_ACTIONS, ...IN_PLACE_ACTIONS] };
 const LOST_PAUSES_MS = [10_000, 20_000, 30_000];
@@ -32,6 +39,8 @@ export async function randomRun(seed: number): Promise<RunResult> {
   const quota = random.next() < 0.3 ? { instances: 2 + Math.floor(random.next() * 4), cores: -1, ram: -1 } : UNLIMITED;
   const nodes = pick(random, [1, 1, 2, 2, 3, 3, 4, 5]);
   const computes = random.next() < 0.3 ? 1 + Math.floor(random.next() * 3) : 0;
+  const copies = drawCopies(seed);
+  const moves = seededRandom(seed ^ 0x3d1f).next() < MOVES_SHARE;
   const losses = drawLosses(seededRandom(seed ^ 0x51ab), nodes + computes);
   const hosts = Math.max(computes, 1 + Math.floor(random.next() * 4));
   const more = seededRandom(seed ^ 0x1f83d9ab);
@@ -43,22 +52,33 @@ export async function randomRun(seed: number): Promise<RunResult> {
     ...(isMore && more.next() < 0.6 && { reclaimAfterMs: 5_000 + Math.floor(more.next() * 40_000) }),
     hosts: losses ? Math.max(2, hosts) : hosts,
     vcpusPerHost: 1 + Math.floor(random.next() * 8) + (losses ? 3 : 0),
-    plan: { ...drawPlan(random, nodes + computes), hostLoss: losses?.rate ?? 0 },
+    plan: { ...drawPlan(random, nodes + computes), hostLoss: losses?.rate ?? 0, moves },
     ...(losses && { losses }),
+    ...(copies && { shelvedOffloadMs: copies.shelvedOffloadMs }),
     cidr: pick(random, ['10.20.0.0/29', '10.20.0.0/28', '10.20.0.0/26']),
     quota,
     ...groupOf(seed),
   });
-  const pauseMs = pick(random, losses ? LOST_PAUSES_MS : [200, 2_000, 10_000, 30_000]);
+  const drawnMs = pick(random, losses ? LOST_PAUSES_MS : [200, 2_000, 10_000, 30_000]);
+  // Long enough that there is something to move, to confirm and to revert.
+  const pauseMs = moves ? Math.max(drawnMs, MOVE_PAUSE_MS) : drawnMs;
+  const few = losses ? (isMore ? ALL_ACTIONS.lostMore : ALL_ACTIONS.lost) : isMore ? ALL_ACTIONS.more : ALL_ACTIONS.few;
+  const own = [...few, ...(copies ? COPY_ACTIONS : [])];
+  const actionsOf = moves ? [...own, ...MOVES, ...MOVES, ...MOVES, ...MOVES] : own;
   const clients = 1 + Math.floor(random.next() * 3);
-  const choice = losses ? (isMore ? ALL_ACTIONS.lostMore : ALL_ACTIONS.lost) : isMore ? ALL_ACTIONS.more : ALL_ACTIONS.few;
   return measured(world, async () => {
     const lives = Array.from({ length: clients }, (_, i) => {
-      const actions = Array.from({ length: 4 + Math.floor(random.next() * 7) }, () => pick(random, choice));
+      const actions = Array.from({ length: (moves ? 8 : 4) + Math.floor(random.next() * 7) }, () => pick(random, actionsOf));
       return new Client(world, `c${i + 1}`, i === 0 ? 'ann' : 'bob').live(['create', ...actions], pauseMs);
     });
     await Promise.all(lives);
   });
+}
+
+/** Drawn from chance of its own: the other runs stay what they were. */
+function drawCopies(seed: number): { readonly shelvedOffloadMs: number } | undefined {
+  const random = seededRandom(seed ^ 0x77c3);
+  return random.next() < COPY_SHARE ? { shelvedOffloadMs: pick(random, [0, 0, 20_000, -1]) } : undefined;
 }
 
 /** Clients that ask for zones, while hosts are moved between them. */
@@ -105,6 +125,18 @@ export const SCENARIOS = {
   hard: ['hard'],
   delete: ['delete'],
   'delete at once': ['delete'],
+  image: ['image'],
+  backup: ['backup'],
+  rebuild: ['rebuild'],
+  shelve: ['shelve'],
+  unshelve: ['shelve', 'unshelve'],
+  resize: ['resize'],
+  confirm: ['resize', 'confirm'],
+  revert: ['resize', 'revert'],
+  keep: ['resize', 'keep'],
+  migrate: ['migrate'],
+  live: ['live'],
+  'delete resized': ['resize', 'delete'],
   pause: ['pause', 'unpause'],
   suspend: ['suspend', 'resume'],
   rescue: ['rescue', 'unrescue'],

@@ -22,6 +22,10 @@ export const INSTANCE_SETTINGS: InstanceSettings = {
   rebootGraceMs: 8_000,
   powerLimitMs: 20_000,
   verbWaitMs: 4_000,
+  snapshotLimitMs: 20_000,
+  uploadLimitMs: 30_000,
+  moveLimitMs: 40_000,
+  resizeConfirmMs: 25_000,
 };
 
 /** Nobody here counts beats of event loops: fewer make a run faster. */
@@ -53,6 +57,9 @@ export function driverLatency(): Partial<Latencies> {
     startMs: 200,
     stopMs: 50,
     rebootMs: 300,
+    snapshotMs: { fromMs: 20, toMs: 4_000 },
+    openSnapshotMs: 5,
+    dropSnapshotMs: { fromMs: 5, toMs: 300 },
     pauseMs: 20,
     unpauseMs: 20,
     suspendMs: { fromMs: 50, toMs: 3_000 },
@@ -63,6 +70,13 @@ export function driverLatency(): Partial<Latencies> {
     shutdownMs: { fromMs: 100, toMs: 12_000 },
     listMs: 5,
     inventoryMs: 5,
+    parkMs: 20,
+    unparkMs: 20,
+    receiveMs: 1_500,
+    prepareMs: 50,
+    sendMs: 3_000,
+    stayMs: 20,
+    landMs: 20,
   };
 }
 

@@ -11,11 +11,14 @@ import { memoryNodeTable, memoryShardTable } from '../doubles/memory-lease.ts';
 import { openMemoryStore } from '../doubles/memory-store.ts';
 import { provedBy, type MemoryTables, type ShardHolder } from '../doubles/memory-tables.ts';
 import type { VirtualWorld } from '../doubles/virtual-clock.ts';
+import { simulatedDesk, simulatedRows, simulatedSink, type SimImages } from './images.ts';
 import type { NodeParts } from './node.ts';
 import type { HistoryReads } from './reads.ts';
 
 export type LineParts = {
   readonly tables: MemoryTables;
+  /** Of the image service. */
+  readonly images: SimImages;
   readonly time: VirtualWorld;
   readonly random: Random;
   readonly misfortune: (statement: string) => Misfortune | undefined;
@@ -24,7 +27,7 @@ export type LineParts = {
   readonly onApplied: (items: readonly WriteItem[], answers: readonly WriteAnswer[]) => void;
 };
 
-export function openStoreLine({ tables, time, random, misfortune, isCut, onGiven, onApplied }: LineParts): NodeParts['store'] {
+export function openStoreLine({ tables, images, time, random, misfortune, isCut, onGiven, onApplied }: LineParts): NodeParts['store'] {
   const line = { clock: time.clock, random, latencyMs: { fromMs: 0.5, toMs: 4 }, misfortune, isCut };
   const flight = openFlight(line);
   const reads: HistoryReads = {
@@ -35,7 +38,10 @@ export function openStoreLine({ tables, time, random, misfortune, isCut, onGiven
       if (refused) throw refused;
     },
   };
+  const nowMs = (): number => time.nowMs;
   return {
+    snapshots: { rows: simulatedRows(tables, flight, nowMs), desk: simulatedDesk(images, flight, nowMs) },
+    sinkOf: (host, actors, clock) => simulatedSink(host, actors, images, flight, clock),
     ...openMemoryStore({ ...line, tables, onApplied }),
     ...reads,
     nodes: memoryNodeTable(tables, flight),

@@ -18,13 +18,15 @@ import { Acks } from './clients.ts';
 import type { SeenGuest } from './disk.ts';
 import { Faults, type FaultPlan, type Losses } from './faults.ts';
 import { SimGuard } from './guard.ts';
+import type { SimImages } from './images.ts';
 import { Life } from './life.ts';
 import { Machine, newHost, type SimHost } from './machine.ts';
 import { Misfortunes } from './misfortunes.ts';
 import { keyOf, SimNode } from './node.ts';
 import { Operator } from './operator.ts';
 import { NETWORK } from './records.ts';
-import { recoverySettings } from './settings.ts';
+import { Roads } from './roads.ts';
+import { INSTANCE_SETTINGS, recoverySettings } from './settings.ts';
 import { openStoreLine } from './store-line.ts';
 import { StreamReader } from './stream-reader.ts';
 
@@ -52,6 +54,8 @@ export type WorldOptions = {
   readonly nodes?: number;
   /** Nodes without a database, which then drive all hosts. */
   readonly computes?: number;
+  /** When a shelved server leaves its host. */
+  readonly shelvedOffloadMs?: number;
   /** Machines are lost, and what runs there goes elsewhere. */
   readonly losses?: Losses;
   /** A group in which every second order of servers is. */
@@ -68,6 +72,9 @@ export class World {
   readonly time: VirtualWorld;
   readonly network: MemoryNetwork;
   readonly tables: MemoryTables = memoryTables();
+  /** Of the image service. */
+  readonly images: SimImages = new Map();
+  readonly roads = new Roads();
   readonly faults: Faults;
   readonly acks = new Acks();
   readonly random: Random;
@@ -203,6 +210,7 @@ export class World {
     const life = new Life({ name: machine.name, number: this.#lives, world: time, fate: faults, wallOffMs: () => machine.wallOffMs });
     const store = openStoreLine({
       tables,
+      images: this.images,
       time,
       random,
       misfortune: (statement) => (life.alive ? faults.misfortune(statement) : { is: 'never' }),
@@ -223,7 +231,9 @@ export class World {
       seeds: this.machines.filter((other) => other.hasDatabase && other !== machine).map(toPeer),
       onLetIn: (from, message) => this.#check((checker) => checker.atLetIn?.(this, from, message)),
       slices: this.machines.length === 1 ? 1 : SLICES,
+      shelvedOffloadMs: this.options.shelvedOffloadMs ?? INSTANCE_SETTINGS.shelvedOffloadMs,
       hosts: machine.hosts,
+      roads: this.roads,
       reclaimAfterMs: this.options.reclaimAfterMs ?? 0,
       recovery: this.options.losses && recoverySettings(this.options.losses),
     });
@@ -369,7 +379,7 @@ export class World {
 
   #seen(seen: SeenGuest | { readonly host: string; readonly gone: string }): void {
     if ('gone' in seen) this.guests.delete(`${seen.host} ${seen.gone}`);
-    else this.guests.set(`${seen.host} ${seen.instanceId}`, seen);
+    else this.guests.set(`${seen.host} ${seen.stem}`, seen);
     this.#check((checker) => checker.atGuest?.(this));
   }
 

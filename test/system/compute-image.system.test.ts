@@ -1,6 +1,7 @@
 /**
  * A node that only drives hosts and has no account anywhere boots a real guest: the bytes of its image come over HTTP,
- * by a ticket that a control node gives for what the host's servers are made from.
+ * by a ticket that a control node gives for what the host's servers are made from. An image of the guest goes the other
+ * way, by a ticket for that one image.
  */
 import { execFile } from 'node:child_process';
 import { chmodSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
@@ -45,7 +46,7 @@ afterAll(async () => {
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 
-it('a host without credentials boots a guest from an image that lies at a control node', async (ctx) => {
+it('a host without credentials boots a guest from an image that lies at a control node, and brings an image of it there', async (ctx) => {
   if (why !== undefined) lacks((reason) => ctx.skip(reason), why.replace(/^needs /, ''));
   const get = async (path: string): Promise<Body> => (await control.api<Body>('GET', path)).body;
   await until('the host is up', async () => (await get('/os-hypervisors')).hypervisors.some(({ state }) => state === 'up'));
@@ -56,6 +57,16 @@ it('a host without credentials boots a guest from an image that lies at a contro
     (await control.api<Body>('POST', `/servers/${body.server.id}/action`, { 'os-getConsoleOutput': {} })).body.output.includes('it boots'),
   );
   for (const name of ['clouds.yaml', 'openrc', 'secrets.json']) expect(readdirSync(compute.dataDir)).not.toContain(name);
+  const copied = await control.api<{ image_id: string }>(
+    'POST',
+    `/servers/${body.server.id}/action`,
+    { createImage: { name: 'copy' } },
+    { microversion: '2.45' },
+  );
+  expect(copied.status).toBe(202);
+  const copy = `${control.urls.image}/v2/images/${copied.body.image_id}`;
+  await until('its copy is whole', async () => (await control.api<{ status: string }>('GET', copy)).body.status === 'active');
+  expect((await control.api('GET', copy)).body).toMatchObject({ disk_format: 'qcow2', instance_uuid: body.server.id });
   expect((await control.api('DELETE', `/servers/${body.server.id}`)).status).toBe(204);
   await until('its guest is gone', async () => (await daemon.virsh('list', '--all', '--uuid')).trim() === '');
 });

@@ -1,4 +1,4 @@
-/** What placing a server asks about its group. Stays on control nodes, where servers' actors and the store are. */
+/** What placing a server asks about its group. Said by servers' actors, on control nodes alone. */
 import type { GroupPlaces } from '../../model/server-group.ts';
 
 export type GroupProtocol = {

@@ -1,5 +1,6 @@
 /** The reads that doors ask for: keyset lists and lookups. They wake no actor and take no lock. */
 import type { InstanceRecord, Stored } from '../../model/instance.ts';
+import type { Migration, MigrationFilter } from '../../model/migration.ts';
 import type { StatusEvent } from '../../model/event.ts';
 import type { QuotaLimits, QuotaName, QuotaNeed } from '../../model/quota.ts';
 import type { Resources } from '../../model/resources.ts';
@@ -119,6 +120,8 @@ export type HostView = ServiceView & {
   readonly hypervisorType: string;
   readonly hypervisorVersion: number;
   readonly hostIp: string;
+  /** Of its driver, beside what all can; absent: none. */
+  readonly abilities?: readonly string[];
   readonly cpu: {
     readonly arch: string;
     readonly model: string;
@@ -173,6 +176,8 @@ export type ReadProtocol = {
   listZones: { body: object; reply: readonly { name: string; available: boolean; hosts: readonly string[] }[] };
   /** Limits in force for a project (or one user of it) and what is used. */
   showQuota: { body: { projectId: string; userId: string | null }; reply: QuotaView };
+  /** Newest first. Fault `invalid` (reason `marker`) when the marker (a uuid) is that of none. */
+  listMigrations: { body: { filter: MigrationFilter; marker: string | null; limit: number }; reply: readonly Migration[] };
   /**
    * Servers that ran between two moments (`from` included), by project and id. `projectId` null: all. Fault `invalid`
    * (reason `marker`) when the marker names no server of them.

@@ -4,6 +4,7 @@ export const STEP_NAMES = [
   '002-node-keys',
   '003-host-proof',
   '004-many-doors',
+  '006-migrations',
   '008-aggregates',
   '009-server-groups',
 ] as const satisfies readonly string[];

@@ -10,6 +10,7 @@ import { Aggregates } from './aggregates.ts';
 import { FirstSchema } from './first-schema.ts';
 import { HostProof } from './host-proof.ts';
 import { ManyDoors } from './many-doors.ts';
+import { Migrations } from './migrations.ts';
 import { NodeKeys } from './node-keys.ts';
 import { databaseOf } from './orm.ts';
 import { ServerGroups } from './server-groups.ts';
@@ -20,6 +21,7 @@ const STEPS: { readonly [name in StepName]: Constructor<Migration> } = {
   '002-node-keys': NodeKeys,
   '003-host-proof': HostProof,
   '004-many-doors': ManyDoors,
+  '006-migrations': Migrations,
   '008-aggregates': Aggregates,
   '009-server-groups': ServerGroups,
 };

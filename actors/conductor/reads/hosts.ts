@@ -68,6 +68,7 @@ function toHostView(row: HostRead, serviceDownMs: number): HostView {
     hypervisorType: inventory.hypervisorType,
     hypervisorVersion: inventory.hypervisorVersion,
     hostIp: inventory.hostIp,
+    ...(inventory.abilities && { abilities: inventory.abilities }),
     cpu: inventory.cpu,
     total: { vcpus: inventory.vcpus, memoryMiB: inventory.memoryMiB, diskGiB: inventory.diskGiB },
     used: { vcpus: row.used_vcpus, memoryMiB: Number(row.used_memory_mib), diskGiB: Number(row.used_disk_gib) },

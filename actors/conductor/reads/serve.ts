@@ -6,6 +6,7 @@ import type { QuotaLimits } from '../../model/quota.ts';
 import type { ReadProtocol } from '../messages/read.ts';
 import { readEvents, readRevision } from './events.ts';
 import { readHosts, readZones } from './hosts.ts';
+import { readMigrations } from './migrations.ts';
 import { readNodeServices } from './node-services.ts';
 import { openQuery } from './query.ts';
 import { readQuota } from './quota.ts';
@@ -36,6 +37,7 @@ export function readServe({ pool, settings }: ReadParts): ServiceKind<ReadProtoc
     listNodeServices: () => readNodeServices(query, serviceDownMs),
     listZones: () => readZones(query, settings.defaultZone),
     showQuota: ({ projectId, userId }) => readQuota(query, projectId, userId, settings.quotas),
+    listMigrations: (order) => readMigrations(query, order),
     listServerUse: (body) => readUse(query, body),
     history: (body) => readEvents(pool, body),
     revision: () => readRevision(pool, query),

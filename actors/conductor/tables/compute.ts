@@ -126,6 +126,26 @@ create table if not exists claim (
 create unique index if not exists claim_active on claim (instance_id) where role = 'active';
 create index if not exists claim_host on claim (host);
 
+-- Moves of servers, evacuations among them: what os-migrations shows. Never deleted with its server.
+create table if not exists migration (
+  id serial primary key,
+  uuid uuid not null unique,
+  instance_id uuid not null,
+  type text not null check (type in ('migration', 'resize', 'live-migration', 'evacuation')),
+  status text not null,
+  source text not null,
+  dest text,
+  old_flavor_id text not null,
+  new_flavor_id text not null,
+  user_id text not null,
+  project_id text not null,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  progress json
+) with (fillfactor = 70);
+create index if not exists migration_instance on migration (instance_id);
+create index if not exists migration_updated on migration (updated_at);
+
 create table if not exists quota_use (
   project_id text not null,
   user_id text not null,
@@ -194,6 +214,13 @@ create table if not exists flavor (
   description text,
   extra_specs json not null default '{}',
   created_at timestamptz not null default clock_timestamp()
+);
+
+-- Images that are made of servers, until they have all their bytes, and those that shelved servers come back from.
+create table if not exists snapshot_image (
+  image_id uuid primary key,
+  instance_id uuid not null,
+  made_at timestamptz not null default clock_timestamp()
 );
 
 -- Generations when the store was restored: a guest of a higher one may be of the history that was lost.

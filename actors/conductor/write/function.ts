@@ -5,8 +5,8 @@
  * that took the row, each with its own snapshot (READ COMMITTED). An expected refusal is a value it returns; only a
  * broken constraint is an error, and then nothing of the batch has happened. Order of checks, fixed:
  *
- *   epoch and version (P1) → host epoch and counters (P4), proof that a host left behind is dead (P3) → server group
- *   → addresses and how many a project may have → quota, server group members
+ *   epoch and version (P1) → host epoch and counters (P4), proof that a host left behind is dead, both claims of a move (P3)
+ *   → server group → addresses and how many a project may have → quota, server group members
  *
  * Quota comes last: what it grants is what is written, so it is exact. A claim that is refused later in the order for
  * another reason may make the batch refuse a neighbour's claim that would have fitted; that one bids again.
@@ -17,7 +17,7 @@
  *   claims   changes of claims, by item
  *   drops    instances whose addresses are given back, by item
  *   takes    addresses wanted, by item
- *   uses     quota changes of commits, by item
+ *   uses     quota changes of commits and records of migrations, by item
  *   orders   create orders: quota need, least count, idempotency key
  *   rows     instances of the orders, by item and index
  *   events   of commits (index 0) and of rows, by item and index
@@ -116,6 +116,18 @@ begin
       run_v := run_v + r.vcpus; run_m := run_m + r.memory_mib; run_d := run_d + r.disk_gib;
     end if;
   end loop;
+
+  -- P3: only a claim that stands beside the active one of a server becomes active, and where it is said to be.
+  if claims is not null then
+    for r in
+      select k.ord
+      from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer, host text)
+      left join claim c on c.instance_id = k.instance_id and c.generation = k.generation
+      where k.op = 'activate' and refused[k.ord] is null and (c.role is distinct from 'standby' or c.host is distinct from k.host)
+    loop
+      refused[r.ord] := 'claimGone';
+    end loop;
+  end if;
 
   -- Server groups, with what the batch has placed already. Anti-affinity counts every claim of other members: of a doomed
   -- one the guest may still run. Affinity is bound by active claims on hosts that are not proved dead.
@@ -311,7 +323,7 @@ begin
     if claims is not null then
       with wanted as (
         select * from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer, host text)
-        where refused[k.ord] is null and k.op <> 'add'),
+        where refused[k.ord] is null and k.op not in ('add', 'activate')),
       dropped as (
         delete from claim using wanted w
         where w.op = 'drop' and claim.instance_id = w.instance_id and claim.generation = w.generation
@@ -326,10 +338,18 @@ begin
         used_disk_gib = used_disk_gib - delta.d, claims = h.claims - delta.n
       from delta where delta.host = h.name;
 
+      -- One after the other: at no moment has a server two active claims.
+      update claim set role = 'standby'
+      from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid)
+      where k.op = 'activate' and refused[k.ord] is null and claim.instance_id = k.instance_id and claim.role = 'active';
+      update claim set role = 'active'
+      from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer)
+      where k.op = 'activate' and refused[k.ord] is null and claim.instance_id = k.instance_id and claim.generation = k.generation;
+
       with added as (
         insert into claim (instance_id, generation, host, role, vcpus, memory_mib, disk_gib)
-        select k.instance_id, k.generation, k.host, 'active', k.vcpus, k.memory_mib, k.disk_gib
-        from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer, host text, vcpus integer, memory_mib bigint, disk_gib bigint)
+        select k.instance_id, k.generation, k.host, coalesce(k.role, 'active'), k.vcpus, k.memory_mib, k.disk_gib
+        from json_to_recordset(claims) as k(ord integer, op text, instance_id uuid, generation integer, host text, role text, vcpus integer, memory_mib bigint, disk_gib bigint)
         where refused[k.ord] is null and k.op = 'add'
         returning host, vcpus, memory_mib, disk_gib),
       delta as (
@@ -394,6 +414,19 @@ begin
     cross join lateral (values (''), (x.user_id)) as u(user_id)
     group by x.project_id, u.user_id) y
   where q.project_id = y.project_id and q.user_id = y.user_id;
+
+  if uses is not null then
+    update migration x set status = m.status, dest = m.dest, updated_at = m."updatedAt", progress = m.progress
+    from json_to_recordset(uses) as k(ord integer, migration json)
+    cross join lateral json_to_record(k.migration) as m(uuid uuid, status text, dest text, "updatedAt" timestamptz, progress json)
+    where refused[k.ord] is null and k.migration is not null and x.uuid = m.uuid;
+    insert into migration (uuid, instance_id, type, status, source, dest, old_flavor_id, new_flavor_id, user_id, project_id, created_at, updated_at, progress)
+    select m.uuid, k.instance_id, m.type, m.status, m.source, m.dest, m."oldFlavorId", m."newFlavorId", m."userId", m."projectId", m."createdAt", m."updatedAt", m.progress
+    from json_to_recordset(uses) as k(ord integer, instance_id uuid, migration json)
+    cross join lateral json_to_record(k.migration) as m(uuid uuid, type text, status text, source text, dest text, "oldFlavorId" text, "newFlavorId" text,
+      "userId" text, "projectId" text, "createdAt" timestamptz, "updatedAt" timestamptz, progress json)
+    where refused[k.ord] is null and k.migration is not null and not exists (select from migration x where x.uuid = m.uuid);
+  end if;
 
   if changed then
     insert into event (revision, ord, id, project_id, body)

@@ -72,18 +72,29 @@ function packCommit(packed: Packed, item: CommitItem, ord: number): void {
   for (const claim of parts.claims) {
     const base = { ord, op: claim.op, instance_id: record.id, generation: claim.generation };
     if (claim.op === 'evacuate') packed.claims.push({ ...base, host: claim.host });
+    else if (claim.op === 'activate') packed.claims.push({ ...base, host: claim.host });
     else if (claim.op !== 'add') packed.claims.push(base);
     else {
       const { vcpus, memoryMiB, diskGiB } = claim.need;
-      packed.claims.push({ ...base, host: claim.host, host_epoch: claim.hostEpoch, vcpus, memory_mib: memoryMiB, disk_gib: diskGiB, ...memberOf(record) });
+      packed.claims.push({
+        ...base,
+        host: claim.host,
+        host_epoch: claim.hostEpoch,
+        role: claim.standby ? 'standby' : 'active',
+        vcpus,
+        memory_mib: memoryMiB,
+        disk_gib: diskGiB,
+        ...memberOf(record),
+      });
     }
   }
   for (const take of parts.takeAddresses) {
     packed.takes.push({ ord, network_id: take.networkId, address: take.address, instance_id: record.id, mac: take.mac });
   }
-  if (parts.quota) {
-    const { projectId, userId, instances, cores, ram } = parts.quota;
-    packed.uses.push({ ord, project_id: projectId, user_id: userId, instances, cores, ram });
+  if (parts.quota || parts.migration) {
+    const { projectId, userId, instances, cores, ram } = parts.quota ?? { ...record, instances: 0, cores: 0, ram: 0 };
+    const migration = parts.migration && { instance_id: record.id, migration: parts.migration };
+    packed.uses.push({ ord, project_id: projectId, user_id: userId, instances, cores, ram, ...migration });
   }
 }
 

@@ -17,6 +17,7 @@ import { CONDUCTOR } from '../../conductor/messages.ts';
 import { hostRef } from '../../host/messages.ts';
 import type { Nic } from '../../model/addressing.ts';
 import type { ClaimChange } from '../../model/commit.ts';
+import { nextGeneration } from '../../model/between.ts';
 import type { Bid, ClaimAnswer, Explanation, Placed, PlacementRequest } from '../../model/placement.ts';
 import { needOf } from '../../model/resources.ts';
 import type { GroupPlaces } from '../../model/server-group.ts';
@@ -25,7 +26,9 @@ import { schedulerRef } from '../../scheduler/messages.ts';
 import { toGuestSpec } from '../guest-spec.ts';
 import type { InstanceSettings } from '../settings.ts';
 import { actionEnded, atStep, change, next, soften, tagOf, NO_SOFT, type InstanceState, type Parts, type Working } from '../state.ts';
+import { evacuationOf } from '../migrations.ts';
 import { later, runVerb, type OperationRules } from './rules.ts';
+import { granted, unplaced } from './move-ends.ts';
 
 const BIDS_WANTED = 3;
 const PLACE_ASK_MS = 5_000;
@@ -95,8 +98,9 @@ export function notProved(state: Working, facts: Facts, settings: InstanceSettin
       const text = `Nothing proves any more that the servers of host ${record.host ?? ''} do not run there.`;
       const fault = new Fault('conflict', 'host.notProved', text).toRecord();
       const actions = actionEnded(record, facts, { fault, host: record.host });
-      const released = state.soft.asked ? [releaseAt(state.soft.asked.host, record.id, record.generation + 1)] : [];
-      return next({ ...change(state, { taskState: null, operation: null, actions }, facts), soft: NO_SOFT }, ...released);
+      const released = state.soft.asked ? [releaseAt(state.soft.asked.host, record.id, nextGeneration(record))] : [];
+      const migration = evacuationOf(state, 'error', null, facts);
+      return next({ ...change(state, { taskState: null, operation: null, actions }, facts, { migration }), soft: NO_SOFT }, ...released);
     }
     case 'unspawn': {
       // What is left there is recorded as doomed, and the host has to confirm its end.
@@ -108,7 +112,7 @@ export function notProved(state: Working, facts: Facts, settings: InstanceSettin
 }
 
 /** Asks all schedulers and networks at once; of a server in a group first where the others are. */
-function place(state: Working, settings: InstanceSettings): Next<InstanceState> {
+export function place(state: Working, settings: InstanceSettings): Next<InstanceState> {
   const { record } = state;
   const round = state.soft.round + 1;
   const wanted = addressesWanted(record);
@@ -158,9 +162,10 @@ function requestOf(state: Working): PlacementRequest {
     instanceId: record.id,
     projectId: record.projectId,
     count: 1,
-    need: needOf(record.flavor),
+    need: needOf(flavorWanted(record)),
     zone: record.requestedZone,
-    onlyHost: isMoving(record) ? ((record.operation.args['target'] as string | undefined) ?? null) : record.requestedHost,
+    onlyHost:
+      isMoving(record) || isComing(record) || isTransfer(record) ? ((record.operation.args['target'] as string | undefined) ?? null) : record.requestedHost,
     skipFilters: record.operation.args['forcedHost'] === true,
     excludedHosts: record.operation.excludedHosts,
     extraSpecs: record.flavor.extraSpecs,
@@ -219,7 +224,9 @@ function hostFault(state: Working): FaultRecord | undefined {
 function askForClaim(state: Working, bid: Bid): Next<InstanceState> {
   const { record } = state;
   const asking = soften(state, { asked: bid, bids: state.soft.bids.slice(1) });
-  const message = { type: 'claim', instanceId: record.id, generation: record.generation + 1, need: needOf(record.flavor), zone: bid.zone } as { type: string };
+  const message = { type: 'claim', instanceId: record.id, generation: nextGeneration(record), need: needOf(flavorWanted(record)), zone: bid.zone } as {
+    type: string;
+  };
   return next(asking, { do: 'ask', to: hostRef(bid.host), message, as: 'claimed', tag: tagOf(asking as Working), timeoutMs: CLAIM_ASK_MS });
 }
 
@@ -233,10 +240,12 @@ export function claimed(state: Working, outcome: Outcome<ClaimAnswer>, facts: Fa
     const refused = soften(state, { asked: null, refusals: [...soft.refusals, { host: asked.host, why }] }) as Working;
     const onward = proceed(refused, facts);
     // The bid was counted as used by its scheduler; a silent host may still have granted it.
-    return next(onward.state, ...unbid(asked, record.id, settings), releaseAt(asked.host, record.id, record.generation + 1), ...onward.effects);
+    return next(onward.state, ...unbid(asked, record.id, settings), releaseAt(asked.host, record.id, nextGeneration(record)), ...onward.effects);
   }
-  const need = needOf(record.flavor);
-  const generation = record.generation + 1;
+  const need = needOf(flavorWanted(record));
+  const generation = nextGeneration(record);
+  const { hostEpoch } = outcome.value;
+  if (isTransfer(record)) return granted(state, asked, { op: 'add', generation, host: asked.host, hostEpoch, need }, facts, settings);
   const spawning = change(
     state,
     {
@@ -250,7 +259,8 @@ export function claimed(state: Working, outcome: Outcome<ClaimAnswer>, facts: Fa
     },
     facts,
     {
-      claims: [...leftBehind(record), { op: 'add', generation, host: asked.host, hostEpoch: outcome.value.hostEpoch, need }],
+      claims: [...leftBehind(record), { op: 'add', generation, host: asked.host, hostEpoch, need }],
+      migration: isMoving(record) ? evacuationOf(state, 'pre-migrating', asked.host, facts) : null,
       takeAddresses: soft.nics.map(({ networkId, address, mac }) => ({ networkId, address, mac })),
     },
   ) as Working;
@@ -262,15 +272,33 @@ function leftBehind({ host, generation, operation }: Working['record']): ClaimCh
   return host === null || operation.name !== 'evacuate' ? [] : [{ op: 'evacuate', generation, host }];
 }
 
+/** Lives on where it is until the other place is ready: see transfer.ts. */
+function isTransfer({ operation: { name } }: Working['record']): boolean {
+  return name === 'resize' || name === 'migrate' || name === 'live-migration';
+}
+
+function flavorWanted(record: Working['record']): Working['record']['flavor'] {
+  return (isTransfer(record) && record.move?.newFlavor) || record.flavor;
+}
+
 function isMoving({ operation }: Working['record']): boolean {
   return operation.name === 'evacuate';
+}
+
+/** It was shelved and left its host: it keeps its addresses, and what fails leaves it shelved. */
+function isComing({ operation }: Working['record']): boolean {
+  return operation.name === 'unshelve';
+}
+
+function keepsAddresses(record: Working['record']): boolean {
+  return isMoving(record) || isComing(record);
 }
 
 /** The store refused the placement: the promise is given back and everything is asked anew in a moment, not at once. Addresses past the quota are not waited for. */
 export function placementRefused(state: Working, why: string, facts: Facts, settings: InstanceSettings): Next<InstanceState> {
   const { record, soft } = state;
   const effects: Effect[] = [];
-  if (soft.asked) effects.push(releaseAt(soft.asked.host, record.id, record.generation + 1), ...unbid(soft.asked, record.id, settings));
+  if (soft.asked) effects.push(releaseAt(soft.asked.host, record.id, nextGeneration(record)), ...unbid(soft.asked, record.id, settings));
   // It promised under an epoch that is over: its row says so, which it may not have heard.
   if (why === 'hostEpoch' && soft.asked) effects.push({ do: 'tell', to: hostRef(soft.asked.host), message: { type: 'rowChanged' } });
   // The network would propose the same address again to the same server.
@@ -293,7 +321,7 @@ function cleared(state: Working, op: 'drop' | 'doom' | 'evacuate', facts: Facts,
   const { operation, host } = record;
   const fault = hostFault(state) ?? new Fault('unavailable', 'host.lost', 'The host of the server was lost.').toRecord();
   const attempt = operation.attempt + 1;
-  const moving = isMoving(record);
+  const moving = keepsAddresses(record);
   const parts = partsOf(record, op);
   const freed = moving ? { host: null } : { host: null, nics: [] };
   if (op === 'doom') return giveUp(state, fault, facts, null, { freed, parts });
@@ -307,7 +335,7 @@ function cleared(state: Working, op: 'drop' | 'doom' | 'evacuate', facts: Facts,
     {
       ...atStep(record, 'place', settings.placeLimitMs, facts, { attempt, excludedHosts }),
       ...freed,
-      taskState: moving ? 'rebuilding' : 'scheduling',
+      taskState: isComing(record) ? 'unshelving' : moving ? 'rebuilding' : 'scheduling',
     },
     facts,
     parts,
@@ -317,8 +345,8 @@ function cleared(state: Working, op: 'drop' | 'doom' | 'evacuate', facts: Facts,
 }
 
 function partsOf(record: Working['record'], op: 'drop' | 'doom' | 'evacuate'): Partial<Parts> {
-  if (op === 'evacuate') return { claims: [{ op, generation: record.generation, host: record.host ?? '' }], dropAddresses: !isMoving(record) };
-  if (isMoving(record)) return { claims: [{ op, generation: record.generation }] };
+  if (op === 'evacuate') return { claims: [{ op, generation: record.generation, host: record.host ?? '' }], dropAddresses: !keepsAddresses(record) };
+  if (keepsAddresses(record)) return { claims: [{ op, generation: record.generation }] };
   const parts = { claims: [{ op, generation: record.generation }] as const, dropAddresses: true };
   return parts;
 }
@@ -331,6 +359,7 @@ function giveUp(
   undone?: { freed: { host: null; nics?: readonly Nic[] }; parts: Partial<Parts> },
 ): Next<InstanceState> {
   const { record } = state;
+  if (isTransfer(record)) return unplaced(state, fault, explanation as Json | null, facts);
   const ended = change(
     state,
     {
@@ -339,12 +368,13 @@ function giveUp(
       fault: { ...fault, at: toIso(facts.nowMs) },
       operation: null,
       ...undone?.freed,
+      ...(isComing(record) && ({ vmState: 'shelved_offloaded', powerState: 'pending' } as const)),
       actions: actionEnded(record, facts, { fault, ...(explanation && { explanation: explanation as unknown as Json }) }),
     },
     facts,
-    undone?.parts,
+    { ...undone?.parts, migration: isMoving(record) ? evacuationOf(state, 'error', record.host, facts) : null },
   );
-  const unused = isMoving(record) ? [] : record.nics.length > 0 ? record.nics : state.soft.nics;
+  const unused = keepsAddresses(record) ? [] : record.nics.length > 0 ? record.nics : state.soft.nics;
   return next({ ...ended, soft: NO_SOFT }, ...freeAddresses(record.id, unused));
 }
 

@@ -14,6 +14,7 @@ import type { InstanceSettings } from '../settings.ts';
 import { actionEnded, change, next, NO_SOFT, tagOf, type InstanceState, type Living, type Working } from '../state.ts';
 import { freeAddresses, lookAt, releaseAt } from './create.ts';
 import { runVerb, type OperationRules } from './rules.ts';
+import { imageLeft } from './snapshot.ts';
 
 type Standing = RecoveryDoorProtocol['hostStanding']['reply'];
 
@@ -77,5 +78,10 @@ export function gone(state: Working | Living, op: 'drop' | 'doom', facts: Facts)
   );
   // Hints: the host and the networks forget its share at once, and not only at their next look at the store.
   const released = record.host === null ? [] : [op === 'drop' ? releaseAt(record.host, record.id, record.generation) : lookAt(record.host)];
-  return next({ ...ended, soft: NO_SOFT }, ...released, ...freeAddresses(record.id, record.nics.length > 0 ? record.nics : state.soft.nics));
+  return next(
+    { ...ended, soft: NO_SOFT },
+    ...released,
+    ...imageLeft(record),
+    ...freeAddresses(record.id, record.nics.length > 0 ? record.nics : state.soft.nics),
+  );
 }

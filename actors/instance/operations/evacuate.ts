@@ -13,8 +13,10 @@ import { toIso } from '../../../runtime/base/clock.ts';
 import type { PowerState } from '../../model/server-state.ts';
 import type { InstanceSettings } from '../settings.ts';
 import { actionEnded, atStep, change, next, NO_SOFT, type InstanceState, type Working } from '../state.ts';
+import { evacuationOf } from '../migrations.ts';
 import { CREATE } from './create.ts';
 import { runVerb, type OperationRules } from './rules.ts';
+import { imageLeft } from './snapshot.ts';
 
 export const EVACUATE: OperationRules = {
   resume: (state, facts, settings) => (state.record.operation.step === 'stop' ? stop(state, settings) : CREATE.resume(state, facts, settings)),
@@ -53,5 +55,9 @@ function ended(state: Working, powerState: PowerState, facts: Facts): Next<Insta
   const actions = actionEnded(record, facts, { fault: null, host: record.host });
   const vmState = powerState === 'running' ? 'active' : 'stopped';
   const launchedAt = record.launchedAt ?? toIso(facts.nowMs);
-  return next({ ...change(state, { vmState, powerState, taskState: null, operation: null, fault: null, launchedAt, actions }, facts), soft: NO_SOFT });
+  // One that came from the image of a shelved server has its disk again.
+  const left = record.shelved ? { shelved: null } : {};
+  const migration = evacuationOf(state, 'done', record.host, facts);
+  const changes = { vmState, powerState, taskState: null, operation: null, fault: null, launchedAt, actions, ...left } as const;
+  return next({ ...change(state, changes, facts, { migration }), soft: NO_SOFT }, ...imageLeft(record));
 }

@@ -4,14 +4,18 @@
  */
 import type { Facts, Next } from '../../../runtime/actor/kind.ts';
 import { toIso } from '../../../runtime/base/clock.ts';
-import { Fault } from '../../../runtime/base/fault.ts';
+import { Fault, type FaultRecord } from '../../../runtime/base/fault.ts';
+import { nextGeneration } from '../../model/between.ts';
 import type { InstanceRecord } from '../../model/instance.ts';
 import type { ActionRecord } from '../../model/operation.ts';
 import type { Caller, RecordVerb, Verb } from '../messages.ts';
+import { migrationOf } from '../migrations.ts';
+import { calledOff, leftOver, NOTHING, type Opening } from '../moves.ts';
 import { quotaAgain } from '../quota-change.ts';
 import { ACTIONS_MAX, actionEnded, change, next, NO_SOFT, type InstanceState, type Living, type Parts } from '../state.ts';
 import { answerWaiter } from './answered.ts';
 import { releaseAt } from './create.ts';
+import { imageLeft } from './snapshot.ts';
 
 const RECORD_VERBS: readonly string[] = ['lock', 'unlock', 'resetState'] satisfies RecordVerb['name'][];
 
@@ -53,7 +57,10 @@ function unlock(state: Living, override: boolean, caller: Caller, facts: Facts):
   return done(state, { locked: false, lockedBy: null, lockedReason: null, actions: noted(record, 'unlock', 'api_unlock', caller, facts) }, facts);
 }
 
-/** What runs is called off. A delete that was accepted is not: it goes on under the new state. */
+/**
+ * What runs is called off. A delete that was accepted is not: it goes on under the new state. Nor is a move, which leaves
+ * its guest asleep in between: it ends by itself, or goes back.
+ */
 function resetState(state: Living, vmState: 'active' | 'error', caller: Caller, facts: Facts): Next<InstanceState> {
   const { record } = state;
   const name = record.operation?.name;
@@ -64,13 +71,31 @@ function resetState(state: Living, vmState: 'active' | 'error', caller: Caller, 
       facts,
     );
   }
+  const left = record.move ? moveLeft(record, vmState, facts) : NOTHING;
+  if (left === undefined) return next(state, { do: 'refuse', fault: stillMoves(record.id) });
   const fault = new Fault('cancelled', 'operation.replaced.resetState', 'Called off by resetState.').toRecord();
   const called = record.operation === null ? record : { ...record, actions: actionEnded(record, facts, { fault }) };
   const actions = noted(called, 'resetState', null, caller, facts);
-  const changes = { vmState, taskState: null, operation: null, reclaimAtMs: null, actions } as const;
-  const after = change({ ...state, soft: NO_SOFT }, changes, facts, { quota: quotaAgain(record) });
-  const takenBack = state.soft.asked ? [releaseAt(state.soft.asked.host, record.id, record.generation + 1)] : [];
-  return next(after, { do: 'replyStored' }, ...takenBack, ...answerWaiter(state.soft));
+  const changes = { ...left.changes, vmState, taskState: null, operation: null, reclaimAtMs: null, actions } as const;
+  const migration = record.operation?.name === 'evacuate' ? calledOff(record, facts) : null;
+  const after = change({ ...state, soft: NO_SOFT }, changes, facts, { quota: quotaAgain(record), migration, ...left.parts });
+  const takenBack = state.soft.asked ? [releaseAt(state.soft.asked.host, record.id, nextGeneration(record))] : [];
+  return next(after, { do: 'replyStored' }, ...takenBack, ...left.effects, ...answerWaiter(state.soft), ...(record.operation ? imageLeft(record) : []));
+}
+
+/**
+ * An error keeps both places of a server that has moved, so that it may still go back; who says that it is active says
+ * that it stays where it is. Undefined: neither can be said.
+ */
+function moveLeft(record: InstanceRecord, vmState: 'active' | 'error', facts: Facts): Opening | undefined {
+  const { move, operation } = record;
+  if (!move?.hasSwapped || operation !== null) return undefined;
+  if (vmState === 'active') return leftOver(record, move, record.vmState === 'resized' ? 'confirmed' : 'error', facts);
+  return { ...NOTHING, parts: { migration: migrationOf(move, 'error', facts) } };
+}
+
+function stillMoves(id: string): FaultRecord {
+  return new Fault('conflict', 'server.moves', `Instance ${id} is on its way to another host or size.`).toRecord();
 }
 
 function done(state: Living, changes: Partial<InstanceRecord>, facts: Facts, parts: Partial<Parts> = {}): Next<InstanceState> {

@@ -17,6 +17,9 @@ import type { Rule } from '../rules.ts';
 import { EVACUATE_ROUTE } from './evacuate.ts';
 import { actorCaller, findServer, refuseIllegal } from './find.ts';
 import type { FoundServer } from './find.ts';
+import { IMAGE_ACTION_ROUTES } from './image-actions.ts';
+import { REBUILD_ROUTE } from './rebuild.ts';
+import { UNSHELVE_ROUTES } from './unshelve.ts';
 
 export const PATH = '/servers/:id/action';
 /** What a host keeps of a console is a ring; more than this is not asked of it. */
@@ -46,6 +49,9 @@ export const SERVER_ACTION_ROUTES = [
     serve: serveConsole,
   }),
   EVACUATE_ROUTE,
+  REBUILD_ROUTE,
+  ...IMAGE_ACTION_ROUTES,
+  ...UNSHELVE_ROUTES,
 ];
 
 export function actionBody(action: string, argument: JsonSchema) {

@@ -144,6 +144,11 @@ function refuseMisfit(call: Call, parts: ComputeParts, flavor: Flavor, image: Ca
     }
     return;
   }
+  refuseLarge(flavor, image);
+}
+
+/** An image that does not fit on the root disk of a flavor that has one. */
+export function refuseLarge(flavor: Flavor, image: CatalogImage): void {
   if (image.sizeBytes > flavor.rootGiB * GIB) {
     throw invalid(`Flavor's disk is too small for requested image. Flavor disk is ${flavor.rootGiB * GIB} bytes, image is ${image.sizeBytes} bytes.`);
   }

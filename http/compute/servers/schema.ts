@@ -159,6 +159,38 @@ export const CREATE_BODY: BodySchema = {
   at: (version) => members({ server: serverAt(version), 'os:scheduler_hints': HINTS, 'OS-SCH-HNT:scheduler_hints': HINTS }, ['server']),
 };
 
+function rebuildAt(version: number): JsonSchema {
+  const since = (minor: number, properties: { readonly [name: string]: JsonSchema }) => (version >= minor ? properties : {});
+  return members(
+    {
+      name: NAME,
+      imageRef: UUID,
+      adminPass: TEXT,
+      metadata: METADATA,
+      preserve_ephemeral: BOOLEAN,
+      'OS-DCF:diskConfig': DISK_CONFIG,
+      accessIPv4: IPV4,
+      accessIPv6: IPV6,
+      ...(version < SINCE.noPersonality
+        ? { personality: list(members({ path: TEXT, contents: { type: 'string', format: 'base64' } }), { maxItems: ITEMS_MAX }) }
+        : {}),
+      ...since(SINCE.serverDescription, { description: DESCRIPTION }),
+      ...since(SINCE.rebuildKey, { key_name: { anyOf: [NAME, { type: 'null' }] } }),
+      ...since(SINCE.noPersonality, { user_data: { type: ['string', 'null'], maxLength: 65_535, format: 'base64' } }),
+      ...since(SINCE.trustedCertificates, {
+        trusted_image_certificates: { type: ['array', 'null'], minItems: 1, maxItems: CERTIFICATES_MAX, uniqueItems: true, items: text(1, 255) },
+      }),
+      ...since(SINCE.hostname, { hostname: hostnameAt(version) }),
+    },
+    ['imageRef'],
+  );
+}
+
+export const REBUILD_BODY: BodySchema = {
+  breaks: [1, SINCE.serverDescription, SINCE.rebuildKey, SINCE.noPersonality, SINCE.trustedCertificates, SINCE.hostname, SINCE.longHostname],
+  at: (version) => members({ rebuild: rebuildAt(version) }, ['rebuild']),
+};
+
 export const UPDATE_BODY: BodySchema = {
   breaks: [1, SINCE.serverDescription, SINCE.hostname, SINCE.longHostname, SINCE.changePinnedZone],
   at: (version) =>

@@ -116,6 +116,17 @@ export function updatedView(record: InstanceRecord, sight: ServerSight): object 
   return view;
 }
 
+/** The answer to a rebuild: before 2.75 what an update shows, and what else the request may have changed. */
+export function rebuiltView(record: InstanceRecord, sight: ServerSight): object {
+  const { version } = sight;
+  const { 'OS-EXT-SRV-ATTR:user_data': _, ...updated }: { [member: string]: unknown } = { ...updatedView(record, sight) };
+  return {
+    ...updated,
+    ...(version >= SINCE.rebuildKey ? { key_name: record.keyName } : {}),
+    ...(version >= SINCE.noPersonality ? { user_data: record.userData } : {}),
+  };
+}
+
 /** What every full view has. */
 function coreView(record: InstanceRecord, sight: ServerSight): Record<string, unknown> {
   const { version, links } = sight;

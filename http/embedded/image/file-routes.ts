@@ -47,7 +47,7 @@ async function upload(service: ImageService, call: Call): Promise<void> {
   const type = ctx.get('content-type').split(';')[0]?.trim();
   if (type !== 'application/octet-stream')
     throw new Fault('invalid', 'mediaType', `Unsupported Content-Type: ${type ?? ''}; image data is application/octet-stream.`);
-  const { image } = await ownImage(call, service, 'upload data to');
+  const image = await writable(service, call);
   const { id } = image;
   const missing = [...(image.containerFormat === null ? ['container_format'] : []), ...(image.diskFormat === null ? ['disk_format'] : [])];
   if (missing.length > 0) throw invalid(`Properties ${missing.join(', ')} must be set prior to saving data.`);
@@ -74,6 +74,12 @@ async function upload(service: ImageService, call: Call): Promise<void> {
     uploads.delete(uploadId);
   }
   ctx.status = 204;
+}
+
+/** For who may change it, and for the bearer of a ticket that is for its bytes. */
+async function writable(service: ImageService, call: Call): Promise<ImageRecord> {
+  if (service.tickets.check(call.ctx.get('x-auth-token'), imageIdOf(call)) === 'write') return visibleImage(call, service, BEARER);
+  return (await ownImage(call, service, 'upload data to')).image;
 }
 
 async function begin({ actors, clock, node }: ImageService, image: ImageRecord, uploadId: string): Promise<void> {
@@ -129,7 +135,7 @@ async function describe(service: ImageService, call: Call): Promise<void> {
 /** undefined: answered already, with 204, since there are no bytes. `isPeer`: another image service asks. */
 async function readable(service: ImageService, call: Call): Promise<{ image: ImageRecord; isPeer: boolean } | undefined> {
   const use = service.tickets.check(call.ctx.get('x-auth-token'), imageIdOf(call));
-  const caller = use === undefined ? await callerOf(call, service) : BEARER;
+  const caller = use === undefined || use === 'write' ? await callerOf(call, service) : BEARER;
   const image = await visibleImage(call, service, caller);
   if (image.status === 'deactivated' && !caller.admin) throw refuse('The requested image has been deactivated. Image data download is forbidden.');
   if (image.sizeBytes !== null && image.sizeBytes > 0) return { image, isPeer: use === 'copy' };

@@ -12,8 +12,8 @@ import type { Actors } from '../../../runtime/actor/ask.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import type { Clock } from '../../../runtime/base/clock.ts';
 
-/** `copy` is for another image service: it is given what lies here, and never sent on. */
-export type TicketUse = 'host' | 'copy';
+/** `copy` is for another image service: it is given what lies here, and never sent on. `write` is for the first bytes of an image. */
+export type TicketUse = 'host' | 'copy' | 'write';
 
 export interface Tickets {
   issue(use: TicketUse, imageId: string): { readonly token: string; readonly expiresAtMs: number };
@@ -23,7 +23,7 @@ export interface Tickets {
 
 /** For the beginning of a download; clocks of two machines may differ by less. */
 const LIFE_MS = 600_000;
-const SHAPE = /^ticket\.(host|copy)\.(\d{1,15})\.([A-Za-z0-9_-]{43})$/;
+const SHAPE = /^ticket\.(host|copy|write)\.(\d{1,15})\.([A-Za-z0-9_-]{43})$/;
 
 export function openTickets(key: string, clock: Clock): Tickets {
   const sign = (use: string, imageId: string, endMs: number): Buffer => createHmac('sha256', key).update(`image ticket\n${use}\n${imageId}\n${endMs}`).digest();
@@ -38,7 +38,7 @@ export function openTickets(key: string, clock: Clock): Tickets {
       const given = Buffer.from(proof, 'base64url');
       const right = sign(use, imageId, Number(end));
       if (given.length !== right.length || !timingSafeEqual(given, right) || Number(end) < clock.wallMs()) return undefined;
-      return use === 'copy' ? 'copy' : 'host';
+      return use === 'copy' || use === 'write' ? use : 'host';
     },
   };
 }

@@ -3,15 +3,16 @@ import { API_DOOR, HOST_DOOR, parseConductorMessage } from '../../../actors/cond
 import type { CreateOrder } from '../../../actors/conductor/messages/write.ts';
 import { expectAllNeeded, expectUnbreakable, expectUnchanged, faultOf, messagesFor, type Loose, type Message } from '../crossing.ts';
 import { saidByDoors } from '../doors.ts';
-import { saidByHost } from '../senders.ts';
+import { saidByHost, saidByInstance } from '../senders.ts';
 import { EMBEDDED_MESSAGES } from './embedded-messages.ts';
 
 const LOOSE: Loose = {
   maps: ['metadata', 'extraSpecs', 'properties', 'schedulerHints', 'args', 'limits', 'specs', 'filter', 'change', 'set'],
-  optional: ['enabled', 'disabledReason', 'forcedDown', 'withDeleted', 'passwordHash', 'group'],
+  optional: ['enabled', 'disabledReason', 'forcedDown', 'withDeleted', 'passwordHash', 'abilities', 'group'],
 };
 /** Nobody asks for these through the Compute API alone. */
 const READS: readonly Message[] = [
+  { type: 'listMigrations', filter: { instanceId: '0b6b2a6e-3c0e-4a35-9c3e-2f1e0b2d9a11', number: 3, changedSinceMs: 1 }, marker: null, limit: 10 },
   { type: 'history', after: 7, limit: 100 },
   { type: 'revision' },
   { type: 'secrets' },
@@ -42,6 +43,14 @@ describe('what other nodes say to a conductor', () => {
     const known = new Set(ofDoors.map(({ type }) => type));
     expect(Object.keys(API_DOOR).filter((type) => !known.has(type))).toEqual([]);
     for (const message of ofDoors) expectUnchanged(parseConductorMessage, message);
+  });
+
+  it('arrives as instances of another control node have sent it', () => {
+    const ofInstances = messagesFor('conductor', saidByInstance());
+    const wanted = ['snapshotImage', 'snapshotDescribe', 'snapshotSettle', 'snapshotLeft', 'groupPlaces'];
+    expect(wanted.filter((type) => !ofInstances.some((message) => message.type === type))).toEqual([]);
+    for (const message of ofInstances) expectUnchanged(parseConductorMessage, message);
+    for (const message of ofInstances) expectAllNeeded(parseConductorMessage, message, LOOSE);
   });
 
   it('is refused when anything that it needs is missing', () => {

@@ -76,16 +76,35 @@ describe('a verb', () => {
     expect(say(state, endedOf('a', 'op0', done))).toEqual({ state, effects: [] });
   });
 
-  it('of an older owner or an older generation is refused as stale, and stops nothing', () => {
-    const state = say(ready([recorded('a', 1), recorded('a', 2)]).state, runOf('a', 'op1', 'start', { generation: 2 }), facts(1, { senderEpoch: 5 })).state;
-    for (const [message, epoch] of [
-      [runOf('a', 'op2', 'destroy', { generation: 2 }), 4],
-      [runOf('a', 'op2', 'destroy'), 5],
-    ] as const) {
-      const { effects } = say(state, message, facts(2, { senderEpoch: epoch }));
-      expect(answers(effects)).toMatchObject([{ is: 'failed', fault: { reason: 'host.stale' } }]);
-      expect(effects.length).toBe(1);
-    }
+  it('of an older owner is refused as stale, and stops nothing', () => {
+    const state = say(ready([recorded('a', 2)]).state, runOf('a', 'op1', 'start', { generation: 2 }), facts(1, { senderEpoch: 5 })).state;
+    const { effects } = say(state, runOf('a', 'op2', 'destroy', { generation: 2 }), facts(2, { senderEpoch: 4 }));
+    expect(answers(effects)).toMatchObject([{ is: 'failed', fault: { reason: 'host.stale' } }]);
+    expect(effects.length).toBe(1);
+  });
+
+  it('for an older guest of a server that moves here is run when the store says that its claim stands, and not otherwise', () => {
+    const both = [recorded('a', 1), recorded('a', 2)];
+    const ran = say(ready(both).state, runOf('a', 'op1', 'start', { generation: 2 }), facts(1)).state;
+    const state = say(ran, endedOf('a', 'op1', done), facts(9)).state;
+    const asked = say(state, runOf('a', 'op2', 'destroy'), facts(2, { nowMs: NOW_MS + 1_000 }));
+    expect([jobs(asked.effects), answers(asked.effects)]).toEqual([[], []]);
+    const ask = asked.effects.find((effect) => effect.do === 'ask');
+    const told = (claims: readonly object[]) =>
+      say(asked.state, { type: 'claimRead', tag: ask?.tag ?? '', outcome: { ok: true, value: claims } }, facts(3, { nowMs: NOW_MS + 1_000 }));
+    expect(jobs(told(both).effects)).toEqual(['verb a op2']);
+    expect(answers(told([recorded('a', 2)]).effects)).toEqual([{ is: 'done', power: null }]);
+  });
+
+  it('that would wake a guest is not run under a claim that stands beside the active one, whatever was known of it here', () => {
+    const beside = { ...recorded('a', 1), role: 'standby' as const };
+    const asked = say(ready([beside]).state, runOf('a', 'op1', 'start'), facts(1));
+    expect(jobs(asked.effects)).toEqual([]);
+    const ask = asked.effects.find((effect) => effect.do === 'ask');
+    const told = (claim: object) => say(asked.state, { type: 'claimRead', tag: ask?.tag ?? '', outcome: { ok: true, value: [claim] } }, facts(1));
+    expect(answers(told(beside).effects)).toEqual([{ is: 'noClaim' }]);
+    expect(jobs(told(recorded('a', 1)).effects)).toEqual(['verb a op1']);
+    expect(jobs(say(ready([beside]).state, runOf('a', 'op1', 'destroy'), facts(1)).effects)).toEqual(['verb a op1']);
   });
 
   it('is forgotten two minutes after its end, not before', () => {

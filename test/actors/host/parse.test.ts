@@ -23,10 +23,30 @@ function spawn(changes: object = {}): object {
 describe('what other nodes say to a host', () => {
   it('arrives as instances and doors have sent it', () => {
     expect(new Set(messages.map(({ type }) => type))).toEqual(
-      new Set(['claim', 'release', 'run', 'consoleOutput', 'hostUptime', 'diagnostics', 'report', 'rowChanged', 'guestChanged']),
+      new Set(['claim', 'release', 'run', 'consoleOutput', 'hostUptime', 'diagnostics', 'report', 'rowChanged', 'guestChanged', 'hurry']),
     );
     const verbs = messages.flatMap((message) => ('verb' in message ? [(message.verb as { name: string }).name] : []));
-    expect(new Set(verbs)).toEqual(new Set(['spawn', 'destroy', 'start', 'stop', 'reboot', ...IN_PLACE]));
+    expect(new Set(verbs)).toEqual(
+      new Set([
+        'spawn',
+        'destroy',
+        'start',
+        'stop',
+        'reboot',
+        'snapshot',
+        'upload',
+        'dropSnapshot',
+        'park',
+        'offer',
+        'receive',
+        'unpark',
+        'prepare',
+        'send',
+        'land',
+        'stay',
+        ...IN_PLACE,
+      ]),
+    );
     for (const message of messages) expectUnchanged(parseHostMessage, message);
   });
 

@@ -5,7 +5,7 @@ import { saidByDoors } from '../doors.ts';
 import { saidByHost } from '../senders.ts';
 
 /** Of changes any may be left out. */
-const LOOSE: Loose = { maps: ['changes'], optional: [] };
+const LOOSE: Loose = { maps: ['changes', 'properties'], optional: ['zone'] };
 const CALLER = { userId: 'u', projectId: 'p', isAdmin: false, requestId: 'req-1' };
 
 let messages: Message[];

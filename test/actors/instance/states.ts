@@ -3,6 +3,7 @@ import { INSTANCE_DEFAULTS, type InstanceSettings } from '../../../actors/instan
 import { NO_PARTS, NO_SOFT, type InstanceState, type Living, type Soft, type Working } from '../../../actors/instance/state.ts';
 import type { Caller, Verb } from '../../../actors/instance/messages.ts';
 import type { Nic } from '../../../actors/model/addressing.ts';
+import type { ImageDraft, ImageRef } from '../../../actors/model/image.ts';
 import type { InstanceRecord } from '../../../actors/model/instance.ts';
 import type { Operation, OperationName } from '../../../actors/model/operation.ts';
 import type { Bid, Explanation } from '../../../actors/model/placement.ts';
@@ -14,12 +15,28 @@ import { NOW_MS } from '../facts.ts';
 export const SETTINGS: InstanceSettings = INSTANCE_DEFAULTS;
 export const CALLER: Caller = { userId: 'ann', projectId: 'blue', isAdmin: false, requestId: 'req-new' };
 export const ADMIN: Caller = { ...CALLER, isAdmin: true };
+export const DRAFT: ImageDraft = {
+  id: '00000000-0000-4000-8000-0000000000aa',
+  name: 'copy',
+  owner: 'blue',
+  minDiskGiB: 1,
+  minMemoryMiB: 0,
+  properties: { image_type: 'snapshot' },
+};
+export const IMAGE: ImageRef = { ...instanceRecord(1).image, id: DRAFT.id, name: 'copy', diskFormat: 'raw' };
+export const REBUILD: Verb = { name: 'rebuild', image: IMAGE, kernel: null, ramdisk: null, changes: { name: 'new' }, preserveEphemeral: false };
 export const VERBS: readonly Verb[] = [
   { name: 'start' },
   { name: 'stop' },
   { name: 'reboot', kind: 'soft' },
   { name: 'reboot', kind: 'hard' },
   { name: 'delete' },
+  { name: 'createImage', image: DRAFT },
+  { name: 'createBackup', image: DRAFT, backupType: 'daily', rotation: 2 },
+  REBUILD,
+  { name: 'shelve', image: DRAFT },
+  { name: 'shelveOffload' },
+  { name: 'unshelve', host: null },
   { name: 'forceDelete' },
   { name: 'pause' },
   { name: 'unpause' },

@@ -204,7 +204,14 @@ describe('the brake', () => {
 });
 
 describe('a host that is proved dead', () => {
-  const server = (id: string, more: Partial<ServerOnHost> = {}): ServerOnHost => ({ id, vmState: 'active', launched: true, operation: null, ...more });
+  const server = (id: string, more: Partial<ServerOnHost> = {}): ServerOnHost => ({
+    id,
+    vmState: 'active',
+    launched: true,
+    operation: null,
+    moved: false,
+    ...more,
+  });
   const proved = standing('h1', '1', { proof: 'fence' });
 
   it('is evacuated, whatever else was running there; what was being made or deleted is told', () => {

@@ -10,6 +10,7 @@ import { Storage } from '../../../drivers/libvirt/storage.ts';
 import { systemClock } from '../../../runtime/base/clock.ts';
 import { Fault } from '../../../runtime/base/fault.ts';
 import { systemRandom } from '../../../runtime/base/random.ts';
+import { simulatedSpec } from '../simulated/rig.ts';
 
 const never = new AbortController().signal;
 const faultOf = (promise: Promise<unknown>): Promise<unknown> =>
@@ -125,6 +126,22 @@ describe('storage', () => {
       await plant(torn);
       expect(await storage.find(instanceId)).toEqual({ instanceId, generation: 0, name: '' });
     }
+  });
+
+  it('keeps a root disk on what it was made from, whatever image the server is said to be from', async () => {
+    const storage = await open();
+    await plant(JSON.stringify({ instanceId, generation: 4, name: 'instance-1' }));
+    const base = join(folder, 'images', 'of-the-shelved');
+    await writeFile(base, Buffer.alloc(512, 7));
+    const named = Buffer.from(base);
+    const header = Buffer.alloc(72);
+    header.writeUInt32BE(0x514649fb, 0);
+    header.writeBigUInt64BE(72n, 8);
+    header.writeUInt32BE(named.length, 16);
+    await writeFile(join(place(), 'disk.qcow2'), Buffer.concat([header, named]));
+    const image = { id: randomUUID(), diskFormat: 'raw', sizeBytes: 512, hash: null, properties: {} };
+    const { disks } = await storage.prepare({ ...simulatedSpec({ image }), instanceId, generation: 4, ephemeralGiB: 0, swapMiB: 0 }, never);
+    expect(disks).toEqual([{ path: join(place(), 'disk.qcow2'), base: { path: base, format: 'raw' } }]);
   });
 
   it('removes a folder whole, and again without error', async () => {

@@ -11,6 +11,7 @@ import { systemClock } from '../../../runtime/base/clock.ts';
 import { systemRandom } from '../../../runtime/base/random.ts';
 import { driverContract } from '../../contract/driver.ts';
 import type { DriverRig } from '../../contract/driver.ts';
+import { driverMovesContract } from '../../contract/driver-moves.ts';
 import { orphanLock, simulatedSpec } from './rig.ts';
 
 async function openRig(disk: GuestDisk | undefined, latency: Partial<Latencies>): Promise<DriverRig> {
@@ -48,3 +49,5 @@ driverContract('the simulated driver in memory', () => openRig(memoryDisk(), {})
 driverContract('the simulated driver that takes its time', () =>
   openRig(undefined, { spawnMs: { fromMs: 20, toMs: 60 }, stopMs: 5, rebootMs: 5, listMs: 1, shutdownMs: 1_000_000 }),
 );
+driverMovesContract('the simulated driver on files', () => openRig(undefined, {}));
+driverMovesContract('the simulated driver that takes its time', () => openRig(undefined, { sendMs: 100, receiveMs: 10, parkMs: 5, landMs: 5 }));

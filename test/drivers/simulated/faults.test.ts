@@ -50,13 +50,17 @@ describe('a fault script', () => {
   it('fails every verb once, and that one only', async () => {
     const { faults, driver } = await open();
     const spec = simulatedSpec();
+    const imageId = spec.image.id;
     await driver.spawn(spec, never);
-    const verbs: Record<Verb, () => Promise<unknown>> = {
+    const verbs = {
       inventory: () => driver.inventory(never),
       spawn: () => driver.spawn(spec, never),
       start: () => driver.start(spec, never),
       stop: () => driver.stop(spec, { graceMs: 0 }, never),
       reboot: () => driver.reboot(spec, { kind: 'hard', graceMs: 0 }, never),
+      snapshot: () => driver.snapshot(spec, { imageId, quiesce: false }, never),
+      openSnapshot: () => driver.openSnapshot(spec, { imageId }, never),
+      dropSnapshot: () => driver.dropSnapshot(spec, never),
       pause: () => driver.pause!(spec, never),
       unpause: () => driver.unpause!(spec, never),
       suspend: () => driver.suspend(spec, never),
@@ -69,9 +73,24 @@ describe('a fault script', () => {
       diagnostics: async () => driver.diagnostics?.(spec, never),
       list: () => driver.list(never),
       destroy: () => driver.destroy(spec, never),
-    };
-    const changing: Verb[] = ['pause', 'unpause', 'suspend', 'resume', 'rescue', 'unrescue', 'setPassword', 'crashDump'];
-    const names: Verb[] = ['inventory', 'spawn', 'start', 'stop', 'reboot', ...changing, 'consoleOutput', 'diagnostics', 'list', 'destroy'];
+    } satisfies { readonly [verb in Verb]?: () => Promise<unknown> };
+    const changing = ['pause', 'unpause', 'suspend', 'resume', 'rescue', 'unrescue', 'setPassword', 'crashDump'] as const;
+    const names = [
+      'inventory',
+      'spawn',
+      'start',
+      'stop',
+      'reboot',
+      ...changing,
+      'snapshot',
+      'openSnapshot',
+      'dropSnapshot',
+      'consoleOutput',
+      'diagnostics',
+      'list',
+      'destroy',
+    ] as const;
+    await driver.snapshot(spec, { imageId, quiesce: false }, never);
     for (const name of names) faults.fail(name, broken);
     for (const name of names) expect([name, ...(await outcomes(2, verbs[name]))]).toEqual([name, 'test.broken', 'done']);
   });

@@ -11,6 +11,8 @@ import type { HostView, ServerFilter, ServerSort } from '../../../actors/conduct
 import type { HostUptime } from '../../../drivers/driver.ts';
 import type { Flavor } from '../../../actors/model/flavor.ts';
 import type { HostStanding } from '../../../actors/model/host-standing.ts';
+import type { Migration, MigrationFilter } from '../../../actors/model/migration.ts';
+import type { Move } from '../../../actors/model/move.ts';
 import type { InstanceRecord, Stored } from '../../../actors/model/instance.ts';
 import type { KeyPair } from '../../../actors/model/key-pair.ts';
 import { QUOTA_DEFAULTS } from '../../../actors/model/quota.ts';
@@ -21,6 +23,7 @@ import type { ServerGroup } from '../../../actors/model/server-group.ts';
 import { ALLOWED, refusal, refusalText, type Verb as LegalVerb } from '../../../actors/model/server-state.ts';
 import { applyChanges } from '../../../actors/instance/changes.ts';
 import type { Caller, InstanceChanges, Verb } from '../../../actors/instance/messages.ts';
+import { rebuilt } from '../../../actors/instance/operations/rebuild.ts';
 import { MemoryAggregates } from './memory-aggregates.ts';
 
 type Message = { readonly type: string; readonly [member: string]: unknown };
@@ -51,6 +54,7 @@ export class MemoryCloud implements Actors {
   readonly orders = new Map<string, { bodyHash: string; ids: string[] }>();
   readonly asked: { to: string; type: string }[] = [];
   readonly told: { to: string; type: string }[] = [];
+  readonly madeImages: string[] = [];
   /** Verbs that were accepted. */
   readonly verbs: { id: string; verb: Verb }[] = [];
   /** No quota is left for a server to be restored. */
@@ -61,6 +65,8 @@ export class MemoryCloud implements Actors {
   /** Set: every ask is refused with it. */
   down: Fault | undefined;
   hosts: HostView[] = [hostView('host1', 1)];
+  /** Newest first. */
+  migrations: Migration[] = [];
   readonly aggregates = new MemoryAggregates(() => this.hosts.map(({ host }) => host));
   uptime: HostUptime | null = { upMs: 93_784_000, load: [0.2, 0.12, 0.14] };
   /** What was last counted. */
@@ -174,6 +180,19 @@ export class MemoryCloud implements Actors {
       case 'delete':
       case 'forceDelete':
         return { deleted: true, vmState: 'deleted', terminatedAt: '2026-11-22T11:00:00.000Z' };
+      case 'resize':
+        return { vmState: 'resized', flavor: verb.flavor, move: moveOf(record, 'resize', { newFlavor: verb.flavor }) };
+      case 'migrate':
+        return { vmState: 'resized', move: moveOf(record, 'migration') };
+      case 'live-migration':
+        return { taskState: 'migrating', move: moveOf(record, 'live-migration', { hasSwapped: false }) };
+      case 'confirmResize':
+      case 'revertResize':
+        return { vmState: 'active', move: null };
+      case 'abortMigration':
+        return { taskState: null, move: null };
+      case 'forceMigration':
+        return {};
       case 'evacuate':
         return { taskState: 'rebuilding' };
       case 'stop':
@@ -182,6 +201,15 @@ export class MemoryCloud implements Actors {
         return { vmState: 'active', powerState: 'running' };
       case 'reboot':
         return { taskState: verb.kind === 'hard' ? 'rebooting_hard' : 'rebooting' };
+      case 'createImage':
+      case 'createBackup':
+      case 'shelve':
+        return { taskState: verb.name === 'createImage' ? 'image_snapshot_pending' : verb.name === 'shelve' ? 'shelving' : 'image_backup' };
+      case 'shelveOffload':
+      case 'unshelve':
+        return { taskState: verb.name === 'unshelve' ? 'unshelving' : 'shelving_offloading' };
+      case 'rebuild':
+        return { ...rebuilt(verb), taskState: 'rebuilding' };
       case 'lock':
         return { locked: true, lockedReason: verb.reason, lockedBy: record.projectId === caller.projectId ? 'owner' : 'admin' };
       case 'unlock':
@@ -215,10 +243,15 @@ export class MemoryCloud implements Actors {
         return this.#list(m as never);
       case 'showServer':
         return this.servers.get(String(m['id'])) ?? null;
+      case 'snapshotImage':
+        this.madeImages.push(String(m['imageId']));
+        return undefined;
       case 'listHosts':
         return this.hosts;
       case 'hostStanding':
         return this.standings.get((m as unknown as { host: string }).host) ?? null;
+      case 'listMigrations':
+        return this.#migrations(m as never);
       case 'listNodeServices':
         return [{ ...serviceView('nova-conductor', 'node1', 7), zone: 'internal' }];
       case 'listZones':
@@ -287,6 +320,20 @@ export class MemoryCloud implements Actors {
         if (m.type.includes('Security')) return this.#securityGroup(m);
         return m.type.includes('KeyPair') ? this.#keyPair(m) : this.#flavor(m);
     }
+  }
+
+  #migrations({ filter, marker, limit }: { filter: MigrationFilter; marker: string | null; limit: number }): readonly Migration[] {
+    const is = (wanted: unknown, value: unknown): boolean => wanted === undefined || wanted === value;
+    const found = this.migrations
+      .filter((one) => is(filter.instanceId, one.instanceId) && is(filter.number, one.id) && is(filter.type, one.type) && is(filter.status, one.status))
+      .filter(
+        (one) => is(filter.source, one.source) && is(filter.userId, one.userId) && is(filter.projectId, one.projectId) && is(filter.ofProject, one.projectId),
+      )
+      .filter((one) => filter.host === undefined || one.source === filter.host || one.dest === filter.host)
+      .filter((one) => Date.parse(one.updatedAt) >= (filter.changedSinceMs ?? 0) && Date.parse(one.updatedAt) <= (filter.changedBeforeMs ?? Infinity));
+    const start = marker === null ? 0 : found.findIndex(({ uuid }) => uuid === marker) + 1;
+    if (marker !== null && start === 0) throw new Fault('invalid', 'marker', `Marker ${marker} could not be found.`);
+    return found.slice(start, start + limit);
   }
 
   #quota(projectId: string, userId: string | null) {
@@ -523,6 +570,49 @@ export class MemoryCloud implements Actors {
         throw new Fault('internal', 'double', `the double does not know ${m.type}`);
     }
   }
+}
+
+/** What a server has that was moved, or moves. */
+export function moveOf({ flavor, host }: InstanceRecord, kind: Move['kind'], more: Partial<Move> = {}): Move {
+  return {
+    migrationId: randomUUID(),
+    kind,
+    userId: 'u',
+    projectId: 'p',
+    createdAt: '2026-11-22T10:00:00.000Z',
+    standby: { host: host ?? '', zone: 'nova', generation: 2 },
+    hasSwapped: true,
+    source: host ?? '',
+    dest: 'host2',
+    oldFlavor: flavor,
+    newFlavor: flavor,
+    was: 'active',
+    confirmDueMs: null,
+    progress: null,
+    ...more,
+  };
+}
+
+export function migrationView(instanceId: string, some: Partial<Migration> = {}): Migration {
+  return {
+    id: 1,
+    uuid: randomUUID(),
+    instanceId,
+    type: 'resize',
+    status: 'finished',
+    source: 'host1',
+    dest: 'host2',
+    oldFlavorId: '1',
+    newFlavorId: '2',
+    oldFlavorNumber: 1,
+    newFlavorNumber: 2,
+    userId: 'u',
+    projectId: 'p',
+    createdAt: '2026-11-22T10:00:00.000Z',
+    updatedAt: '2026-11-22T10:00:00.000Z',
+    progress: null,
+    ...some,
+  };
 }
 
 function quotaKey(m: Message): string {

@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { HOST_ID, hostView, NETWORK_ID } from './memory-cloud.ts';
+import { HOST_ID, hostView, migrationView, NETWORK_ID } from './memory-cloud.ts';
 import { IMAGE_ID, openRig, PROJECT } from './rig.ts';
 import type { Answer, AskOptions, Rig } from './rig.ts';
 
@@ -42,6 +42,8 @@ beforeAll(async () => {
     ],
   });
   rig.cloud.hosts = [hostView('host1', 1), hostView('host2', 2)];
+  const progress = { memoryTotal: 2, memoryDone: 1, diskTotal: 2, diskDone: 1 };
+  rig.cloud.migrations = [migrationView(serverId, { type: 'live-migration', status: 'running', progress })];
   rig.cloud.flavors.set('7', {
     ...rig.cloud.addFlavor({ flavorId: '7', name: 'm1.small.description' }),
     extraSpecs: { 'hw:numa_nodes': '1' },
@@ -115,6 +117,19 @@ const CASES: readonly Case[] = [
   ['server-metadata/server-metadata-resp.json', 'GET', '/servers/:server/metadata/foo'],
   ['server-ips/server-ips-resp.json', 'GET', '/servers/:server/ips'],
   ['server-ips/server-ips-network-resp.json', 'GET', '/servers/:server/ips/private'],
+  ...(['', 'v2.54/', 'v2.57/', 'v2.63/', 'v2.71/', 'v2.73/', 'v2.94/', 'v2.98/', 'v2.100/'] as const).map((folder): Case => [
+    `servers/${folder}server-action-rebuild-resp.json`,
+    'POST',
+    '/servers/:server/action',
+    { body: { rebuild: { imageRef: IMAGE_ID } } },
+  ]),
+  [
+    'os-preserve-ephemeral-rebuild/server-action-rebuild-preserve-ephemeral-resp.json',
+    'POST',
+    '/servers/:server/action',
+    { body: { rebuild: { imageRef: IMAGE_ID, preserve_ephemeral: false } } },
+  ],
+  ['os-create-backup/v2.45/create-backup-resp.json', 'POST', '/servers/:server/action', { as: 'os-create-backup/v2.45/create-backup-req.json' }],
   ['os-console-output/console-output-post-resp.json', 'POST', '/servers/:server/action', { body: { 'os-getConsoleOutput': { length: 50 } } }],
   ['os-rescue/server-rescue.json', 'POST', '/servers/:server/action', { as: 'os-rescue/server-rescue-req-with-image-ref.json' }],
   ['os-instance-actions/v2.21/instance-actions-list-resp.json', 'GET', '/servers/:server/os-instance-actions', { token: 'admin' }],
@@ -232,6 +247,14 @@ const CASES: readonly Case[] = [
   ['os-hypervisors/hypervisors-uptime-resp.json', 'GET', '/os-hypervisors/1/uptime', { token: 'admin' }],
   ['os-hypervisors/v2.33/hypervisors-detail-resp.json', 'GET', '/os-hypervisors/detail?limit=1', { token: 'admin' }],
   ['os-hypervisors/v2.33/hypervisors-list-resp.json', 'GET', '/os-hypervisors?limit=1', { token: 'admin' }],
+  ['os-migrations/migrations-get.json', 'GET', '/os-migrations', { token: 'admin' }],
+  ['os-migrations/v2.23/migrations-get.json', 'GET', '/os-migrations', { token: 'admin' }],
+  ['os-migrations/v2.59/migrations-get.json', 'GET', '/os-migrations', { token: 'admin' }],
+  ['os-migrations/v2.59/migrations-get-with-limit.json', 'GET', '/os-migrations?limit=1', { token: 'admin' }],
+  ['os-migrations/v2.80/migrations-get.json', 'GET', '/os-migrations', { token: 'admin' }],
+  ['os-migrations/v2.80/migrations-get-with-limit.json', 'GET', '/os-migrations?limit=1', { token: 'admin' }],
+  ['server-migrations/v2.59/migrations-index.json', 'GET', '/servers/:server/migrations', { token: 'admin' }],
+  ['server-migrations/v2.59/migrations-get.json', 'GET', '/servers/:server/migrations/1', { token: 'admin' }],
   ...AGGREGATE_CASES,
   ['os-server-external-events/event-create-resp.json', 'POST', '/os-server-external-events', { token: 'admin', body: EVENTS }],
   ['os-hypervisors/hypervisors-uptime-resp.json', 'GET', '/os-hypervisors/1/uptime', { token: 'admin' }],
@@ -258,6 +281,7 @@ describe('answers have the members and types of recorded ones', () => {
       const wanted = read(sample);
       if (wanted === undefined) return context.skip(`needs the recorded sample ${sample}`);
       const { as, ...rest } = options;
+      rig.cloud.change(serverId, { taskState: null });
       const place = path
         .replace(':server', serverId)
         .replace(':group', [...rig.cloud.serverGroups.keys()][0] ?? '')
@@ -291,6 +315,7 @@ const OPTIONAL = new Set([
   'keypairs_links',
   'hypervisors_links',
   'images_links',
+  'migrations_links',
   'links',
   'server',
   'OS-DCF:diskConfig',

@@ -9,13 +9,14 @@ import type { Checker } from './checker.ts';
 
 export const GROUPS: Checker = {
   promise: 'P4',
-  atCommit: (world, commits) => commits.filter(({ parts }) => parts.claims.some(({ op }) => op === 'add')).flatMap((commit) => misplaced(world, commit)),
+  atCommit: (world, commits) =>
+    commits.flatMap((commit) => commit.parts.claims.flatMap((claim) => (claim.op === 'add' ? misplaced(world, commit, claim.host) : []))),
 };
 
-function misplaced({ tables }: World, { record }: CommitItem): string[] {
-  const { id, host, group } = record;
-  const places = group && host !== null ? groupPlaces(tables, group.id, id) : null;
-  if (places === null || host === null) return [];
+function misplaced({ tables }: World, { record }: CommitItem, host: string): string[] {
+  const { id, group } = record;
+  const places = group ? groupPlaces(tables, group.id, id) : null;
+  if (places === null) return [];
   const others = [...places.here].map(([name, members]) => `${members.size} on ${name}`).join(', ');
   if (places.policy === 'affinity' && [...places.here.keys()].some((name) => name !== host))
     return [`${id} is placed on ${host}, others of its group ${others}`];

@@ -27,8 +27,8 @@ export const HOST_LOSS: Checker = {
     }
     for (const { host, instanceId, generation } of world.guests.values()) {
       const claim = claims.get(`${instanceId}/${generation}`);
-      if (!world.isLost(host) && (claim?.host !== host || claim.role !== 'active'))
-        problems.push(`guest ${instanceId}/${generation} stands on ${host} without an active claim`);
+      if (!world.isLost(host) && (claim?.host !== host || claim.role === 'doomed'))
+        problems.push(`guest ${instanceId}/${generation} stands on ${host} without a claim that lasts`);
     }
     return problems;
   },
@@ -43,6 +43,11 @@ function moved(world: World, { record: { id, host, generation }, parts: { claims
   const problems: string[] = [];
   if (before.host !== null && (before.host !== host || before.generation !== generation)) {
     const left = claims.find((claim) => claim.op !== 'add' && claim.generation === before.generation);
+    const isSwap = claims.some((claim) => claim.op === 'activate' && claim.generation === generation && claim.host === host);
+    const there = world.guests.get(`${before.host} ${id}`);
+    if (isSwap && there?.generation === before.generation && there.power === 'running')
+      problems.push(`${id} was swapped to ${host} while it runs on ${before.host}`);
+    if (isSwap) return problems;
     if (!left) problems.push(`${id} left ${before.host} and kept its claim there`);
     else if (left.op === 'doom' && claims.some((claim) => claim.op === 'add')) problems.push(`${id} left ${before.host} for ${host} without proof`);
   }

@@ -1,5 +1,6 @@
 /** P4: counters are the sums of what they count, nothing is past its limit, no address is given twice, at any moment. */
-import { COUNTED, quotaNeed } from '../../../actors/model/quota.ts';
+import { quotaHeld } from '../../../actors/model/between.ts';
+import { COUNTED } from '../../../actors/model/quota.ts';
 import type { Resources } from '../../../actors/model/resources.ts';
 import { hostRef } from '../../../actors/host/messages.ts';
 import { toLoaded } from '../../doubles/memory-store.ts';
@@ -38,9 +39,7 @@ function quota(world: World): string[] {
     .filter((record) => !record.deleted && (record.reclaimAtMs ?? null) === null);
   for (const [key, use] of world.tables.quotaUse) {
     const [project, user] = key.split(' ');
-    const needs = living
-      .filter((record) => record.projectId === project && (user === '' || record.userId === user))
-      .map((record) => quotaNeed(1, record.flavor));
+    const needs = living.filter((record) => record.projectId === project && (user === '' || record.userId === user)).map((record) => quotaHeld(record));
     for (const name of COUNTED) {
       const sum = needs.reduce((total, need) => total + need[name], 0);
       if (sum !== use[name]) problems.push(`quota of ${key} counts ${use[name]} ${name}, the servers use ${sum}`);
@@ -87,6 +86,11 @@ function claims(world: World): string[] {
     const active = [...world.tables.claims.values()].filter((claim) => claim.instanceId === row.id && claim.role === 'active');
     const wanted = record.host === null ? [] : [`${record.host}/${record.generation}`];
     const found = active.map((claim) => `${claim.host}/${claim.generation}`);
+    const beside = [...world.tables.claims.values()].filter((claim) => claim.instanceId === row.id && claim.role === 'standby');
+    const { standby } = record.move ?? {};
+    const kept = standby ? [`${standby.host}/${standby.generation}`] : [];
+    const lying = beside.map((claim) => `${claim.host}/${claim.generation}`);
+    if (lying.join() !== kept.join()) problems.push(`${row.id} has claims ${lying.join() || 'none'} beside, its record says ${kept.join() || 'none'}`);
     if (found.join() !== wanted.join()) problems.push(`${row.id} has claims ${found.join() || 'none'}, its record says ${wanted.join() || 'none'}`);
   }
   return problems;

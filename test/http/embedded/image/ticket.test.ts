@@ -13,6 +13,7 @@ describe('a ticket', () => {
     const other = openTickets('key of the cloud', clock);
     expect(other.check(tickets.issue('host', image).token, image)).toBe('host');
     expect(other.check(tickets.issue('copy', image).token, image)).toBe('copy');
+    expect(other.check(tickets.issue('write', image).token, image)).toBe('write');
   });
 
   it('is none with another key, for another image, for another use, with a later end, or cut', () => {
@@ -21,6 +22,7 @@ describe('a ticket', () => {
     expect(tickets.check(token, systemRandom.uuid())).toBeUndefined();
     for (const forged of [
       token.replace('host', 'copy'),
+      token.replace('host', 'write'),
       token.replace(String(expiresAtMs), String(expiresAtMs + 1)),
       token.replace(String(expiresAtMs), `0${expiresAtMs}`).replace('0', '9'),
       token.slice(0, -1),

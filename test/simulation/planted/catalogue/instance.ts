@@ -7,6 +7,9 @@ const CREATE = 'actors/instance/operations/create.ts';
 const DELETE = 'actors/instance/operations/delete.ts';
 const QUOTA = 'actors/instance/quota-change.ts';
 const RULES = 'actors/instance/operations/rules.ts';
+const SHELVE = 'actors/instance/operations/shelve.ts';
+const IMAGES = 'actors/conductor/snapshot-images.ts';
+const TRANSFER = 'actors/instance/operations/transfer.ts';
 
 export const INSTANCE_BUGS: readonly PlantedBug[] = [
   {
@@ -141,9 +144,9 @@ export const INSTANCE_BUGS: readonly PlantedBug[] = [
   {
     name: 'nothing-is-reclaimed',
     promise: 'P2',
-    file: 'actors/instance/kind.ts',
-    find: 'after.operation?.stepDueMs ?? after.reclaimAtMs ?? null',
-    replace: 'after.operation?.stepDueMs ?? null',
+    file: 'actors/instance/due.ts',
+    find: '[confirmDueMs(record), offloadDueMs(record), record.reclaimAtMs ?? null]',
+    replace: '[confirmDueMs(record), offloadDueMs(record)]',
     why: 'nobody deletes a soft-deleted server for good',
   },
   {
@@ -178,5 +181,37 @@ export const INSTANCE_BUGS: readonly PlantedBug[] = [
     find: '      return rules.resume(state, facts, settings);',
     replace: '      return rules.verbDone(state, null, facts, settings);',
     why: 'a verb that still runs is taken for done',
+  },
+  {
+    name: 'shelved-keeps-its-claim',
+    promise: 'P3',
+    file: SHELVE,
+    find: "{ claims: [op === 'drop' ? { op, generation } : { op, generation, host: host ?? '' }] }",
+    replace: "{ claims: op === 'drop' ? [] : [{ op, generation, host: host ?? '' }] }",
+    why: 'a shelved server that left its host keeps its claim there',
+  },
+  {
+    name: 'shelved-image-forgotten',
+    promise: 'P6',
+    file: SHELVE,
+    find: 'image: toImageRef(value), offloadDueMs',
+    replace: "image: { ...toImageRef(value), id: 'none' }, offloadDueMs",
+    why: 'a shelved server does not know the image that it comes back from',
+  },
+  {
+    name: 'left-image-stays',
+    promise: 'P6',
+    file: IMAGES,
+    find: '    await desk.drop(id);\n',
+    replace: '',
+    why: 'the image of an operation that was called off is never removed',
+  },
+  {
+    name: 'silent-destination-left-without-proof',
+    promise: 'P3',
+    file: TRANSFER,
+    find: "cleared(now, now.record.move.hasSwapped ? 'evacuate' : 'doom', facts, settings)",
+    replace: "cleared(now, 'doom', facts, settings)",
+    why: 'a server that moved goes back while its other guest may still run',
   },
 ];
