@@ -295,7 +295,11 @@ export function attemptsIn(world: World): Attempt[] {
     ...ofAction('a rebuild from what is no uuid', { rebuild: { imageRef: 'cirros' } }),
     ...ofAction('a rebuild from an image that is not active', { rebuild: { imageRef: world.queuedImageId } }, /is not active/),
     ...ofAction('a rebuild from an image of others', { rebuild: { imageRef: world.foreignImageId } }, /Cannot find image for rebuild/),
-    ...ofAction('a rebuild from an image that is too large', { rebuild: { imageRef: world.largeImageId } }, /too small for requested image/),
+    ...ofAction(
+      'a rebuild from an image that is too large',
+      { rebuild: { imageRef: world.largeImageId } },
+      /too small for requested image|smaller than the minimum size/,
+    ),
     ...ofAction('a rebuild with a key that nobody has', { rebuild: { imageRef: world.imageId, key_name: 'none' } }, /Invalid key_name provided/, '2.54'),
     ...ofAction('a rebuild with files after there were any', { rebuild: { imageRef: world.imageId, personality: [] } }, /Additional properties/, '2.57'),
     ...ofAction('an unshelve to no zone in particular', { unshelve: {} }, undefined, '2.77'),
